@@ -1,0 +1,22 @@
+/**
+ * The names of the environment variables that the stack (`lib/`) sets and the functions (`lambda/`) read.
+ * This file imports nothing: it is all that the two share.
+ */
+export const EnvironmentVariables = {
+  /** Address of the Supabase project, without a path: `https://<project>.supabase.co`. */
+  supabaseUrl: 'SUPABASE_URL',
+  /** ARN of the secret with Supabase's key, and its JWT secret where one is used. */
+  supabaseSecretArn: 'SUPABASE_SECRET_ARN',
+  /** ARN of the secret with the Spotify app's client id and client secret. */
+  spotifySecretArn: 'SPOTIFY_SECRET_ARN',
+  /** Spotify's token endpoint. */
+  spotifyTokenUrl: 'SPOTIFY_TOKEN_URL',
+  /** Status function: seconds before expiry from which a status call refreshes the token. */
+  statusRefreshMarginSeconds: 'STATUS_REFRESH_MARGIN_SECONDS',
+  /** Status function: seconds that a request may take for its own work. */
+  statusBudgetSeconds: 'STATUS_BUDGET_SECONDS',
+  /** Sweeper: seconds before expiry from which a sweep refreshes a token. */
+  sweepWindowSeconds: 'SWEEP_WINDOW_SECONDS',
+  /** Sweeper: connections that one claim takes. */
+  sweepBatchSize: 'SWEEP_BATCH_SIZE',
+} as const;
