@@ -1,0 +1,26 @@
+import { Logger } from '@aws-lambda-powertools/logger';
+import type { Context } from 'aws-lambda';
+import type { Log } from '../connection/log.ts';
+
+/** The functions' log: one JSON object per line, through Powertools for AWS Lambda. */
+export class PowertoolsLog implements Log {
+  readonly #logger: Logger;
+
+  /** @param service name of the function's part in the system, on every line */
+  constructor(service: string) {
+    this.#logger = new Logger({ serviceName: service });
+  }
+
+  /** Puts the invocation's ids on every line until the next one starts. */
+  startInvocation(context: Context, apiRequestId?: string): void {
+    this.#logger.resetKeys();
+    this.#logger.addContext(context);
+    if (apiRequestId !== undefined) {
+      this.#logger.appendKeys({ request_id: apiRequestId });
+    }
+  }
+
+  info: Log['info'] = (message, fields) => this.#logger.info(message, { ...fields });
+  warn: Log['warn'] = (message, fields) => this.#logger.warn(message, { ...fields });
+  error: Log['error'] = (message, fields) => this.#logger.error(message, { ...fields });
+}

@@ -1,0 +1,141 @@
+import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import * as v from 'valibot';
+import type { Clock } from '../connection/clock.ts';
+import { SecretError } from '../connection/secret-error.ts';
+
+/** Between two reads because something rejected the value, or because the last read failed. */
+const READ_INTERVAL_MILLISECONDS = 10_000;
+
+/** The JSON that one secret holds. */
+export type SecretFormat<Value> = {
+  readonly schema: v.GenericSchema<unknown, Value>;
+  /** What to write into the secret, with placeholders; for error messages. */
+  readonly example: string;
+};
+
+/** The Spotify app that the users connected. */
+export type SpotifyClient = { readonly client_id: string; readonly client_secret: string };
+
+/** The secret that holds the Spotify app's credentials. */
+export const SPOTIFY_CLIENT: SecretFormat<SpotifyClient> = {
+  schema: v.object({
+    client_id: v.pipe(v.string(), v.nonEmpty()),
+    client_secret: v.pipe(v.string(), v.nonEmpty()),
+  }),
+  example: '{"client_id": "...", "client_secret": "..."}',
+};
+
+/** What opens the Supabase project. */
+export type SupabaseCredentials = {
+  /** A secret key (`sb_secret_...`), or a legacy `service_role` JWT. */
+  readonly secret_key: string;
+  /** The shared secret of projects that sign user tokens with HS256. */
+  readonly jwt_secret?: string | undefined;
+};
+
+/** The secret that holds Supabase's key. */
+export const SUPABASE_CREDENTIALS: SecretFormat<SupabaseCredentials> = {
+  schema: v.object({
+    secret_key: v.pipe(v.string(), v.nonEmpty()),
+    jwt_secret: v.optional(v.pipe(v.string(), v.nonEmpty())),
+  }),
+  example: '{"secret_key": "sb_secret_..."}',
+};
+
+/**
+ * One secret in Secrets Manager: read once, kept, and read again only when something rejected its value, at most
+ * once in ten seconds. A failed read is answered again for as long.
+ */
+export class Secret<Value> {
+  readonly #client: SecretsManagerClient;
+  readonly #arn: string;
+  readonly #format: SecretFormat<Value>;
+  readonly #clock: Clock;
+  #lastRead: { readonly at: number; readonly value: Promise<Value> } | null = null;
+
+  constructor(client: SecretsManagerClient, arn: string, format: SecretFormat<Value>, clock: Clock) {
+    this.#client = client;
+    this.#arn = arn;
+    this.#format = format;
+    this.#clock = clock;
+  }
+
+  /** The value, from memory when it is known. Rejects with a {@link SecretError}. */
+  async read(): Promise<Value> {
+    const lastRead = this.#lastRead ?? this.#startRead();
+    try {
+      return await lastRead.value;
+    } catch (error) {
+      if (this.#mayReadAgain(lastRead)) {
+        return this.#startRead().value;
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * The value after somebody rejected the present one: read anew, unless that has just been done.
+   *
+   * @param rejected the value that was rejected
+   * @returns another value than that, or the same when there is none newer; rejects with a {@link SecretError}
+   */
+  async renew(rejected: Value): Promise<Value> {
+    const lastRead = this.#lastRead;
+    if (lastRead !== null && (await lastRead.value) === rejected && this.#mayReadAgain(lastRead)) {
+      this.#startRead();
+    }
+    return this.read();
+  }
+
+  #mayReadAgain(lastRead: { readonly at: number }): boolean {
+    const isLast = lastRead === this.#lastRead;
+    return isLast && this.#clock.monotonicMilliseconds() - lastRead.at >= READ_INTERVAL_MILLISECONDS;
+  }
+
+  #startRead(): { readonly at: number; readonly value: Promise<Value> } {
+    const read = { at: this.#clock.monotonicMilliseconds(), value: this.#fetch() };
+    // Whoever awaits the value handles its failure; nobody awaiting it yet must not end the process.
+    read.value.catch(() => {});
+    this.#lastRead = read;
+    return read;
+  }
+
+  async #fetch(): Promise<Value> {
+    const text = await this.#fetchText();
+    let json: unknown;
+    try {
+      json = JSON.parse(text);
+    } catch {
+      throw new SecretError(
+        'SECRET_MALFORMED',
+        `secret ${this.#arn} is not JSON: it must be ${this.#format.example}`,
+      );
+    }
+    const parsed = v.safeParse(this.#format.schema, json);
+    if (!parsed.success) {
+      const where = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'the value').join(', ');
+      throw new SecretError(
+        'SECRET_MALFORMED',
+        `secret ${this.#arn} is malformed at ${where}: it must be ${this.#format.example}`,
+      );
+    }
+    return parsed.output;
+  }
+
+  async #fetchText(): Promise<string> {
+    try {
+      const { SecretString } = await this.#client.send(new GetSecretValueCommand({ SecretId: this.#arn }));
+      return SecretString ?? '';
+    } catch (error) {
+      const name = error instanceof Error ? error.name : 'unknown error';
+      if (name === 'ResourceNotFoundException') {
+        throw new SecretError(
+          'SECRET_NOT_FILLED_IN',
+          `secret ${this.#arn} has not been filled in: run aws secretsmanager put-secret-value --secret-id ${this.#arn} ` +
+            `--secret-string file:///dev/stdin and type ${this.#format.example}`,
+        );
+      }
+      throw new SecretError('SECRET_UNREADABLE', `secret ${this.#arn} could not be read: ${name}`);
+    }
+  }
+}

@@ -1,0 +1,144 @@
+import * as oauth from 'oauth4webapi';
+import * as v from 'valibot';
+import type { TokenAnswer, TokenEndpoint } from '../connection/token-endpoint.ts';
+import { retryAfterSeconds } from './retry-after.ts';
+import type { Secret, SpotifyClient } from './secret.ts';
+
+/** Token answers are a few hundred bytes; whatever is longer is not one. */
+const LONGEST_BODY_BYTES = 64 * 1024;
+
+const LONGEST_TOKEN_BYTES = 4_096;
+
+const Token = v.pipe(v.string(), v.nonEmpty(), v.maxBytes(LONGEST_TOKEN_BYTES));
+
+/** Spotify's tokens live 3,600 s; a lifetime that is nowhere near an hour is a mistake, not a lifetime. */
+const TokenResponse = v.object({
+  access_token: Token,
+  refresh_token: v.optional(Token),
+  expires_in: v.pipe(v.number(), v.minValue(60), v.maxValue(86_400)),
+});
+
+const CLIENT_ERRORS = new Set(['invalid_client', 'unauthorized_client']);
+
+/** Spotify's accounts service, spoken to with the client id and secret that Secrets Manager holds. */
+export class SpotifyTokenEndpoint implements TokenEndpoint {
+  readonly #server: oauth.AuthorizationServer;
+  readonly #secret: Secret<SpotifyClient>;
+  readonly #allowInsecureRequests: boolean;
+
+  constructor(tokenUrl: URL, secret: Secret<SpotifyClient>) {
+    this.#server = { issuer: tokenUrl.origin, token_endpoint: tokenUrl.href };
+    this.#secret = secret;
+    this.#allowInsecureRequests = tokenUrl.protocol === 'http:';
+  }
+
+  async refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer> {
+    const client = await this.#secret.read();
+    const answer = await this.#call(client, refreshToken, timeoutMilliseconds);
+    if (answer.kind !== 'client_rejected') {
+      return answer;
+    }
+    const newer = await this.#secret.renew(client);
+    return newer === client ? answer : this.#call(newer, refreshToken, timeoutMilliseconds);
+  }
+
+  async #call(
+    client: SpotifyClient,
+    refreshToken: string,
+    timeoutMilliseconds: number,
+  ): Promise<TokenAnswer> {
+    const oauthClient: oauth.Client = { client_id: client.client_id };
+    try {
+      const response = await oauth.refreshTokenGrantRequest(
+        this.#server,
+        oauthClient,
+        oauth.ClientSecretBasic(client.client_secret),
+        refreshToken,
+        {
+          signal: AbortSignal.timeout(timeoutMilliseconds),
+          [oauth.customFetch]: fetchBounded,
+          [oauth.allowInsecureRequests]: this.#allowInsecureRequests,
+        },
+      );
+      if (response.status === 429) {
+        return { kind: 'throttled', retryAfterSeconds: retryAfterSeconds(response.headers) };
+      }
+      if (response.status >= 500) {
+        return { kind: 'unavailable', reason: `status ${response.status}` };
+      }
+      return tokensIn(await oauth.processRefreshTokenResponse(this.#server, oauthClient, response));
+    } catch (error) {
+      return failureOf(error);
+    }
+  }
+}
+
+/** Reads the whole body at once, so that the timeout covers it, and gives up on one that does not end. */
+async function fetchBounded(
+  url: string,
+  init: oauth.CustomFetchOptions<'POST', URLSearchParams>,
+): Promise<Response> {
+  const response = await fetch(url, init as RequestInit);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body ?? []) {
+    length += chunk.byteLength;
+    if (length > LONGEST_BODY_BYTES) {
+      throw new BodyTooLongError();
+    }
+    chunks.push(chunk);
+  }
+  return new Response(length === 0 ? null : Buffer.concat(chunks), {
+    status: response.status,
+    headers: response.headers,
+  });
+}
+
+class BodyTooLongError extends Error {}
+
+function tokensIn(response: oauth.TokenEndpointResponse): TokenAnswer {
+  const parsed = v.safeParse(TokenResponse, response);
+  if (!parsed.success) {
+    const fields = parsed.issues.map((issue) => v.getDotPath(issue)).join(', ');
+    return { kind: 'unavailable', reason: `unusable ${fields} in a successful answer` };
+  }
+  const { access_token, refresh_token, expires_in } = parsed.output;
+  return {
+    kind: 'refreshed',
+    accessToken: access_token,
+    ...(refresh_token !== undefined && { refreshToken: refresh_token }),
+    expiresInSeconds: expires_in,
+  };
+}
+
+/** Reasons are our own words and the codes of RFC 6749: an answer's other contents may hold tokens. */
+function failureOf(error: unknown): TokenAnswer {
+  if (error instanceof oauth.ResponseBodyError) {
+    if (error.error === 'invalid_grant' && error.status === 400) {
+      return { kind: 'revoked' };
+    }
+    const code = /^[a-z_]{1,40}$/.test(error.error) ? error.error : 'unknown error code';
+    return { kind: CLIENT_ERRORS.has(error.error) ? 'client_rejected' : 'rejected', reason: code };
+  }
+  if (error instanceof oauth.WWWAuthenticateChallengeError) {
+    return { kind: 'client_rejected', reason: `status ${error.status}` };
+  }
+  if (error instanceof oauth.OperationProcessingError) {
+    const response = error.cause instanceof Response ? error.cause : null;
+    return response !== null && response.status >= 400
+      ? { kind: 'rejected', reason: `status ${response.status}` }
+      : { kind: 'unavailable', reason: error.code ?? 'unusable answer' };
+  }
+  if (error instanceof BodyTooLongError) {
+    return { kind: 'unavailable', reason: 'answer too long' };
+  }
+  if (error instanceof DOMException && error.name === 'TimeoutError') {
+    return { kind: 'unavailable', reason: 'no answer in time' };
+  }
+  if (error instanceof Error && (error.name === 'TypeError' || error.name === 'UnsupportedOperationError')) {
+    const code =
+      error.cause instanceof Error && 'code' in error.cause ? String(error.cause.code) : error.name;
+    return { kind: 'unavailable', reason: `connection failed: ${code}` };
+  }
+  throw error;
+}

@@ -1,0 +1,267 @@
+import { createClient, type SupabaseClient } from '@supabase/supabase-js';
+import * as v from 'valibot';
+import type { Clock } from '../connection/clock.ts';
+import {
+  type ClaimedBatch,
+  type ClaimRequest,
+  type ConnectionCheck,
+  type ConnectionStore,
+  StoreError,
+  type StoreErrorCode,
+  type Verdict,
+} from '../connection/connection-store.ts';
+import type { Lease } from '../connection/lease.ts';
+import type { SettledLease } from '../connection/refresh-outcome.ts';
+import type { Secret, SupabaseCredentials } from './secret.ts';
+
+const Instant = v.pipe(
+  v.string(),
+  v.isoTimestamp(),
+  v.transform((text) => new Date(text).toISOString()),
+);
+
+const LeaseRow = v.object({
+  user_id: v.string(),
+  lease_id: v.string(),
+  leased_at: v.string(),
+  refresh_token: v.string(),
+  seconds_left: v.nullable(v.number()),
+  failures: v.number(),
+});
+
+const DetailsRow = {
+  spotify_user_id: v.nullable(v.string()),
+  spotify_user_email: v.nullable(v.string()),
+  connected_at: v.nullable(Instant),
+  expires_at: v.nullable(Instant),
+  reauthorize_by: v.nullable(Instant),
+  seconds_left: v.nullable(v.number()),
+};
+
+const CheckRow = v.variant('state', [
+  v.object({ state: v.literal('disconnected') }),
+  v.object({ state: v.literal('locked') }),
+  v.object({ state: v.literal('leased'), ...DetailsRow, lease: LeaseRow }),
+  v.object({ state: v.picklist(['busy', 'backing_off']), ...DetailsRow, retry_in: v.nullable(v.number()) }),
+  v.object({ state: v.picklist(['connected', 'reauthorization_required']), ...DetailsRow }),
+]);
+
+const ClaimedRow = v.object({ claims: v.array(LeaseRow), next_claim_in: v.nullable(v.number()) });
+
+const VerdictRows = v.array(
+  v.object({ lease_id: v.string(), verdict: v.picklist(['applied', 'already_applied', 'stale', 'busy']) }),
+);
+
+const ReconciledRow = v.object({ healed: v.number(), done: v.boolean() });
+
+/** Connections in Bondhu's Supabase project, through the functions of `supabase/migrations`. */
+export class SupabaseConnectionStore implements ConnectionStore {
+  readonly #url: URL;
+  readonly #secret: Secret<SupabaseCredentials>;
+  readonly #clock: Clock;
+  #client: { readonly credentials: SupabaseCredentials; readonly supabase: SupabaseClient } | null = null;
+
+  constructor(url: URL, secret: Secret<SupabaseCredentials>, clock: Clock) {
+    this.#url = url;
+    this.#secret = secret;
+    this.#clock = clock;
+  }
+
+  async check(
+    userId: string,
+    refreshWithinSeconds: number,
+    leaseSeconds: number,
+    timeoutMilliseconds: number,
+  ): Promise<ConnectionCheck> {
+    const lapsesAt = this.#clock.monotonicMilliseconds() + leaseSeconds * 1_000;
+    const row = await this.#call('spotify_check_connection', CheckRow, timeoutMilliseconds, {
+      for_user: userId,
+      refresh_within: interval(refreshWithinSeconds),
+      lease: interval(leaseSeconds),
+    });
+    if (row.state === 'disconnected') {
+      return { state: row.state };
+    }
+    if (row.state === 'locked') {
+      return { state: 'busy', details: null, retryInSeconds: 0 };
+    }
+    const details = {
+      spotifyUserId: row.spotify_user_id,
+      spotifyUserEmail: row.spotify_user_email,
+      connectedAt: row.connected_at,
+      expiresAt: row.expires_at,
+      reauthorizeBy: row.reauthorize_by,
+      secondsLeft: row.seconds_left,
+    };
+    switch (row.state) {
+      case 'leased':
+        return { state: row.state, details, lease: leaseOf(row.lease, lapsesAt) };
+      case 'busy':
+      case 'backing_off':
+        return { state: row.state, details, retryInSeconds: row.retry_in ?? 0 };
+      default:
+        return { state: row.state, details };
+    }
+  }
+
+  async claimDue(request: ClaimRequest, timeoutMilliseconds: number): Promise<ClaimedBatch> {
+    const lapsesAt = this.#clock.monotonicMilliseconds() + request.leaseSeconds * 1_000;
+    const { claims, next_claim_in } = await this.#call('spotify_claim_due', ClaimedRow, timeoutMilliseconds, {
+      batch_size: request.batchSize,
+      refresh_within: interval(request.refreshWithinSeconds),
+      lease: interval(request.leaseSeconds),
+      sweep_age: interval(request.sweepAgeSeconds),
+    });
+    return { leases: claims.map((row) => leaseOf(row, lapsesAt)), nextClaimInSeconds: next_claim_in };
+  }
+
+  async record(
+    settled: readonly SettledLease[],
+    timeoutMilliseconds: number,
+  ): Promise<ReadonlyMap<string, Verdict>> {
+    const rows = await this.#call('spotify_record', VerdictRows, timeoutMilliseconds, {
+      results: settled.map(resultOf),
+    });
+    return new Map(rows.map((row) => [row.lease_id, row.verdict]));
+  }
+
+  async countDue(refreshWithinSeconds: number, timeoutMilliseconds: number): Promise<number> {
+    return this.#call('spotify_due_count', v.number(), timeoutMilliseconds, {
+      refresh_within: interval(refreshWithinSeconds),
+    });
+  }
+
+  async reconcile(
+    batchSize: number,
+    timeoutMilliseconds: number,
+  ): Promise<{ healed: number; done: boolean }> {
+    return this.#call('spotify_reconcile', ReconciledRow, timeoutMilliseconds, { batch_size: batchSize });
+  }
+
+  async clearDeadGrants(
+    graceSeconds: number,
+    batchSize: number,
+    timeoutMilliseconds: number,
+  ): Promise<number> {
+    return this.#call('spotify_clear_dead_grants', v.number(), timeoutMilliseconds, {
+      grace: interval(graceSeconds),
+      batch_size: batchSize,
+    });
+  }
+
+  /** Calls a function; with a freshly read key once more when the present one is rejected. */
+  async #call<Row>(
+    name: string,
+    schema: v.GenericSchema<unknown, Row>,
+    timeoutMilliseconds: number,
+    parameters: Readonly<Record<string, unknown>>,
+  ): Promise<Row> {
+    const signal = AbortSignal.timeout(timeoutMilliseconds);
+    const credentials = await this.#secret.read();
+    try {
+      return await this.#callWith(credentials, name, schema, signal, parameters);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'KEY_REJECTED') {
+        throw error;
+      }
+      const newer = await this.#secret.renew(credentials);
+      if (newer === credentials) {
+        throw error;
+      }
+      return this.#callWith(newer, name, schema, signal, parameters);
+    }
+  }
+
+  async #callWith<Row>(
+    credentials: SupabaseCredentials,
+    name: string,
+    schema: v.GenericSchema<unknown, Row>,
+    signal: AbortSignal,
+    parameters: Readonly<Record<string, unknown>>,
+  ): Promise<Row> {
+    const { data, error, status } = await this.#clientFor(credentials)
+      .rpc(name, parameters)
+      .retry(false)
+      .abortSignal(signal);
+    if (error !== null) {
+      throw failureOf(name, status, error.code);
+    }
+    const parsed = v.safeParse(schema, data);
+    if (!parsed.success) {
+      const where = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'the answer').join(', ');
+      throw new StoreError('STORE_REFUSED', `${name} answered with something unexpected at ${where}`);
+    }
+    return parsed.output;
+  }
+
+  #clientFor(credentials: SupabaseCredentials): SupabaseClient {
+    if (this.#client?.credentials !== credentials) {
+      const supabase = createClient(this.#url.href, credentials.secret_key, {
+        auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+      });
+      this.#client = { credentials, supabase };
+    }
+    return this.#client.supabase;
+  }
+}
+
+/** An interval as Postgres reads it. */
+function interval(seconds: number): string {
+  return `${seconds} seconds`;
+}
+
+function leaseOf(row: v.InferOutput<typeof LeaseRow>, lapsesAt: number): Lease {
+  return {
+    userId: row.user_id,
+    leaseId: row.lease_id,
+    leasedAt: row.leased_at,
+    refreshToken: row.refresh_token,
+    secondsLeft: row.seconds_left,
+    failures: row.failures,
+    lapsesAt,
+  };
+}
+
+function resultOf({ lease, outcome }: SettledLease) {
+  return {
+    user_id: lease.userId,
+    lease_id: lease.leaseId,
+    leased_at: lease.leasedAt,
+    outcome: outcome.kind,
+    ...((outcome.kind === 'refreshed' || outcome.kind === 'revoked') && {
+      used_refresh_token: lease.refreshToken,
+    }),
+    ...(outcome.kind === 'refreshed' && {
+      access_token: outcome.accessToken,
+      refresh_token: outcome.refreshToken,
+      expires_in: outcome.expiresInSeconds,
+    }),
+    ...('retryAfterSeconds' in outcome && { retry_after: outcome.retryAfterSeconds }),
+  };
+}
+
+/** PostgREST's and Postgres' codes; messages may quote values and are left out. */
+function failureOf(name: string, status: number, sqlState: string): StoreError {
+  const code = codeOf(status, sqlState);
+  const advice: Record<StoreErrorCode, string> = {
+    STORE_UNAVAILABLE: 'Supabase did not answer or failed for now',
+    MIGRATION_MISSING: 'the database does not know the function: apply the migrations of supabase/migrations',
+    KEY_REJECTED: "Supabase rejects the secret key: write the project's present key into the Supabase secret",
+    STORE_REFUSED: 'Supabase refused the call',
+  };
+  return new StoreError(code, `${name}: ${advice[code]} (status ${status}, code ${sqlState || 'none'})`);
+}
+
+function codeOf(status: number, sqlState: string): StoreErrorCode {
+  if (sqlState === 'PGRST202' || sqlState === '42883') {
+    return 'MIGRATION_MISSING';
+  }
+  if (status === 401 || status === 403 || sqlState === '42501') {
+    return 'KEY_REJECTED';
+  }
+  // Class 40: deadlocks and serialization failures. 57014: statement timeout. 55P03: lock timeout. 25006: read only.
+  if (status === 0 || status === 429 || status >= 500 || /^(40|53|57|55P03|25006)/.test(sqlState)) {
+    return 'STORE_UNAVAILABLE';
+  }
+  return 'STORE_REFUSED';
+}

@@ -1,0 +1,14 @@
+const FIRST_DELAY_SECONDS = 30;
+const LONGEST_DELAY_SECONDS = 30 * 60;
+
+/**
+ * How long a connection rests after a failed refresh: 30 s doubled with every failure in a row, at most 30 min,
+ * of which a random half to whole is taken, so that connections which failed together do not come back together.
+ *
+ * @param failures how many attempts failed before this one
+ * @param random a number from 0 up to, not including, 1
+ */
+export function backoffSeconds(failures: number, random: number): number {
+  const ceiling = Math.min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** failures);
+  return ceiling * (0.5 + random / 2);
+}

@@ -1,0 +1,95 @@
+import type { Lease } from './lease.ts';
+import type { SettledLease } from './refresh-outcome.ts';
+
+/** What the owner of a connection may see of it. Times are ISO 8601 in UTC. */
+export type ConnectionDetails = {
+  readonly spotifyUserId: string | null;
+  readonly spotifyUserEmail: string | null;
+  readonly connectedAt: string | null;
+  readonly expiresAt: string | null;
+  /** When Spotify's six-month limit ends the grant, as far as it can be known. */
+  readonly reauthorizeBy: string | null;
+  /** Seconds until the stored access token runs out, negative after that; null when there is none. */
+  readonly secondsLeft: number | null;
+};
+
+/** The state of one connection at the moment the database was asked. */
+export type ConnectionCheck =
+  | { readonly state: 'disconnected' }
+  | { readonly state: 'connected'; readonly details: ConnectionDetails }
+  /** Due, and ours to refresh. */
+  | { readonly state: 'leased'; readonly details: ConnectionDetails; readonly lease: Lease }
+  /** Due, and somebody else is refreshing it. */
+  | { readonly state: 'busy'; readonly details: ConnectionDetails | null; readonly retryInSeconds: number }
+  /** Due, but a refresh failed a moment ago. */
+  | { readonly state: 'backing_off'; readonly details: ConnectionDetails; readonly retryInSeconds: number }
+  | { readonly state: 'reauthorization_required'; readonly details: ConnectionDetails };
+
+/**
+ * What recording an outcome did: `applied`; `already_applied` (the call was repeated); `stale` (the lease is over,
+ * nothing changed); `busy` (somebody has the row locked: record it again).
+ */
+export type Verdict = 'applied' | 'already_applied' | 'stale' | 'busy';
+
+/** The claims of one batch, and when the next connection that others hold becomes free; null: none will. */
+export type ClaimedBatch = { readonly leases: readonly Lease[]; readonly nextClaimInSeconds: number | null };
+
+/** How a claim chooses. */
+export type ClaimRequest = {
+  readonly batchSize: number;
+  readonly refreshWithinSeconds: number;
+  readonly leaseSeconds: number;
+  /** Time since the sweep began: what was refreshed since then is not claimed again. */
+  readonly sweepAgeSeconds: number;
+};
+
+/**
+ * The stored connections. Every method is one call to the database and rejects with a {@link StoreError} when it
+ * could not be made; `timeoutMilliseconds` bounds it.
+ */
+export interface ConnectionStore {
+  /** Reads one connection and, if it expires within the given time and is free, takes a lease on it. */
+  check(
+    userId: string,
+    refreshWithinSeconds: number,
+    leaseSeconds: number,
+    timeoutMilliseconds: number,
+  ): Promise<ConnectionCheck>;
+  /** Takes leases on due connections, soonest expiry first. */
+  claimDue(request: ClaimRequest, timeoutMilliseconds: number): Promise<ClaimedBatch>;
+  /** Applies outcomes, at most one per user; answers with a verdict per lease id. Safe to repeat. */
+  record(
+    settled: readonly SettledLease[],
+    timeoutMilliseconds: number,
+  ): Promise<ReadonlyMap<string, Verdict>>;
+  /** How many living connections expire within the given time. */
+  countDue(refreshWithinSeconds: number, timeoutMilliseconds: number): Promise<number>;
+  /** Brings the next page of the queue in step with the profiles; `done` when that is enough for one sweep. */
+  reconcile(
+    batchSize: number,
+    timeoutMilliseconds: number,
+  ): Promise<{ readonly healed: number; readonly done: boolean }>;
+  /** Removes the tokens of grants that have been dead for longer than the grace period; answers how many. */
+  clearDeadGrants(graceSeconds: number, batchSize: number, timeoutMilliseconds: number): Promise<number>;
+}
+
+/**
+ * Why the database did not do what it was asked.
+ *
+ * - `STORE_UNAVAILABLE`: not reached, or it failed for now. Worth repeating.
+ * - `MIGRATION_MISSING`: it does not know the function.
+ * - `KEY_REJECTED`: it refuses the key in the secret, a freshly read one included.
+ * - `STORE_REFUSED`: it refuses the request itself. A defect; repeating does not help.
+ */
+export type StoreErrorCode = 'STORE_UNAVAILABLE' | 'MIGRATION_MISSING' | 'KEY_REJECTED' | 'STORE_REFUSED';
+
+/** A call to the connection store that failed; nothing was changed unless the code is `STORE_UNAVAILABLE`. */
+export class StoreError extends Error {
+  readonly code: StoreErrorCode;
+
+  constructor(code: StoreErrorCode, message: string) {
+    super(message);
+    this.name = 'StoreError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,17 @@
+/** The right to refresh one connection, for a while. Nobody calls Spotify without holding one. */
+export type Lease = {
+  readonly userId: string;
+  readonly leaseId: string;
+  /** The database's time when the lease was taken, as it wrote it. Handed back with the outcome, never interpreted. */
+  readonly leasedAt: string;
+  readonly refreshToken: string;
+  /** Seconds until the stored access token runs out; null when unknown. */
+  readonly secondsLeft: number | null;
+  /** Attempts that failed in a row before this one. */
+  readonly failures: number;
+  /**
+   * When the lease lapses, by this process's monotonic clock. Counted from before the lease was asked for, so it
+   * is never later than the database's own deadline.
+   */
+  readonly lapsesAt: number;
+};

@@ -1,0 +1,9 @@
+/** What a log line may carry: plain values that somebody chose, never an object from outside. */
+export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+/** Structured logging as use cases see it. Fields carry the user id, and never a token, secret, e-mail or Spotify id. */
+export interface Log {
+  info(message: string, fields: LogFields): void;
+  warn(message: string, fields: LogFields): void;
+  error(message: string, fields: LogFields): void;
+}

@@ -1,0 +1,68 @@
+import { type Clock, millisecondsUntil } from './clock.ts';
+import { type ConnectionStore, StoreError, type Verdict } from './connection-store.ts';
+import type { SettledLease } from './refresh-outcome.ts';
+
+const CALL_TIMEOUT_MILLISECONDS = 10_000;
+const FIRST_DELAY_MILLISECONDS = 50;
+const LONGEST_DELAY_MILLISECONDS = 2_000;
+
+/** What became of each lease id. `unsettled`: the deadline came first; whether it was written is unknown. */
+export type RecordedVerdicts = ReadonlyMap<string, Verdict | 'unsettled'>;
+
+/**
+ * Writes outcomes down and does not let go while there is time: a new refresh token may be the only living one.
+ * Repeats the call for rows that others had locked and while the database is unavailable; recording is safe to
+ * repeat.
+ *
+ * @param deadline a moment of the monotonic clock after which nothing more is tried
+ * @returns a verdict for every lease that was given; rejects only with a {@link StoreError} that repeating cannot cure
+ */
+export async function recordOutcomes(
+  settled: readonly SettledLease[],
+  deadline: number,
+  store: ConnectionStore,
+  clock: Clock,
+): Promise<RecordedVerdicts> {
+  const verdicts = new Map<string, Verdict | 'unsettled'>();
+  let open = settled;
+  for (
+    let delay = FIRST_DELAY_MILLISECONDS;
+    open.length > 0;
+    delay = Math.min(LONGEST_DELAY_MILLISECONDS, delay * 2)
+  ) {
+    const timeLeft = millisecondsUntil(clock, deadline);
+    if (timeLeft === 0) {
+      break;
+    }
+    for (const [leaseId, verdict] of await tryToRecord(
+      open,
+      Math.min(CALL_TIMEOUT_MILLISECONDS, timeLeft),
+      store,
+    )) {
+      verdicts.set(leaseId, verdict);
+    }
+    open = open.filter(({ lease }) => (verdicts.get(lease.leaseId) ?? 'busy') === 'busy');
+    if (open.length > 0) {
+      await clock.sleep(Math.min(delay, millisecondsUntil(clock, deadline)));
+    }
+  }
+  for (const { lease } of open) {
+    verdicts.set(lease.leaseId, 'unsettled');
+  }
+  return verdicts;
+}
+
+async function tryToRecord(
+  settled: readonly SettledLease[],
+  timeoutMilliseconds: number,
+  store: ConnectionStore,
+): Promise<ReadonlyMap<string, Verdict>> {
+  try {
+    return await store.record(settled, timeoutMilliseconds);
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'STORE_UNAVAILABLE') {
+      return new Map();
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,45 @@
+import type { Clock } from './clock.ts';
+import type { ConnectionStore, Verdict } from './connection-store.ts';
+import { type ExchangePolicy, exchange } from './exchange.ts';
+import type { Lease } from './lease.ts';
+import type { Log } from './log.ts';
+import { logRefresh } from './log-refresh.ts';
+import { recordOutcomes } from './record-outcomes.ts';
+import { outcomeOf, type RefreshOutcome } from './refresh-outcome.ts';
+import type { TokenAnswer, TokenEndpoint } from './token-endpoint.ts';
+
+/** What refreshing works with. */
+export type RefreshDependencies = {
+  readonly store: ConnectionStore;
+  readonly tokenEndpoint: TokenEndpoint;
+  readonly clock: Clock;
+  /** A number from 0 up to, not including, 1; spreads retries. */
+  readonly random: () => number;
+  readonly log: Log;
+};
+
+/** How refreshing one connection ended: what Spotify said (null: not asked), what that means, what was written. */
+export type Refresh = {
+  readonly answer: TokenAnswer | null;
+  readonly outcome: RefreshOutcome;
+  readonly verdict: Verdict | 'unsettled';
+};
+
+/**
+ * Refreshes one leased connection and records the outcome.
+ *
+ * @param deadline a moment of the monotonic clock by which it is over
+ */
+export async function refreshConnection(
+  lease: Lease,
+  policy: ExchangePolicy,
+  deadline: number,
+  { store, tokenEndpoint, clock, random, log }: RefreshDependencies,
+): Promise<Refresh> {
+  const answer = await exchange(lease, policy, deadline, tokenEndpoint, clock, random);
+  const outcome = outcomeOf(answer, lease.failures, random());
+  const verdicts = await recordOutcomes([{ lease, outcome }], deadline, store, clock);
+  const verdict = verdicts.get(lease.leaseId) ?? 'unsettled';
+  logRefresh(log, lease, answer, verdict);
+  return { answer, outcome, verdict };
+}

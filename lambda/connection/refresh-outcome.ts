@@ -1,0 +1,45 @@
+import { backoffSeconds } from './backoff.ts';
+import type { Lease } from './lease.ts';
+import type { TokenAnswer } from './token-endpoint.ts';
+
+/** What became of a lease: one of these is recorded for every lease that was taken. */
+export type RefreshOutcome =
+  | {
+      readonly kind: 'refreshed';
+      readonly accessToken: string;
+      /** Absent: the stored refresh token stays. */
+      readonly refreshToken?: string;
+      readonly expiresInSeconds: number;
+    }
+  /** The grant is dead: marked, never retried. */
+  | { readonly kind: 'revoked' }
+  /** It failed for now; the connection is due again after this many seconds. */
+  | { readonly kind: 'throttled' | 'unavailable' | 'rejected'; readonly retryAfterSeconds: number }
+  /** The lease was not used, or for nothing that concerns the connection: it is free again at once. */
+  | { readonly kind: 'released' };
+
+/** A lease together with what became of it. */
+export type SettledLease = { readonly lease: Lease; readonly outcome: RefreshOutcome };
+
+/**
+ * What an answer of Spotify means for the connection whose token was sent.
+ *
+ * @param answer null when Spotify was not asked
+ * @param failures how many attempts failed before this one
+ * @param random a number from 0 up to, not including, 1
+ */
+export function outcomeOf(answer: TokenAnswer | null, failures: number, random: number): RefreshOutcome {
+  switch (answer?.kind) {
+    case 'refreshed':
+    case 'revoked':
+      return answer;
+    case 'throttled':
+      return { kind: 'throttled', retryAfterSeconds: answer.retryAfterSeconds };
+    case 'unavailable':
+    case 'rejected':
+      return { kind: answer.kind, retryAfterSeconds: backoffSeconds(failures, random) };
+    case 'client_rejected':
+    case undefined:
+      return { kind: 'released' };
+  }
+}

@@ -1,0 +1,28 @@
+/** What one call to Spotify's token endpoint can end in. */
+export type TokenAnswer =
+  | {
+      readonly kind: 'refreshed';
+      readonly accessToken: string;
+      /** Absent: Spotify sent none, and the one that was used stays valid. */
+      readonly refreshToken?: string;
+      readonly expiresInSeconds: number;
+    }
+  /** `invalid_grant`: evidence that the user or the six-month limit ended the grant. */
+  | { readonly kind: 'revoked' }
+  | { readonly kind: 'throttled'; readonly retryAfterSeconds: number }
+  /** No usable answer: 5xx, timeout, reset, not JSON, absurd fields. Says nothing about the grant. */
+  | { readonly kind: 'unavailable'; readonly reason: string }
+  /** Spotify refuses our client id or secret. Says nothing about any grant. */
+  | { readonly kind: 'client_rejected'; readonly reason: string }
+  /** Any other refusal of this one request. */
+  | { readonly kind: 'rejected'; readonly reason: string };
+
+/** Spotify's token endpoint. */
+export interface TokenEndpoint {
+  /**
+   * Exchanges a refresh token for a new access token (RFC 6749, section 6). Calls Spotify at most once more, when
+   * the client was rejected and newer credentials are at hand. Every answer and every failure of the network is a
+   * value; rejects only when the client's credentials cannot be read.
+   */
+  refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer>;
+}

@@ -1,0 +1,139 @@
+import { type Clock, millisecondsUntil } from '../connection/clock.ts';
+import type { ConnectionCheck, ConnectionDetails } from '../connection/connection-store.ts';
+import type { ExchangePolicy } from '../connection/exchange.ts';
+import {
+  type Refresh,
+  type RefreshDependencies,
+  refreshConnection,
+} from '../connection/refresh-connection.ts';
+
+/** Outlasts one request with all its calls and its write, and is soon free again should the function die. */
+const LEASE_SECONDS = 15;
+
+const POLICY: ExchangePolicy = { attempts: 3, callTimeoutMilliseconds: 4_000 };
+
+const CHECK_TIMEOUT_MILLISECONDS = 3_000;
+
+/** Between two looks at a connection that somebody else is refreshing. */
+const POLL_INTERVAL_MILLISECONDS = 200;
+
+/** Kept free for one more look when waiting ends. */
+const CHECK_RESERVE_MILLISECONDS = 500;
+
+/** How long a request waits for somebody else's refresh while the old token still works. */
+const PATIENCE_MILLISECONDS = 4_000;
+
+const LEAST_RETRY_AFTER_SECONDS = 1;
+
+/** The state of a user's connection, as the status call answers it. */
+export type ConnectionStatus =
+  | {
+      readonly kind: 'connected';
+      readonly details: ConnectionDetails;
+      /** This request led to the refresh. */
+      readonly autoRefreshed: boolean;
+      /** The token still works, but could not be refreshed when it should have been. */
+      readonly degraded: boolean;
+    }
+  | { readonly kind: 'not_connected' }
+  /** The grant is dead: the user has to authorize again. */
+  | { readonly kind: 'reauthorization_required' }
+  /** The token has run out and could not be refreshed for now. */
+  | { readonly kind: 'refresh_failed'; readonly retryAfterSeconds: number };
+
+/** What the use case works with. */
+export type CheckConnectionDependencies = RefreshDependencies & {
+  /** Seconds before expiry from which a token is refreshed. */
+  readonly refreshMarginSeconds: number;
+};
+
+/**
+ * Says whether a user is connected, and refreshes a token that is about to run out before answering.
+ *
+ * Every answer is what the database says: after a refresh, its own or another's, the connection is simply read
+ * again. A token that is not due costs one database call.
+ *
+ * @param deadline a moment of the monotonic clock by which to answer
+ * @returns the state; rejects with a StoreError or SecretError when it cannot be known
+ */
+export async function checkConnection(
+  userId: string,
+  deadline: number,
+  dependencies: CheckConnectionDependencies,
+): Promise<ConnectionStatus> {
+  const { store, clock, refreshMarginSeconds } = dependencies;
+  const endOfPatience = clock.monotonicMilliseconds() + PATIENCE_MILLISECONDS;
+  let autoRefreshed = false;
+  for (;;) {
+    const timeoutMilliseconds = Math.min(CHECK_TIMEOUT_MILLISECONDS, millisecondsUntil(clock, deadline));
+    const check = await store.check(userId, refreshMarginSeconds, LEASE_SECONDS, timeoutMilliseconds);
+    if (check.state === 'leased') {
+      const progress = progressOf(await refreshConnection(check.lease, POLICY, deadline, dependencies));
+      if (progress === 'unsettled') {
+        return withoutRefresh(check.details, 0);
+      }
+      autoRefreshed ||= progress === 'refreshed';
+    } else if (check.state === 'busy' && canWait(check, endOfPatience, deadline, clock)) {
+      await clock.sleep(POLL_INTERVAL_MILLISECONDS);
+    } else {
+      return statusOf(check, autoRefreshed);
+    }
+  }
+}
+
+/**
+ * `refreshed`: a new token is stored. `settled`: the database knows what happened, ask it. `unsettled`: nothing
+ * was recorded about the connection, and asking again would only repeat the attempt.
+ */
+function progressOf({ outcome, verdict }: Refresh): 'refreshed' | 'settled' | 'unsettled' {
+  if (verdict === 'stale') {
+    return 'settled';
+  }
+  if (verdict === 'unsettled' || outcome.kind === 'released') {
+    return 'unsettled';
+  }
+  return outcome.kind === 'refreshed' ? 'refreshed' : 'settled';
+}
+
+/** While the old token still works nobody has to wait long for a new one. */
+function canWait(
+  check: Extract<ConnectionCheck, { state: 'busy' }>,
+  endOfPatience: number,
+  deadline: number,
+  clock: Clock,
+): boolean {
+  const waitUntil = stillWorks(check.details) ? Math.min(endOfPatience, deadline) : deadline;
+  return millisecondsUntil(clock, waitUntil) > POLL_INTERVAL_MILLISECONDS + CHECK_RESERVE_MILLISECONDS;
+}
+
+function statusOf(
+  check: Exclude<ConnectionCheck, { state: 'leased' }>,
+  autoRefreshed: boolean,
+): ConnectionStatus {
+  switch (check.state) {
+    case 'disconnected':
+      return { kind: 'not_connected' };
+    case 'connected':
+      return { kind: 'connected', details: check.details, autoRefreshed, degraded: false };
+    case 'reauthorization_required':
+      return stillWorks(check.details)
+        ? { kind: 'connected', details: check.details, autoRefreshed: false, degraded: true }
+        : { kind: 'reauthorization_required' };
+    case 'busy':
+    case 'backing_off':
+      return withoutRefresh(check.details, check.retryInSeconds);
+  }
+}
+
+function withoutRefresh(details: ConnectionDetails | null, retryInSeconds: number): ConnectionStatus {
+  return stillWorks(details)
+    ? { kind: 'connected', details, autoRefreshed: false, degraded: true }
+    : {
+        kind: 'refresh_failed',
+        retryAfterSeconds: Math.max(LEAST_RETRY_AFTER_SECONDS, Math.ceil(retryInSeconds)),
+      };
+}
+
+function stillWorks(details: ConnectionDetails | null): details is ConnectionDetails {
+  return (details?.secondsLeft ?? 0) > 0;
+}

@@ -1,0 +1,127 @@
+import middy, { type MiddlewareObj } from '@middy/core';
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
+import type { Clock } from '../connection/clock.ts';
+import { StoreError } from '../connection/connection-store.ts';
+import type { Log } from '../connection/log.ts';
+import { SecretError } from '../connection/secret-error.ts';
+import { answerOf } from './answer.ts';
+import { AuthenticationError, KeySetUnavailableError } from './authentication.ts';
+import type { ConnectionStatus } from './check-connection.ts';
+import { forbidden, invalidUserId, Problem, unauthorized, unavailable } from './problem.ts';
+
+/** Kept free at the end of an invocation to send the answer. */
+const ANSWER_RESERVE_MILLISECONDS = 500;
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** What the endpoint works with. */
+export type StatusEndpointDependencies = {
+  /** The user id in a verified bearer token; see `authenticate`. */
+  readonly authenticate: (authorization: string | undefined) => Promise<string>;
+  /** The use case, with everything it needs; see `checkConnection`. */
+  readonly checkConnection: (userId: string, deadline: number) => Promise<ConnectionStatus>;
+  readonly clock: Clock;
+  readonly log: Log & { startInvocation(context: Context, apiRequestId: string): void };
+  /** Milliseconds that a request may take for its own work. */
+  readonly budgetMilliseconds: number;
+};
+
+/**
+ * `GET .../music/status/{user_id}`: says whether the user is connected. Everything that can go wrong is answered
+ * with a problem; only a defect of ours leaves as an error, which the gateway answers with its own 500.
+ */
+export function createStatusEndpoint(dependencies: StatusEndpointDependencies) {
+  const { authenticate, checkConnection, clock, log, budgetMilliseconds } = dependencies;
+
+  return middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>()
+    .use(logInvocation(log))
+    .use(answerProblems(log))
+    .handler(async (event, context) => {
+      const remaining = context.getRemainingTimeInMillis() - ANSWER_RESERVE_MILLISECONDS;
+      const deadline = clock.monotonicMilliseconds() + Math.min(budgetMilliseconds, remaining);
+
+      const userId = event.pathParameters?.['user_id']?.toLowerCase() ?? '';
+      if (!UUID.test(userId)) {
+        throw invalidUserId();
+      }
+      if ((await authenticate(event.headers['authorization'])) !== userId) {
+        throw forbidden();
+      }
+      const status = await checkConnection(userId, deadline);
+      logAnswer(log, userId, status);
+      return respond(200, 'application/json', answerOf(status));
+    });
+}
+
+type StatusMiddleware = MiddlewareObj<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>;
+
+function logInvocation(log: StatusEndpointDependencies['log']): StatusMiddleware {
+  return {
+    before: ({ event, context }) => log.startInvocation(context, event.requestContext.requestId),
+  };
+}
+
+function answerProblems(log: Log): StatusMiddleware {
+  return {
+    onError: (request) => {
+      const problem = problemOf(request.error);
+      if (problem === null) {
+        return;
+      }
+      const level = problem.status === 503 ? 'error' : 'warn';
+      log[level]('status refused', { status: problem.status, ...causeOf(request.error) });
+      const { status, title, detail, headers } = problem;
+      const instance = request.event.requestContext.requestId;
+      const body = { type: 'about:blank', title, status, detail, instance };
+      request.response = respond(status, 'application/problem+json', body, headers);
+    },
+  };
+}
+
+/** The problem that an error is to the caller; null for a defect of ours. */
+function problemOf(error: unknown): Problem | null {
+  if (error instanceof Problem) {
+    return error;
+  }
+  if (error instanceof AuthenticationError) {
+    return unauthorized(
+      error.code === 'TOKEN_MISSING'
+        ? 'Please sign in: the request carries no bearer token.'
+        : 'Please sign in again: your session is not valid or has ended.',
+    );
+  }
+  const isOutage =
+    error instanceof StoreError || error instanceof SecretError || error instanceof KeySetUnavailableError;
+  return isOutage ? unavailable() : null;
+}
+
+function causeOf(error: unknown): { code?: string; reason?: string } {
+  return error instanceof Error && !(error instanceof Problem)
+    ? { ...('code' in error && { code: String(error.code) }), reason: error.message }
+    : {};
+}
+
+function logAnswer(log: Log, userId: string, status: ConnectionStatus): void {
+  const details = status.kind === 'connected' ? status.details : null;
+  log.info('status answered', {
+    user_id: userId,
+    outcome: status.kind,
+    expires_at: details?.expiresAt,
+    seconds_left: details?.secondsLeft,
+    needs_refresh: status.kind === 'connected' ? status.degraded : undefined,
+    auto_refreshed: status.kind === 'connected' ? status.autoRefreshed : undefined,
+  });
+}
+
+function respond(
+  statusCode: number,
+  contentType: string,
+  body: object,
+  headers: Readonly<Record<string, string>> = {},
+): APIGatewayProxyStructuredResultV2 {
+  return {
+    statusCode,
+    headers: { 'content-type': contentType, 'cache-control': 'no-store', ...headers },
+    body: JSON.stringify(body),
+  };
+}

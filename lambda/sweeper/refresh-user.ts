@@ -1,0 +1,64 @@
+import type { ConnectionCheck } from '../connection/connection-store.ts';
+import type { ExchangePolicy } from '../connection/exchange.ts';
+import { type RefreshDependencies, refreshConnection } from '../connection/refresh-connection.ts';
+import type { TokenAnswer } from '../connection/token-endpoint.ts';
+
+const POLICY: ExchangePolicy = { attempts: 2, callTimeoutMilliseconds: 5_000 };
+const LEASE_SECONDS = 30;
+const BUDGET_MILLISECONDS = 25_000;
+const DATABASE_TIMEOUT_MILLISECONDS = 10_000;
+
+/** Longer than any stored expiry is away: however fresh the token, the connection is due. */
+const WHATEVER_ITS_EXPIRY_SECONDS = 1_000 * 365 * 24 * 60 * 60;
+
+/** What happened to the one connection. */
+export type RefreshUserResult = {
+  readonly user_id: string;
+  /**
+   * Spotify's answer, or what became of recording it (`stale`, `unsettled`), or the state because of which Spotify
+   * was not asked.
+   */
+  readonly outcome:
+    | TokenAnswer['kind']
+    | 'released'
+    | 'stale'
+    | 'unsettled'
+    | Exclude<ConnectionCheck['state'], 'leased'>;
+  readonly reason?: string;
+  /** Seconds until the connection may be tried again. */
+  readonly retry_after?: number;
+};
+
+/**
+ * Refreshes one user's connection now, however long its token has left; for operators. A dead grant, a connection
+ * that somebody else is refreshing and one that backs off are left alone.
+ *
+ * @returns what happened; rejects with a StoreError or SecretError when the database or a secret is out of reach
+ */
+export async function refreshUser(
+  userId: string,
+  dependencies: RefreshDependencies,
+): Promise<RefreshUserResult> {
+  const { store, clock } = dependencies;
+  const deadline = clock.monotonicMilliseconds() + BUDGET_MILLISECONDS;
+  const check = await store.check(
+    userId,
+    WHATEVER_ITS_EXPIRY_SECONDS,
+    LEASE_SECONDS,
+    DATABASE_TIMEOUT_MILLISECONDS,
+  );
+  if (check.state !== 'leased') {
+    return {
+      user_id: userId,
+      outcome: check.state,
+      ...('retryInSeconds' in check && { retry_after: Math.ceil(check.retryInSeconds) }),
+    };
+  }
+  const { answer, outcome, verdict } = await refreshConnection(check.lease, POLICY, deadline, dependencies);
+  return {
+    user_id: userId,
+    outcome: verdict === 'stale' || verdict === 'unsettled' ? verdict : (answer?.kind ?? 'released'),
+    ...(answer !== null && 'reason' in answer && { reason: answer.reason }),
+    ...('retryAfterSeconds' in outcome && { retry_after: Math.ceil(outcome.retryAfterSeconds) }),
+  };
+}

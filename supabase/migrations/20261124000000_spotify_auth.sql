@@ -1,0 +1,537 @@
+-- Spotify persistent authentication: the work queue beside Bondhu's `profiles`, and the functions that are its only door.
+--
+-- Bondhu's table keeps the tokens; `spotify_auth.connections` says which of them is due, who is refreshing it and
+-- which grant is dead. The schema is not exposed by the REST API. Two rules hold throughout:
+--   * the database's clock is the only clock: callers pass and receive durations;
+--   * locks are taken profile first, then queue row; whoever has to start with the queue row skips locked profiles.
+-- This file creates objects and copies nothing: `spotify_reconcile` fills the queue in batches (docs/decisions/0003).
+
+create schema spotify_auth;
+revoke all on schema spotify_auth from public, anon, authenticated, service_role;
+comment on schema spotify_auth is 'Leases and state of Spotify connections. Reached only through the public.spotify_* functions.';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Tables
+-- ---------------------------------------------------------------------------------------------------------------
+
+create table spotify_auth.connections (
+  user_id uuid primary key references public.profiles (id) on delete cascade,
+  expires_at timestamptz,
+  authorized_at timestamptz,
+  due_at timestamptz,
+  lease_id uuid,
+  claimable_at timestamptz,
+  settled_lease_id uuid,
+  attempted_at timestamptz,
+  refreshed_at timestamptz,
+  failures integer not null default 0,
+  reauthorization_required_since timestamptz,
+  reauthorization_reason text check (reauthorization_reason in ('grant_revoked', 'no_refresh_token')),
+  tokens_cleared_at timestamptz,
+  check ((reauthorization_required_since is null) = (reauthorization_reason is null))
+);
+alter table spotify_auth.connections enable row level security;
+revoke all on table spotify_auth.connections from public, anon, authenticated, service_role;
+
+comment on table spotify_auth.connections is 'One row per user who ever connected Spotify; holds no token.';
+comment on column spotify_auth.connections.expires_at is 'When the stored access token runs out. Null: unknown, or there is no usable access token.';
+comment on column spotify_auth.connections.authorized_at is 'When the user authorized; Spotify ends the grant six months later.';
+comment on column spotify_auth.connections.due_at is 'Where the connection stands in the queue: a sweep takes it once due_at is within its window. The expiry, or, while leased or backing off, the end of that plus the window. Null: nothing to refresh (dead, or disconnected).';
+comment on column spotify_auth.connections.lease_id is 'Names the one holder who may refresh. Null: no lease.';
+comment on column spotify_auth.connections.claimable_at is 'Until then nobody may take a lease: the lease''s deadline, or the end of a backoff. Null: free.';
+comment on column spotify_auth.connections.settled_lease_id is 'The lease whose outcome was applied last, so that a repeated call is recognised.';
+comment on column spotify_auth.connections.attempted_at is 'When a lease was last taken; the floor of 30 s between attempts counts from it and survives every reset.';
+comment on column spotify_auth.connections.refreshed_at is 'When this system last stored a refreshed token.';
+comment on column spotify_auth.connections.failures is 'Attempts that failed in a row.';
+comment on column spotify_auth.connections.reauthorization_required_since is 'Set when the grant is dead: nothing is refreshed until the user reconnects.';
+comment on column spotify_auth.connections.tokens_cleared_at is 'When the tokens of the dead grant were removed from the profile.';
+
+-- Dead and disconnected rows are in none of the indexes that a sweep reads.
+create index connections_due on spotify_auth.connections (due_at) where due_at is not null;
+create index connections_held on spotify_auth.connections (claimable_at) where claimable_at is not null;
+create index connections_dead on spotify_auth.connections (reauthorization_required_since)
+  where reauthorization_required_since is not null and tokens_cleared_at is null;
+
+create table spotify_auth.service (
+  singleton boolean primary key default true check (singleton),
+  schema_version integer not null,
+  sweep_window interval not null,
+  reconciled_up_to uuid,
+  backfilled boolean not null default false
+);
+alter table spotify_auth.service enable row level security;
+revoke all on table spotify_auth.service from public, anon, authenticated, service_role;
+insert into spotify_auth.service (schema_version, sweep_window) values (1, '40 minutes');
+
+comment on table spotify_auth.service is 'One row: what all connections share.';
+comment on column spotify_auth.service.schema_version is 'Raised by every migration that the functions'' code depends on.';
+comment on column spotify_auth.service.sweep_window is 'How long before expiry a sweep takes a token; kept up to date by the sweeps.';
+comment on column spotify_auth.service.backfilled is 'Whether spotify_reconcile has been through all profiles once.';
+comment on column spotify_auth.service.reconciled_up_to is 'The last profile that spotify_reconcile compared. Null: it starts over.';
+
+-- Each refresh rewrites one wide profile; room on the page keeps most of these updates free of index writes.
+alter table public.profiles set (fillfactor = 85);
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- From profile to queue. Users may write anything into their own spotify_* columns: nothing here raises on any value.
+-- ---------------------------------------------------------------------------------------------------------------
+
+create function spotify_auth.clamp_time(moment timestamptz) returns timestamptz
+language sql immutable parallel safe set search_path = '' as $$
+  select case when moment is not null then
+    greatest(least(moment, timestamptz '2200-01-01 00:00:00+00'), timestamptz '2000-01-01 00:00:00+00')
+  end;
+$$;
+comment on function spotify_auth.clamp_time is 'Limits a time to the years 2000 to 2200, so that arithmetic on a hostile value (-infinity, the year 294276) cannot fail. Null stays null.';
+
+create function spotify_auth.is_usable_token(token text) returns boolean
+language sql immutable parallel safe set search_path = '' as $$
+  select token is not null and token <> '' and octet_length(token) <= 4096;
+$$;
+comment on function spotify_auth.is_usable_token is 'Whether a stored value can be a token: neither null nor empty nor over 4,096 bytes.';
+
+create function spotify_auth.follow_profile(profile public.profiles) returns void
+language plpgsql set search_path = '' as $$
+declare
+  has_access constant boolean := spotify_auth.is_usable_token(profile.spotify_access_token);
+  has_refresh constant boolean := spotify_auth.is_usable_token(profile.spotify_refresh_token);
+  expiry constant timestamptz := case when has_access then spotify_auth.clamp_time(profile.spotify_token_expires_at) end;
+begin
+  insert into spotify_auth.connections as c
+    (user_id, expires_at, authorized_at, due_at, reauthorization_required_since, reauthorization_reason)
+  select profile.id, expiry, spotify_auth.clamp_time(profile.spotify_connected_at),
+    case when has_refresh then coalesce(expiry, now()) end,
+    case when has_access and not has_refresh then now() end,
+    case when has_access and not has_refresh then 'no_refresh_token' end
+  where has_access or has_refresh
+    or exists (select from spotify_auth.connections known where known.user_id = profile.id)
+  on conflict (user_id) do update set
+    expires_at = excluded.expires_at,
+    authorized_at = excluded.authorized_at,
+    reauthorization_required_since = excluded.reauthorization_required_since,
+    reauthorization_reason = excluded.reauthorization_reason,
+    tokens_cleared_at = null,
+    lease_id = null,
+    failures = 0,
+    -- The floor between attempts: whoever keeps resetting a row cannot make us call Spotify more often.
+    claimable_at = case when c.attempted_at > now() - interval '30 seconds' then c.attempted_at + interval '30 seconds' end,
+    due_at = case when c.attempted_at > now() - interval '30 seconds' and excluded.due_at is not null
+      then greatest(excluded.due_at, c.attempted_at + interval '30 seconds' + (select s.sweep_window from spotify_auth.service s))
+      else excluded.due_at end;
+end;
+$$;
+comment on function spotify_auth.follow_profile(public.profiles) is 'Brings the queue row of one profile in step with it. Clears lease, failures and dead mark: a change from outside is proof of life. The caller holds the profile''s row lock.';
+
+create function spotify_auth.on_profile_change() returns trigger
+language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
+begin
+  -- Our own writes maintain the queue themselves. Set in the functions' bodies, for a function-level `set` of a
+  -- custom parameter needs a superuser.
+  if coalesce(current_setting('spotify_auth.own_write', true), '') <> 'on' then
+    perform spotify_auth.follow_profile(new);
+  end if;
+  return null;
+end;
+$$;
+comment on function spotify_auth.on_profile_change is 'Trigger: keeps the queue in step with writes from outside. Security definer, so that users can still update their own profile.';
+
+create trigger spotify_auth_profile_inserted
+  after insert on public.profiles for each row
+  when (new.spotify_access_token is not null or new.spotify_refresh_token is not null)
+  execute function spotify_auth.on_profile_change();
+
+create trigger spotify_auth_profile_updated
+  after update on public.profiles for each row
+  when (old.spotify_access_token is distinct from new.spotify_access_token
+    or old.spotify_refresh_token is distinct from new.spotify_refresh_token
+    or old.spotify_token_expires_at is distinct from new.spotify_token_expires_at
+    or old.spotify_connected_at is distinct from new.spotify_connected_at)
+  execute function spotify_auth.on_profile_change();
+
+create function spotify_auth.heal(for_user uuid) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  profile public.profiles;
+begin
+  select p.* into profile from public.profiles p where p.id = for_user for no key update skip locked;
+  if not found then
+    return false;
+  end if;
+  perform spotify_auth.follow_profile(profile);
+  return true;
+end;
+$$;
+comment on function spotify_auth.heal is 'Brings one queue row in step with its profile. False when the profile is locked (or gone): its writer will do it.';
+
+create function public.spotify_reconcile(batch_size integer) returns jsonb
+language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
+declare
+  resume_after uuid;
+  page_end uuid;
+  healed integer;
+  was_backfilled boolean;
+begin
+  select coalesce(s.reconciled_up_to, '00000000-0000-0000-0000-000000000000'), s.backfilled into resume_after, was_backfilled
+    from spotify_auth.service s for update skip locked;
+  if not found then
+    return jsonb_build_object('healed', 0, 'done', true);
+  end if;
+
+  with page as materialized (
+    select p.id,
+      spotify_auth.is_usable_token(p.spotify_access_token) as has_access,
+      spotify_auth.is_usable_token(p.spotify_refresh_token) as has_refresh,
+      spotify_auth.clamp_time(p.spotify_token_expires_at) as expires_at,
+      spotify_auth.clamp_time(p.spotify_connected_at) as authorized_at
+    from public.profiles p
+    where p.id > resume_after
+    order by p.id
+    limit batch_size
+  ), drifted as materialized (
+    select page.id
+    from page left join spotify_auth.connections c on c.user_id = page.id
+    where case
+      when not page.has_access and not page.has_refresh then c.due_at is not null
+      when c.user_id is null then true
+      else c.authorized_at is distinct from page.authorized_at
+        or (page.has_access and c.expires_at is distinct from page.expires_at)
+        or (page.has_refresh and c.due_at is null and c.reauthorization_reason is distinct from 'grant_revoked')
+        or (not page.has_refresh and c.due_at is not null)
+    end
+  )
+  select (select count(*) from drifted where spotify_auth.heal(drifted.id)),
+         (select page.id from page order by page.id desc limit 1)
+  into healed, page_end;
+
+  update spotify_auth.service set reconciled_up_to = page_end, backfilled = was_backfilled or page_end is null;
+  return jsonb_build_object('healed', healed, 'done', was_backfilled or page_end is null);
+end;
+$$;
+comment on function public.spotify_reconcile is
+'Compares the next `batch_size` profiles with the queue and repairs what differs: fills the queue after the first migration, heals what a restore left behind (it bypasses triggers). Remembers where it stopped and starts over at the end. Returns {healed, done}: done is false only while the first pass is under way and this caller should go on; from then on a page per sweep is enough.';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Leases
+-- ---------------------------------------------------------------------------------------------------------------
+
+create function public.spotify_check_connection(for_user uuid, refresh_within interval, lease interval) returns jsonb
+language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
+declare
+  profile record;
+  connection spotify_auth.connections;
+  state text;
+  grant_token text;
+begin
+  select p.spotify_user_id, p.spotify_user_email, c.user_id is not null as queued,
+      spotify_auth.is_usable_token(p.spotify_access_token) or spotify_auth.is_usable_token(p.spotify_refresh_token) as has_token
+    into profile
+    from public.profiles p left join spotify_auth.connections c on c.user_id = p.id
+    where p.id = for_user;
+  if not found then
+    return jsonb_build_object('state', 'disconnected');
+  end if;
+  if profile.has_token and not profile.queued and not spotify_auth.heal(for_user) then
+    return jsonb_build_object('state', 'locked');
+  end if;
+
+  -- Takes the lease if the connection is due and free; a row that somebody else holds or has locked is passed over.
+  update spotify_auth.connections c set
+    lease_id = gen_random_uuid(),
+    claimable_at = now() + lease,
+    attempted_at = now(),
+    due_at = greatest(c.due_at, now() + lease + (select s.sweep_window from spotify_auth.service s))
+  where c.user_id = (
+    select free.user_id from spotify_auth.connections free
+    where free.user_id = for_user
+      and free.due_at is not null
+      and (free.expires_at is null or free.expires_at <= now() + refresh_within)
+      and (free.claimable_at is null or free.claimable_at <= now())
+    for update skip locked
+  )
+  returning c.* into connection;
+
+  if found then
+    -- A statement of its own: the row lock may have come after a commit that the first snapshot cannot see.
+    select p.spotify_refresh_token into grant_token from public.profiles p where p.id = for_user;
+    if not spotify_auth.is_usable_token(grant_token) then
+      update spotify_auth.connections c set lease_id = null, claimable_at = null, due_at = null where c.user_id = for_user;
+      perform spotify_auth.heal(for_user);
+      return public.spotify_check_connection(for_user, refresh_within, lease);
+    end if;
+    state := 'leased';
+  else
+    select c.* into connection from spotify_auth.connections c where c.user_id = for_user;
+    state := case
+      when connection.reauthorization_required_since is not null then 'reauthorization_required'
+      when connection.due_at is null then 'disconnected'
+      when connection.expires_at > now() + refresh_within then 'connected'
+      when connection.claimable_at > now() and connection.lease_id is null then 'backing_off'
+      else 'busy'
+    end;
+    if state = 'disconnected' then
+      return jsonb_build_object('state', state);
+    end if;
+  end if;
+
+  return jsonb_build_object(
+    'state', state,
+    'spotify_user_id', profile.spotify_user_id,
+    'spotify_user_email', profile.spotify_user_email,
+    'connected_at', connection.authorized_at,
+    'expires_at', connection.expires_at,
+    'seconds_left', extract(epoch from connection.expires_at - now()),
+    'reauthorize_by', connection.authorized_at + interval '6 months',
+    'retry_in', greatest(0, extract(epoch from connection.claimable_at - now())),
+    'lease', case when state = 'leased' then jsonb_build_object(
+      'user_id', connection.user_id,
+      'lease_id', connection.lease_id,
+      'leased_at', now(),
+      'refresh_token', grant_token,
+      'seconds_left', extract(epoch from connection.expires_at - now()),
+      'failures', connection.failures) end
+  );
+end;
+$$;
+comment on function public.spotify_check_connection is
+'Reads one connection; if its token expires within `refresh_within` and nobody holds it, takes a lease of length `lease` in the same call. Returns {state, spotify_user_id, spotify_user_email, connected_at, expires_at, seconds_left, reauthorize_by, retry_in, lease}. state: disconnected, connected, leased (the caller now has to refresh and record), busy (somebody else is refreshing, or the queue row is locked), locked (the profile is locked and not in the queue yet), backing_off (a refresh failed; again in retry_in seconds), reauthorization_required. seconds_left is null when no usable access token is stored.';
+
+create function public.spotify_claim_due(batch_size integer, refresh_within interval, lease interval, sweep_age interval) returns jsonb
+language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
+declare
+  leased spotify_auth.connections[];
+  claims jsonb;
+  orphans uuid[];
+begin
+  if batch_size not between 1 and 1000 then
+    raise exception 'batch_size must be 1 to 1000, got %', batch_size using errcode = '22023';
+  end if;
+  update spotify_auth.service set sweep_window = refresh_within where sweep_window <> refresh_within;
+
+  with due as materialized (
+    select c.user_id from spotify_auth.connections c
+    where c.due_at <= now() + refresh_within
+      and (c.claimable_at is null or c.claimable_at <= now())
+      and (c.refreshed_at is null or c.refreshed_at < now() - sweep_age)
+    order by c.due_at
+    limit batch_size
+    for update skip locked
+  ), taken as (
+    update spotify_auth.connections c set
+      lease_id = gen_random_uuid(),
+      claimable_at = now() + lease,
+      attempted_at = now(),
+      due_at = now() + lease + refresh_within
+    from due where c.user_id = due.user_id
+    returning c as connection
+  )
+  select array_agg(taken.connection) into leased from taken;
+
+  -- A statement of its own: tokens read in the one that locks may be older than the lock.
+  select
+    jsonb_agg(jsonb_build_object(
+      'user_id', l.user_id,
+      'lease_id', l.lease_id,
+      'leased_at', now(),
+      'refresh_token', p.spotify_refresh_token,
+      'seconds_left', extract(epoch from l.expires_at - now()),
+      'failures', l.failures) order by l.expires_at nulls first)
+      filter (where spotify_auth.is_usable_token(p.spotify_refresh_token)),
+    array_agg(l.user_id) filter (where not spotify_auth.is_usable_token(p.spotify_refresh_token))
+  into claims, orphans
+  from unnest(leased) l left join public.profiles p on p.id = l.user_id;
+
+  if orphans is not null then
+    update spotify_auth.connections c set lease_id = null, claimable_at = null, due_at = null where c.user_id = any (orphans);
+    perform spotify_auth.heal(orphan) from unnest(orphans) orphan;
+  end if;
+
+  return jsonb_build_object(
+    'claims', coalesce(claims, '[]'),
+    'next_claim_in', case when coalesce(cardinality(leased), 0) < batch_size then (
+      select greatest(0, extract(epoch from c.claimable_at - now()))
+      from spotify_auth.connections c
+      where c.claimable_at > now()
+        and c.due_at is not null
+        and (c.expires_at is null or c.expires_at <= now() + refresh_within)
+        and (c.refreshed_at is null or c.refreshed_at < now() - sweep_age)
+        and not exists (select from unnest(leased) mine where mine.user_id = c.user_id)
+      order by c.claimable_at
+      limit 1) end
+  );
+end;
+$$;
+comment on function public.spotify_claim_due is
+'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within `refresh_within`, soonest expiry first; passes over rows that others hold and those refreshed within `sweep_age`, the time since the sweep began. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], next_claim_in}: one document, because the REST API cuts result sets off silently. next_claim_in: seconds until a connection becomes free that others hold and that expires within the window; null when there is none, or when the batch was full.';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Outcomes
+-- ---------------------------------------------------------------------------------------------------------------
+
+create function public.spotify_record(results jsonb) returns jsonb
+language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
+declare
+  users uuid[];
+  locked uuid[];
+  total integer;
+  unknown_outcomes integer;
+  broken_successes integer;
+  verdicts jsonb;
+begin
+  select array_agg(distinct r.user_id),
+      count(*) filter (where coalesce(r.outcome, '') not in ('refreshed', 'revoked', 'throttled', 'unavailable', 'rejected', 'released')),
+      count(*) filter (where r.outcome = 'refreshed' and not (
+        r.leased_at is not null and coalesce(r.expires_in > 0, false) and spotify_auth.is_usable_token(r.access_token)
+        and (r.refresh_token is null or spotify_auth.is_usable_token(r.refresh_token)))),
+      count(*)
+    into users, unknown_outcomes, broken_successes, total
+    from jsonb_to_recordset(results) as r
+      (user_id uuid, outcome text, leased_at timestamptz, access_token text, refresh_token text, expires_in double precision);
+  -- Refused whole, before anything is written: half-understood outcomes must not replace working tokens.
+  if unknown_outcomes > 0 or broken_successes > 0 or coalesce(cardinality(users), 0) <> total then
+    raise exception 'spotify_record: % unknown outcomes, % successes without usable tokens or expiry, % results for % users',
+      unknown_outcomes, broken_successes, total, coalesce(cardinality(users), 0) using errcode = '22023';
+  end if;
+
+  select coalesce(array_agg(id), '{}') into locked from (
+    select p.id from public.profiles p where p.id = any (users) order by p.id for no key update skip locked) profile;
+  perform from spotify_auth.connections c where c.user_id = any (locked) order by c.user_id for no key update;
+
+  perform set_config('spotify_auth.own_write', 'on', true);
+  with result as materialized (
+    select r.*, coalesce(r.refresh_token <> r.used_refresh_token, false) as rotated,
+      r.leased_at + make_interval(secs => r.expires_in) as expires_at,
+      now() + make_interval(secs => least(greatest(r.retry_after, 1), 86400)) as retry_at
+    from jsonb_to_recordset(results) as r (user_id uuid, lease_id uuid, leased_at timestamptz, outcome text,
+      used_refresh_token text, access_token text, refresh_token text, expires_in double precision, retry_after double precision)
+  ), judged as materialized (
+    select result.*, case
+      when p.id is null then 'stale'
+      when not p.id = any (locked) then 'busy'
+      when c.settled_lease_id = result.lease_id then 'already_applied'
+      -- It may be the only living token: it counts whatever became of the lease.
+      when result.outcome = 'refreshed' and result.rotated and p.spotify_refresh_token = result.used_refresh_token then 'applied'
+      when c.lease_id = result.lease_id
+        and (result.outcome <> 'revoked' or p.spotify_refresh_token = result.used_refresh_token) then 'applied'
+      else 'stale'
+    end as verdict
+    from result
+      left join public.profiles p on p.id = result.user_id
+      left join spotify_auth.connections c on c.user_id = result.user_id
+  ), stored as (
+    update public.profiles p set
+      spotify_access_token = judged.access_token,
+      spotify_refresh_token = coalesce(judged.refresh_token, p.spotify_refresh_token),
+      spotify_token_expires_at = judged.expires_at
+    from judged
+    where p.id = judged.user_id and judged.verdict = 'applied' and judged.outcome = 'refreshed'
+  ), settled as (
+    update spotify_auth.connections c set
+      lease_id = null,
+      settled_lease_id = judged.lease_id,
+      expires_at = case judged.outcome when 'refreshed' then judged.expires_at else c.expires_at end,
+      refreshed_at = case judged.outcome when 'refreshed' then now() else c.refreshed_at end,
+      failures = case
+        when judged.outcome = 'refreshed' then 0
+        when judged.outcome in ('unavailable', 'rejected') then c.failures + 1
+        else c.failures end,
+      attempted_at = case judged.outcome when 'released' then null else c.attempted_at end,
+      claimable_at = case when judged.outcome in ('throttled', 'unavailable', 'rejected') then judged.retry_at end,
+      due_at = case
+        when judged.outcome = 'refreshed' then judged.expires_at
+        when judged.outcome = 'released' then coalesce(c.expires_at, now())
+        when judged.outcome = 'revoked' then null
+        else greatest(c.expires_at, judged.retry_at + (select s.sweep_window from spotify_auth.service s)) end,
+      reauthorization_required_since = case judged.outcome when 'revoked' then now() end,
+      reauthorization_reason = case judged.outcome when 'revoked' then 'grant_revoked' end
+    from judged
+    where c.user_id = judged.user_id and judged.verdict = 'applied'
+  )
+  select jsonb_agg(jsonb_build_object('user_id', judged.user_id, 'lease_id', judged.lease_id, 'verdict', judged.verdict))
+    into verdicts from judged;
+  perform set_config('spotify_auth.own_write', '', true);
+
+  return coalesce(verdicts, '[]');
+end;
+$$;
+comment on function public.spotify_record is
+'Applies a batch of refresh outcomes, one per user: [{user_id, lease_id, leased_at, outcome, used_refresh_token, access_token, refresh_token, expires_in, retry_after}]. outcome: refreshed (tokens stored; refresh_token null keeps the stored one), revoked (marked dead), throttled, unavailable or rejected (again after retry_after seconds, at most a day), released (the lease was not used). Returns [{user_id, lease_id, verdict}] with verdict applied, already_applied (the call was repeated), stale (the lease is over, nothing changed) or busy (somebody has the profile locked: repeat). A success with a new refresh token applies whenever the stored one is the one that was used; everything else needs its lease.';
+
+create function public.spotify_clear_dead_grants(grace interval, batch_size integer) returns integer
+language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
+declare
+  cleared uuid[];
+begin
+  with dead as materialized (
+    select c.user_id from spotify_auth.connections c
+    where c.reauthorization_required_since <= now() - grace and c.tokens_cleared_at is null
+    order by c.reauthorization_required_since
+    limit batch_size
+    for no key update skip locked
+  )
+  select array_agg(id) into cleared from (
+    select p.id from public.profiles p join dead on dead.user_id = p.id for no key update of p skip locked) profile;
+
+  perform set_config('spotify_auth.own_write', 'on', true);
+  update public.profiles p set spotify_access_token = null, spotify_refresh_token = null, spotify_token_expires_at = null
+    where p.id = any (cleared);
+  perform set_config('spotify_auth.own_write', '', true);
+  update spotify_auth.connections c set expires_at = null, tokens_cleared_at = now() where c.user_id = any (cleared);
+  return coalesce(cardinality(cleared), 0);
+end;
+$$;
+comment on function public.spotify_clear_dead_grants is
+'Removes the tokens and the expiry of up to `batch_size` grants that have been dead for longer than `grace`; the mark stays, so that the user is still told to reconnect. Returns how many.';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Monitoring
+-- ---------------------------------------------------------------------------------------------------------------
+
+create function public.spotify_due_count(refresh_within interval) returns bigint
+language sql stable security definer set search_path = '' as $$
+  select (select count(*) from spotify_auth.connections c where c.due_at <= now() + refresh_within)
+    + (select count(*) from spotify_auth.connections c
+       where c.claimable_at > now() and c.due_at > now() + refresh_within
+         and (c.expires_at is null or c.expires_at <= now() + refresh_within));
+$$;
+comment on function public.spotify_due_count is 'How many living connections have a token that expires within `refresh_within`, those leased or backing off included.';
+
+create function public.spotify_connection_stats() returns jsonb
+language sql stable security definer set search_path = '' as $$
+  select jsonb_build_object(
+    'connected', count(*) filter (where c.due_at is not null),
+    'due', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= now() + s.sweep_window)),
+    'expired', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= now())),
+    'waiting_for_reauthorization', count(*) filter (where c.reauthorization_required_since is not null),
+    'oldest_overdue_seconds', coalesce(extract(epoch from now() - min(c.expires_at) filter (where c.due_at is not null and c.expires_at <= now())), 0),
+    'schema_version', s.schema_version)
+  from spotify_auth.service s left join spotify_auth.connections c on true
+  group by s.schema_version;
+$$;
+comment on function public.spotify_connection_stats is 'For monitoring: {connected, due (within the sweeps'' window), expired, waiting_for_reauthorization, oldest_overdue_seconds, schema_version}. Reads the whole queue.';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- The door: service_role alone. Revoking from public is not enough, for Supabase's older default privileges grant
+-- every new function to anon and authenticated by name.
+-- ---------------------------------------------------------------------------------------------------------------
+
+revoke all on all functions in schema spotify_auth from public, anon, authenticated, service_role;
+
+revoke all on function
+  public.spotify_reconcile(integer),
+  public.spotify_check_connection(uuid, interval, interval),
+  public.spotify_claim_due(integer, interval, interval, interval),
+  public.spotify_record(jsonb),
+  public.spotify_clear_dead_grants(interval, integer),
+  public.spotify_due_count(interval),
+  public.spotify_connection_stats()
+from public, anon, authenticated;
+
+grant execute on function
+  public.spotify_reconcile(integer),
+  public.spotify_check_connection(uuid, interval, interval),
+  public.spotify_claim_due(integer, interval, interval, interval),
+  public.spotify_record(jsonb),
+  public.spotify_clear_dead_grants(interval, integer),
+  public.spotify_due_count(interval),
+  public.spotify_connection_stats()
+to service_role;
