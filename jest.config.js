@@ -6,5 +6,9 @@ export default {
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {},
-  testTimeout: 30_000,
+  testTimeout: 60_000,
+  // The tests start servers and processes of their own; more workers than this only make them wait for each other.
+  maxWorkers: 2,
+  setupFilesAfterEnv: ['aws-cdk-lib/testhelpers/jest-autoclean'],
+  reporters: ['default', './test/closing-line-reporter.js'],
 };
