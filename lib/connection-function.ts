@@ -1,0 +1,84 @@
+import { join } from 'node:path';
+import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Architecture, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import { EnvironmentVariables } from '../lambda/environment-variables.ts';
+import type { Credentials } from './credentials.ts';
+import type { StageConfiguration } from './stage-configuration.ts';
+
+const projectRoot = join(import.meta.dirname, '..');
+
+export interface ConnectionFunctionProps
+  extends Pick<StageConfiguration, 'supabaseUrl' | 'spotifyTokenUrl' | 'logRetentionDays'> {
+  /** The folder of `lambda/` whose `handler.ts` the function runs. Also ends the name of its log group. */
+  readonly capability: 'status' | 'sweeper';
+
+  readonly description: string;
+
+  readonly credentials: Credentials;
+
+  /** Variables of this function alone, besides those that every connection function has. */
+  readonly environment: Record<string, string>;
+
+  readonly timeoutSeconds: number;
+
+  readonly memoryMegabytes: number;
+}
+
+/** A function that may refresh connections: knows Supabase and Spotify, and may read their credentials. */
+export class ConnectionFunction extends Construct {
+  readonly function: NodejsFunction;
+
+  constructor(scope: Construct, id: string, props: ConnectionFunctionProps) {
+    super(scope, id);
+
+    const logGroup = new LogGroup(this, 'Logs', {
+      logGroupName: `/aws/lambda/${Stack.of(this).stackName}-${props.capability}`,
+      retention: props.logRetentionDays,
+      // Kept, its fixed name would stand in the way of the next deployment.
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+
+    // A role of its own, because CDK's default role may write to every log group of the account.
+    const role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
+    logGroup.grantWrite(role);
+    props.credentials.grantRead(role);
+
+    this.function = new NodejsFunction(this, 'Function', {
+      description: props.description,
+      entry: join(projectRoot, 'lambda', props.capability, 'handler.ts'),
+      projectRoot,
+      depsLockFilePath: join(projectRoot, 'package-lock.json'),
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      bundling: {
+        format: OutputFormat.ESM,
+        // The ES modules of packages that have both: their CommonJS calls `require`, which an ES module has not.
+        mainFields: ['module', 'main'],
+        target: 'node24',
+        // The versions of the lock file, not those that Lambda happens to bring.
+        bundleAwsSDK: true,
+        minify: true,
+        keepNames: true,
+        sourceMap: true,
+        sourcesContent: false,
+      },
+      role,
+      logGroup,
+      loggingFormat: LoggingFormat.JSON,
+      timeout: Duration.seconds(props.timeoutSeconds),
+      memorySize: props.memoryMegabytes,
+      environment: {
+        NODE_OPTIONS: '--enable-source-maps',
+        [EnvironmentVariables.supabaseUrl]: props.supabaseUrl,
+        [EnvironmentVariables.supabaseSecretArn]: props.credentials.supabase.secretArn,
+        [EnvironmentVariables.spotifySecretArn]: props.credentials.spotify.secretArn,
+        [EnvironmentVariables.spotifyTokenUrl]: props.spotifyTokenUrl,
+        ...props.environment,
+      },
+    });
+  }
+}

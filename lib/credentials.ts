@@ -1,0 +1,47 @@
+import { RemovalPolicy, Stack } from 'aws-cdk-lib';
+import type { IGrantable } from 'aws-cdk-lib/aws-iam';
+import { type CfnSecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { Construct } from 'constructs';
+
+/** The two secrets that the functions read. An operator fills them in once, after the first deployment. */
+export class Credentials extends Construct {
+  /** The Spotify app: `{"client_id": "...", "client_secret": "..."}`. */
+  readonly spotify: Secret;
+
+  /** The Supabase project: `{"secret_key": "...", "jwt_secret": "..."}`, `jwt_secret` only where user tokens are HS256. */
+  readonly supabase: Secret;
+
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+    this.spotify = createEmptySecret(
+      this,
+      'Spotify',
+      'Spotify app: {"client_id": "...", "client_secret": "..."}',
+    );
+    this.supabase = createEmptySecret(
+      this,
+      'Supabase',
+      'Supabase project: {"secret_key": "sb_secret_...", "jwt_secret": "only if user tokens are signed with HS256"}',
+    );
+  }
+
+  grantRead(grantee: IGrantable): void {
+    this.spotify.grantRead(grantee);
+    this.supabase.grantRead(grantee);
+  }
+}
+
+/**
+ * Creates a secret without a value, and keeps it when the stack goes.
+ *
+ * `Secret` generates a value when it is given none, and CloudFormation writes a new version, over the operator's
+ * value, whenever `GenerateSecretString` or `SecretString` changes. So the template must have neither.
+ */
+function createEmptySecret(scope: Construct, id: string, description: string): Secret {
+  const secret = new Secret(scope, id, {
+    description: `${Stack.of(scope).stackName}, ${description}`,
+    removalPolicy: RemovalPolicy.RETAIN,
+  });
+  (secret.node.defaultChild as CfnSecret).generateSecretString = undefined;
+  return secret;
+}

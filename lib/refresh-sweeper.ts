@@ -1,0 +1,71 @@
+import { Duration } from 'aws-cdk-lib';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
+import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
+import {
+  ContextAttribute,
+  Schedule,
+  ScheduleExpression,
+  ScheduleTargetInput,
+} from 'aws-cdk-lib/aws-scheduler';
+import { LambdaInvoke } from 'aws-cdk-lib/aws-scheduler-targets';
+import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { EnvironmentVariables } from '../lambda/environment-variables.ts';
+import { ConnectionFunction } from './connection-function.ts';
+import type { Credentials } from './credentials.ts';
+import type { StageConfiguration } from './stage-configuration.ts';
+import { sweepWindowMinutes } from './sweep-window.ts';
+
+export interface RefreshSweeperProps extends StageConfiguration {
+  readonly credentials: Credentials;
+}
+
+/** The function that refreshes every token before it expires, its schedule, and the queue for sweeps that failed. */
+export class RefreshSweeper extends Construct {
+  readonly function: IFunction;
+
+  /** Sweeps that could not be delivered, and sweeps that failed in spite of their retries. */
+  readonly deadLetterQueue: IQueue;
+
+  constructor(scope: Construct, id: string, props: RefreshSweeperProps) {
+    super(scope, id);
+
+    this.deadLetterQueue = new Queue(this, 'DeadLetterQueue', {
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+    });
+
+    this.function = new ConnectionFunction(this, 'SweeperFunction', {
+      ...props,
+      capability: 'sweeper',
+      description: 'Refreshes every Spotify token that would expire before the next sweep has refreshed it.',
+      timeoutSeconds: props.sweeperTimeoutSeconds,
+      memoryMegabytes: props.sweeperMemoryMegabytes,
+      environment: {
+        [EnvironmentVariables.sweepWindowSeconds]: String(sweepWindowMinutes(props) * 60),
+        [EnvironmentVariables.sweepBatchSize]: String(props.sweepBatchSize),
+      },
+    }).function;
+
+    // The Scheduler delivers within the first half of the interval, Lambda retries within another half: no attempt
+    // starts after the next sweep, which does the same work. The Scheduler sees only deliveries that fail, because
+    // it does not wait for the function: the function reports its own failures.
+    const halfInterval = Duration.seconds(props.sweepIntervalMinutes * 30);
+    this.function.configureAsyncInvoke({
+      retryAttempts: 2,
+      maxEventAge: halfInterval,
+      onFailure: new SqsDestination(this.deadLetterQueue),
+    });
+    new Schedule(this, 'Schedule', {
+      description: 'Starts a sweep.',
+      schedule: ScheduleExpression.rate(Duration.minutes(props.sweepIntervalMinutes)),
+      target: new LambdaInvoke(this.function, {
+        input: ScheduleTargetInput.fromObject({ sweep: { scheduledAt: ContextAttribute.scheduledTime } }),
+        retryAttempts: 3,
+        maxEventAge: halfInterval,
+        deadLetterQueue: this.deadLetterQueue,
+      }),
+    });
+  }
+}

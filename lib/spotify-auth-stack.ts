@@ -1,0 +1,57 @@
+import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import { Credentials } from './credentials.ts';
+import { RefreshSweeper } from './refresh-sweeper.ts';
+import type { StageConfiguration } from './stage-configuration.ts';
+import { StatusApi } from './status-api.ts';
+
+export interface SpotifyAuthStackProps {
+  /** Name of the stage: ends the stack's name, so that several stages fit into one account. */
+  readonly stage: string;
+  readonly configuration: StageConfiguration;
+}
+
+/** Everything that keeps the Spotify connections of one stage alive. */
+export class SpotifyAuthStack extends Stack {
+  constructor(scope: Construct, { stage, configuration }: SpotifyAuthStackProps) {
+    super(scope, `SpotifyAuth-${stage}`, {
+      description: `Keeps the Spotify connections of Bondhu's users alive (stage ${stage}).`,
+    });
+
+    if (configuration.supabaseUrl.startsWith('https://your-')) {
+      Annotations.of(this).addWarningV2(
+        'spotify-auth:example-supabase-url',
+        `before you deploy: cdk.json, context.stages.${stage}.supabaseUrl is still an example, write your project's address there`,
+      );
+    }
+
+    const credentials = new Credentials(this, 'Credentials');
+    const statusApi = new StatusApi(this, 'StatusApi', { ...configuration, credentials });
+    const refreshSweeper = new RefreshSweeper(this, 'RefreshSweeper', { ...configuration, credentials });
+
+    new CfnOutput(this, 'ApiUrl', {
+      description: "Address of the status API, for Bondhu's frontend.",
+      value: statusApi.url,
+    });
+    new CfnOutput(this, 'StatusFunctionName', {
+      description: 'Function behind the status API.',
+      value: statusApi.function.functionName,
+    });
+    new CfnOutput(this, 'SweeperFunctionName', {
+      description: 'Function that sweeps. Invoke it with {} to sweep now.',
+      value: refreshSweeper.function.functionName,
+    });
+    new CfnOutput(this, 'SpotifySecretName', {
+      description: 'Secret to fill in with {"client_id": "...", "client_secret": "..."}.',
+      value: credentials.spotify.secretName,
+    });
+    new CfnOutput(this, 'SupabaseSecretName', {
+      description: 'Secret to fill in with {"secret_key": "sb_secret_...", "jwt_secret": "only with HS256"}.',
+      value: credentials.supabase.secretName,
+    });
+    new CfnOutput(this, 'DeadLetterQueueUrl', {
+      description: 'Queue with the sweeps that failed for good.',
+      value: refreshSweeper.deadLetterQueue.queueUrl,
+    });
+  }
+}

@@ -1,0 +1,405 @@
+import { describe, expect, jest, test } from '@jest/globals';
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
+import { createApp, createStack, requiredSettings, synthesize } from './synthesize.ts';
+
+const deadLetterQueueArn = { 'Fn::GetAtt': [expect.stringMatching(/^RefreshSweeperDeadLetterQueue/), 'Arn'] };
+const sweeperArn = { 'Fn::GetAtt': [expect.stringMatching(/^RefreshSweeperSweeperFunction/), 'Arn'] };
+
+describe('the stack', () => {
+  test('puts out what an operator needs', () => {
+    const outputs = Object.entries(synthesize().findOutputs('*'));
+
+    expect(outputs.map(([name, { Value }]) => [name, withoutHash(JSON.stringify(Value))])).toEqual([
+      ['ApiUrl', '{"Fn::GetAtt":["StatusApiHttpApi","ApiEndpoint"]}'],
+      ['StatusFunctionName', '{"Ref":"StatusApiStatusFunction"}'],
+      ['SweeperFunctionName', '{"Ref":"RefreshSweeperSweeperFunction"}'],
+      ['SpotifySecretName', expect.stringContaining('{"Ref":"CredentialsSpotify"}')],
+      ['SupabaseSecretName', expect.stringContaining('{"Ref":"CredentialsSupabase"}')],
+      ['DeadLetterQueueUrl', '{"Ref":"RefreshSweeperDeadLetterQueue"}'],
+    ]);
+    for (const [, { Description }] of outputs) expect(Description).toMatch(/\.$/);
+  });
+
+  test('of one stage lives beside that of another in the same account', () => {
+    const app = createApp();
+    const dev = createStack(app, 'dev');
+    const prod = createStack(app, 'prod');
+
+    expect([dev.stackName, prod.stackName]).toEqual(['SpotifyAuth-dev', 'SpotifyAuth-prod']);
+    const devNames = listPhysicalNames(Template.fromStack(dev));
+    const prodNames = listPhysicalNames(Template.fromStack(prod));
+    expect(devNames).toHaveLength(4);
+    expect(devNames.filter((name) => prodNames.includes(name))).toEqual([]);
+  });
+
+  test('warns whoever is about to deploy an example', () => {
+    jest.spyOn(console, 'error').mockImplementation(() => {});
+    const stack = createStack(createApp(), 'prod', { supabaseUrl: 'https://your-project.supabase.co' });
+
+    Annotations.fromStack(stack).hasWarning(
+      '/SpotifyAuth-prod',
+      "before you deploy: cdk.json, context.stages.prod.supabaseUrl is still an example, write your project's address there [ack: spotify-auth:example-supabase-url]",
+    );
+  });
+
+  test('warns of nothing once it is configured', () => {
+    const stack = createStack(createApp(), 'prod');
+
+    expect(Annotations.fromStack(stack).findWarning('*', Match.anyValue())).toEqual([]);
+  });
+});
+
+describe('the secrets', () => {
+  const secrets = Object.values(synthesize().findResources('AWS::SecretsManager::Secret'));
+
+  test('are created empty, so that a deployment never writes over their values', () => {
+    expect(secrets.map(({ Properties }) => Properties)).toEqual([
+      { Description: 'SpotifyAuth-test, Spotify app: {"client_id": "...", "client_secret": "..."}' },
+      {
+        Description:
+          'SpotifyAuth-test, Supabase project: {"secret_key": "sb_secret_...", "jwt_secret": "only if user tokens are signed with HS256"}',
+      },
+    ]);
+  });
+
+  test('outlive the stack', () => {
+    for (const secret of secrets) {
+      expect(secret).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+    }
+  });
+});
+
+describe('each function', () => {
+  const template = synthesize({ logRetentionDays: 90 });
+  const functions = findProperties(template, 'AWS::Lambda::Function');
+
+  test('runs Node 24 on arm64, from an ESM bundle', () => {
+    expect(functions).toHaveLength(2);
+    for (const properties of functions) {
+      expect(properties).toMatchObject({
+        Runtime: 'nodejs24.x',
+        Architectures: ['arm64'],
+        Handler: 'index.handler',
+      });
+    }
+  });
+
+  test('logs JSON into a group of its own that keeps them as long as configured', () => {
+    const groups = template.findResources('AWS::Logs::LogGroup');
+
+    for (const [index, { LoggingConfig }] of functions.entries()) {
+      expect(LoggingConfig).toEqual({ LogFormat: 'JSON', LogGroup: { Ref: expect.any(String) } });
+      expect(groups[LoggingConfig.LogGroup.Ref]).toMatchObject({
+        Properties: {
+          LogGroupName: `/aws/lambda/SpotifyAuth-test-${['status', 'sweeper'][index]}`,
+          RetentionInDays: 90,
+        },
+        DeletionPolicy: 'Delete',
+      });
+    }
+  });
+
+  test('takes no share of the concurrency from the rest of the account', () => {
+    for (const properties of functions) expect(properties).not.toHaveProperty('ReservedConcurrentExecutions');
+  });
+});
+
+describe('the status function', () => {
+  test('knows where to read, how long it may take and when to refresh', () => {
+    const template = synthesize({
+      spotifyTokenUrl: 'https://accounts.example.com/token',
+      statusRefreshMarginMinutes: 7,
+      statusBudgetSeconds: 4,
+      statusTimeoutSeconds: 6,
+      statusMemoryMegabytes: 256,
+    });
+
+    const { Environment, Timeout, MemorySize } = findFunction(template, 'StatusApi');
+
+    expect({ Timeout, MemorySize }).toEqual({ Timeout: 6, MemorySize: 256 });
+    expect(Environment.Variables).toEqual({
+      NODE_OPTIONS: '--enable-source-maps',
+      SUPABASE_URL: requiredSettings.supabaseUrl,
+      SUPABASE_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSupabase/) },
+      SPOTIFY_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSpotify/) },
+      SPOTIFY_TOKEN_URL: 'https://accounts.example.com/token',
+      STATUS_REFRESH_MARGIN_SECONDS: '420',
+      STATUS_BUDGET_SECONDS: '4',
+    });
+  });
+});
+
+describe('the HTTP API', () => {
+  const template = synthesize({
+    throttleRequestsPerSecond: 50,
+    throttleBurstRequests: 75,
+    logRetentionDays: 7,
+  });
+
+  test('has the three routes of the status call and no other', () => {
+    const routes = findProperties(template, 'AWS::ApiGatewayV2::Route');
+    const [integrationId] = Object.keys(template.findResources('AWS::ApiGatewayV2::Integration'));
+
+    expect(routes.map(({ RouteKey }) => RouteKey)).toEqual([
+      'GET /api/v1/agents/music/status/{user_id}',
+      'GET /agents/music/status/{user_id}',
+      'GET /music/status/{user_id}',
+    ]);
+    for (const { AuthorizationType, Target } of routes) {
+      expect(AuthorizationType).toBe('NONE');
+      expect(Target).toEqual({ 'Fn::Join': ['', ['integrations/', { Ref: integrationId }]] });
+    }
+  });
+
+  test('hands every request to the status function, in payload format 2.0', () => {
+    expect(findProperties(template, 'AWS::ApiGatewayV2::Integration')).toEqual([
+      {
+        ApiId: { Ref: expect.any(String) },
+        IntegrationType: 'AWS_PROXY',
+        IntegrationUri: {
+          'Fn::GetAtt': [expect.stringMatching(/^StatusApiStatusFunction[0-9A-F]{8}$/), 'Arn'],
+        },
+        PayloadFormatVersion: '2.0',
+      },
+    ]);
+  });
+
+  test('may invoke the status function for its own routes only', () => {
+    const permissions = findProperties(template, 'AWS::Lambda::Permission');
+
+    expect(permissions.map(({ SourceArn }) => SourceArn['Fn::Join'][1].at(-1))).toEqual([
+      '/*/*/api/v1/agents/music/status/{user_id}',
+      '/*/*/agents/music/status/{user_id}',
+      '/*/*/music/status/{user_id}',
+    ]);
+    for (const { Action, Principal } of permissions) {
+      expect({ Action, Principal }).toEqual({
+        Action: 'lambda:InvokeFunction',
+        Principal: 'apigateway.amazonaws.com',
+      });
+    }
+  });
+
+  test('answers the pages of the configured origins, and lets them read what they need', () => {
+    const api = findOnly(template, 'AWS::ApiGatewayV2::Api');
+
+    expect(api.CorsConfiguration).toEqual({
+      AllowOrigins: requiredSettings.allowedOrigins,
+      AllowMethods: ['GET'],
+      AllowHeaders: ['authorization'],
+      ExposeHeaders: ['retry-after', 'apigw-requestid'],
+      MaxAge: 3600,
+    });
+  });
+
+  test('throttles as configured', () => {
+    const stage = findOnly(template, 'AWS::ApiGatewayV2::Stage');
+
+    expect(stage).toMatchObject({
+      StageName: '$default',
+      AutoDeploy: true,
+      DefaultRouteSettings: { ThrottlingRateLimit: 50, ThrottlingBurstLimit: 75 },
+    });
+  });
+
+  test('logs each request by its route, without the path or the caller', () => {
+    const stage = findOnly(template, 'AWS::ApiGatewayV2::Stage');
+
+    expect(JSON.parse(stage.AccessLogSettings.Format)).toEqual({
+      requestId: '$context.requestId',
+      requestTime: '$context.requestTime',
+      routeKey: '$context.routeKey',
+      status: '$context.status',
+      responseLatency: '$context.responseLatency',
+      integrationLatency: '$context.integrationLatency',
+      integrationStatus: '$context.integrationStatus',
+      integrationError: '$context.integrationErrorMessage',
+      error: '$context.error.message',
+    });
+  });
+
+  test('keeps its access log as long as configured', () => {
+    const stage = findOnly(template, 'AWS::ApiGatewayV2::Stage');
+    const [logGroupId] = stage.AccessLogSettings.DestinationArn['Fn::GetAtt'];
+
+    expect(template.findResources('AWS::Logs::LogGroup')[logGroupId]).toMatchObject({
+      Properties: { LogGroupName: '/aws/vendedlogs/SpotifyAuth-test-access', RetentionInDays: 7 },
+    });
+  });
+});
+
+describe('the sweeper', () => {
+  test('knows where to read, how much to claim and which tokens are due', () => {
+    const template = synthesize({
+      sweepIntervalMinutes: 20,
+      expectedSweepMinutes: 8,
+      sweepBatchSize: 250,
+      sweeperTimeoutSeconds: 600,
+      sweeperMemoryMegabytes: 2048,
+    });
+
+    const { Environment, Timeout, MemorySize } = findFunction(template, 'RefreshSweeper');
+
+    expect({ Timeout, MemorySize }).toEqual({ Timeout: 600, MemorySize: 2048 });
+    expect(Environment.Variables).toEqual({
+      NODE_OPTIONS: '--enable-source-maps',
+      SUPABASE_URL: requiredSettings.supabaseUrl,
+      SUPABASE_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSupabase/) },
+      SPOTIFY_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSpotify/) },
+      SPOTIFY_TOKEN_URL: 'https://accounts.spotify.com/api/token',
+      SWEEP_WINDOW_SECONDS: String((20 + 5 + 8) * 60),
+      SWEEP_BATCH_SIZE: '250',
+    });
+  });
+
+  test('is started by the schedule, told for when, and tried again until half the interval is over', () => {
+    const template = synthesize({ sweepIntervalMinutes: 20 });
+
+    expect(findOnly(template, 'AWS::Scheduler::Schedule')).toEqual({
+      Description: 'Starts a sweep.',
+      ScheduleExpression: 'rate(20 minutes)',
+      ScheduleExpressionTimezone: 'Etc/UTC',
+      FlexibleTimeWindow: { Mode: 'OFF' },
+      State: 'ENABLED',
+      Target: {
+        Arn: sweeperArn,
+        Input: '{"sweep":{"scheduledAt":"<aws.scheduler.scheduled-time>"}}',
+        RetryPolicy: { MaximumRetryAttempts: 3, MaximumEventAgeInSeconds: 600 },
+        DeadLetterConfig: { Arn: deadLetterQueueArn },
+        RoleArn: { 'Fn::GetAtt': [expect.stringMatching(/^SchedulerRole/), 'Arn'] },
+      },
+    });
+  });
+
+  test('sweeps every 30 minutes by default', () => {
+    expect(findOnly(synthesize(), 'AWS::Scheduler::Schedule').ScheduleExpression).toBe('rate(30 minutes)');
+  });
+
+  test('that fails is invoked again for another half, and then leaves its event in the dead-letter queue', () => {
+    const template = synthesize({ sweepIntervalMinutes: 20 });
+
+    expect(findOnly(template, 'AWS::Lambda::EventInvokeConfig')).toEqual({
+      FunctionName: { Ref: sweeperArn['Fn::GetAtt'][0] },
+      Qualifier: '$LATEST',
+      MaximumRetryAttempts: 2,
+      MaximumEventAgeInSeconds: 600,
+      DestinationConfig: { OnFailure: { Destination: deadLetterQueueArn } },
+    });
+  });
+});
+
+describe('the dead-letter queue', () => {
+  test('keeps events, encrypted, for 14 days', () => {
+    expect(findOnly(synthesize(), 'AWS::SQS::Queue')).toEqual({
+      MessageRetentionPeriod: 14 * 24 * 60 * 60,
+      SqsManagedSseEnabled: true,
+    });
+  });
+
+  test('refuses connections without TLS', () => {
+    expect(findOnly(synthesize(), 'AWS::SQS::QueuePolicy').PolicyDocument.Statement).toEqual([
+      {
+        Effect: 'Deny',
+        Principal: { AWS: '*' },
+        Action: 'sqs:*',
+        Resource: deadLetterQueueArn,
+        Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+      },
+    ]);
+  });
+});
+
+describe('the roles', () => {
+  const template = synthesize();
+
+  test('may do this, and nothing else', () => {
+    expect(listPermissions(template)).toEqual({
+      StatusApiStatusFunctionRole: [
+        'logs:CreateLogStream on StatusApiStatusFunctionLogs',
+        'logs:PutLogEvents on StatusApiStatusFunctionLogs',
+        'secretsmanager:DescribeSecret on CredentialsSpotify',
+        'secretsmanager:DescribeSecret on CredentialsSupabase',
+        'secretsmanager:GetSecretValue on CredentialsSpotify',
+        'secretsmanager:GetSecretValue on CredentialsSupabase',
+      ],
+      RefreshSweeperSweeperFunctionRole: [
+        'logs:CreateLogStream on RefreshSweeperSweeperFunctionLogs',
+        'logs:PutLogEvents on RefreshSweeperSweeperFunctionLogs',
+        'secretsmanager:DescribeSecret on CredentialsSpotify',
+        'secretsmanager:DescribeSecret on CredentialsSupabase',
+        'secretsmanager:GetSecretValue on CredentialsSpotify',
+        'secretsmanager:GetSecretValue on CredentialsSupabase',
+        'sqs:GetQueueAttributes on RefreshSweeperDeadLetterQueue',
+        'sqs:GetQueueUrl on RefreshSweeperDeadLetterQueue',
+        'sqs:SendMessage on RefreshSweeperDeadLetterQueue',
+      ],
+      SchedulerRoleForTarget698640: [
+        'lambda:InvokeFunction on RefreshSweeperSweeperFunction',
+        'lambda:InvokeFunction on RefreshSweeperSweeperFunction:*',
+        'sqs:SendMessage on RefreshSweeperDeadLetterQueue',
+      ],
+    });
+  });
+
+  test('have no permissions but those of their one policy', () => {
+    template.resourceCountIs('AWS::IAM::ManagedPolicy', 0);
+    for (const role of Object.values(template.findResources('AWS::IAM::Role'))) {
+      expect(Object.keys(role['Properties'])).toEqual(['AssumeRolePolicyDocument']);
+    }
+  });
+});
+
+/** What each role may do, as sentences of action and resource. */
+function listPermissions(template: Template): Record<string, string[]> {
+  const permissions = Object.keys(template.findResources('AWS::IAM::Role')).map((roleId) => {
+    const statements = Object.values(template.findResources('AWS::IAM::Policy'))
+      .map((policy) => policy['Properties'])
+      .filter(({ Roles }) => Roles.some((role: { Ref: string }) => role.Ref === roleId))
+      .flatMap(({ PolicyDocument }) => PolicyDocument.Statement);
+    const sentences = statements.flatMap(({ Effect, Action, Resource, ...conditions }) => {
+      expect({ Effect, conditions }).toEqual({ Effect: 'Allow', conditions: {} });
+      return [Action]
+        .flat()
+        .flatMap((action) => [Resource].flat().map((resource) => `${action} on ${name(resource)}`));
+    });
+    return [withoutHash(roleId), sentences.toSorted()];
+  });
+  return Object.fromEntries(permissions);
+}
+
+/** The logical id that a resource of a policy refers to, or the resource itself when it refers to none. */
+function name(resource: Record<string, unknown> | string): string {
+  const text = JSON.stringify(resource);
+  const id = /^{"Ref":"(\w+)"}$/.exec(text)?.[1] ?? /^{"Fn::GetAtt":\["(\w+)","Arn"\]}$/.exec(text)?.[1];
+  const versionsOf = /^{"Fn::Join":\["",\[{"Fn::GetAtt":\["(\w+)","Arn"\]},":\*"\]\]}$/.exec(text)?.[1];
+  if (versionsOf !== undefined) return `${withoutHash(versionsOf)}:*`;
+  return id === undefined ? text : withoutHash(id);
+}
+
+function withoutHash(text: string): string {
+  return text.replace(/[0-9A-F]{8}\b/g, '');
+}
+
+/** The names that the template fixes, which two stacks of one account must not share. */
+function listPhysicalNames(template: Template): string[] {
+  const nameKeys = ['Name', 'LogGroupName', 'FunctionName', 'RoleName', 'QueueName'];
+  return Object.values(
+    template.toJSON()['Resources'] as Record<string, { Properties: Record<string, unknown> }>,
+  )
+    .flatMap(({ Properties }) => nameKeys.map((key) => Properties[key]))
+    .filter((value) => typeof value === 'string');
+}
+
+function findFunction(template: Template, idPrefix: string) {
+  const functions = Object.entries(template.findResources('AWS::Lambda::Function'));
+  return functions.find(([id]) => id.startsWith(idPrefix))?.[1]['Properties'];
+}
+
+function findOnly(template: Template, type: string) {
+  template.resourceCountIs(type, 1);
+  return findProperties(template, type)[0];
+}
+
+function findProperties(template: Template, type: string) {
+  return Object.values(template.findResources(type)).map((resource) => resource['Properties']);
+}

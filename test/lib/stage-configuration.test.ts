@@ -1,0 +1,179 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { parseStageConfiguration, StageConfigurationError } from '../../lib/stage-configuration.ts';
+
+const { context } = JSON.parse(readFileSync(join(import.meta.dirname, '../../cdk.json'), 'utf8'));
+
+const requiredSettings = {
+  supabaseUrl: 'https://abcdefghijklmnopqrst.supabase.co',
+  allowedOrigins: ['https://app.example.com'],
+};
+
+describe('a stage', () => {
+  test('gets the documented defaults for what it leaves out', () => {
+    expect(parseStageConfiguration('prod', { prod: requiredSettings })).toEqual({
+      ...requiredSettings,
+      spotifyTokenUrl: 'https://accounts.spotify.com/api/token',
+      sweepIntervalMinutes: 30,
+      expectedSweepMinutes: 5,
+      sweepBatchSize: 500,
+      sweeperTimeoutSeconds: 900,
+      sweeperMemoryMegabytes: 1024,
+      statusRefreshMarginMinutes: 5,
+      statusBudgetSeconds: 8,
+      statusTimeoutSeconds: 10,
+      statusMemoryMegabytes: 512,
+      throttleRequestsPerSecond: 100,
+      throttleBurstRequests: 200,
+      logRetentionDays: 30,
+    });
+  });
+
+  test('may set every one of them', () => {
+    const settings = {
+      supabaseUrl: 'http://127.0.0.1:54321',
+      allowedOrigins: ['http://localhost:3000', 'https://app.example.com:8443'],
+      spotifyTokenUrl: 'http://localhost:54329/api/token',
+      sweepIntervalMinutes: 24,
+      expectedSweepMinutes: 30,
+      sweepBatchSize: 1000,
+      sweeperTimeoutSeconds: 60,
+      sweeperMemoryMegabytes: 10240,
+      statusRefreshMarginMinutes: 30,
+      statusBudgetSeconds: 28,
+      statusTimeoutSeconds: 29,
+      statusMemoryMegabytes: 128,
+      throttleRequestsPerSecond: 1,
+      throttleBurstRequests: 1,
+      logRetentionDays: 365,
+    };
+
+    expect(parseStageConfiguration('prod', { prod: settings })).toEqual(settings);
+  });
+
+  test.each(Object.keys(context.stages))('%s of cdk.json is valid', (stage) => {
+    expect(() => parseStageConfiguration(stage, context.stages)).not.toThrow();
+  });
+});
+
+const supabaseUrl = 'must be an address such as https://<project>.supabase.co, without a path, got';
+const origin =
+  'must be an exact origin such as https://app.example.com, without *, path or trailing slash, got';
+const origins = 'must be a list of origins such as ["https://app.example.com"], got';
+const tokenUrl = 'must be an address such as https://accounts.spotify.com/api/token, got';
+const outlives = 'so that a token of 60 minutes outlives the next sweep';
+const retention =
+  'must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653, got';
+const unknown =
+  'is not a setting, use one of supabaseUrl, allowedOrigins, spotifyTokenUrl, sweepIntervalMinutes, expectedSweepMinutes, sweepBatchSize, sweeperTimeoutSeconds, sweeperMemoryMegabytes, statusRefreshMarginMinutes, statusBudgetSeconds, statusTimeoutSeconds, statusMemoryMegabytes, throttleRequestsPerSecond, throttleBurstRequests, logRetentionDays';
+
+describe('a setting that cannot be used is refused with one line that says what to write', () => {
+  test.each<[settings: Record<string, unknown>, line: string]>([
+    [{ supabaseUrl: undefined }, `supabaseUrl: ${supabaseUrl} nothing`],
+    [{ supabaseUrl: null }, `supabaseUrl: ${supabaseUrl} null`],
+    [{ supabaseUrl: 'abc.supabase.co' }, `supabaseUrl: ${supabaseUrl} "abc.supabase.co"`],
+    [{ supabaseUrl: 'http://abc.supabase.co' }, `supabaseUrl: ${supabaseUrl} "http://abc.supabase.co"`],
+    [{ supabaseUrl: 'https://abc.supabase.co/' }, `supabaseUrl: ${supabaseUrl} "https://abc.supabase.co/"`],
+    [
+      { supabaseUrl: 'https://abc.supabase.co/rest/v1' },
+      `supabaseUrl: ${supabaseUrl} "https://abc.supabase.co/rest/v1"`,
+    ],
+    [
+      { supabaseUrl: 'https://a:b@abc.supabase.co' },
+      `supabaseUrl: ${supabaseUrl} "https://a:b@abc.supabase.co"`,
+    ],
+    [{ allowedOrigins: undefined }, `allowedOrigins: ${origins} nothing`],
+    [{ allowedOrigins: 'https://a.example' }, `allowedOrigins: ${origins} "https://a.example"`],
+    [
+      { allowedOrigins: [] },
+      'allowedOrigins: must be a list of at least one origin such as ["https://app.example.com"], got []',
+    ],
+    [{ allowedOrigins: ['*'] }, `allowedOrigins.0: ${origin} "*"`],
+    [
+      { allowedOrigins: ['https://a.example', 'https://*.b.example'] },
+      `allowedOrigins.1: ${origin} "https://*.b.example"`,
+    ],
+    [{ allowedOrigins: ['https://a.example/'] }, `allowedOrigins.0: ${origin} "https://a.example/"`],
+    [{ allowedOrigins: ['https://A.example'] }, `allowedOrigins.0: ${origin} "https://A.example"`],
+    [{ allowedOrigins: ['http://a.example'] }, `allowedOrigins.0: ${origin} "http://a.example"`],
+    [{ allowedOrigins: [7] }, `allowedOrigins.0: ${origin} 7`],
+    [
+      { spotifyTokenUrl: 'http://accounts.spotify.com/api/token' },
+      `spotifyTokenUrl: ${tokenUrl} "http://accounts.spotify.com/api/token"`,
+    ],
+    [
+      { spotifyTokenUrl: 'https://a:b@accounts.spotify.com/api/token' },
+      `spotifyTokenUrl: ${tokenUrl} "https://a:b@accounts.spotify.com/api/token"`,
+    ],
+    [{ spotifyTokenUrl: true }, `spotifyTokenUrl: ${tokenUrl} true`],
+    [{ sweepIntervalMinutes: 4 }, 'sweepIntervalMinutes: must be a whole number, 5 or more, got 4'],
+    [
+      { sweepIntervalMinutes: 50 },
+      `sweepIntervalMinutes: must be from 5 to 49, ${outlives} (expectedSweepMinutes is 5), got 50`,
+    ],
+    [
+      { sweepIntervalMinutes: 35, expectedSweepMinutes: 20 },
+      `sweepIntervalMinutes: must be from 5 to 34, ${outlives} (expectedSweepMinutes is 20), got 35`,
+    ],
+    [{ expectedSweepMinutes: 4 }, 'expectedSweepMinutes: must be a whole number from 5 to 30, got 4'],
+    [{ sweepBatchSize: 1001 }, 'sweepBatchSize: must be a whole number from 1 to 1000, got 1001'],
+    [{ sweepBatchSize: '500' }, 'sweepBatchSize: must be a whole number from 1 to 1000, got "500"'],
+    [{ sweepBatchSize: 1.5 }, 'sweepBatchSize: must be a whole number from 1 to 1000, got 1.5'],
+    [{ sweeperTimeoutSeconds: 901 }, 'sweeperTimeoutSeconds: must be a whole number from 60 to 900, got 901'],
+    [
+      { sweeperMemoryMegabytes: 64 },
+      'sweeperMemoryMegabytes: must be a whole number from 128 to 10240, got 64',
+    ],
+    [
+      { statusRefreshMarginMinutes: 0 },
+      'statusRefreshMarginMinutes: must be a whole number from 1 to 30, got 0',
+    ],
+    [{ statusTimeoutSeconds: 30 }, 'statusTimeoutSeconds: must be a whole number from 2 to 29, got 30'],
+    [{ statusBudgetSeconds: 10 }, 'statusBudgetSeconds: must be less than statusTimeoutSeconds (10), got 10'],
+    [
+      { statusMemoryMegabytes: 10241 },
+      'statusMemoryMegabytes: must be a whole number from 128 to 10240, got 10241',
+    ],
+    [{ throttleRequestsPerSecond: 0 }, 'throttleRequestsPerSecond: must be a whole number, 1 or more, got 0'],
+    [{ throttleBurstRequests: 0 }, 'throttleBurstRequests: must be a whole number, 1 or more, got 0'],
+    [{ logRetentionDays: 31 }, `logRetentionDays: ${retention} 31`],
+    [{ logRetentionDays: 9999 }, `logRetentionDays: ${retention} 9999`],
+    [{ allowedOrigin: 'https://a.example' }, `allowedOrigin: ${unknown}`],
+    [{ supabaseSecretKey: 'sb_secret_canary' }, `supabaseSecretKey: ${unknown}`],
+  ])('%j', (settings, line) => {
+    // As JSON, because cdk.json cannot say `undefined`: the key is missing.
+    const stages = JSON.parse(JSON.stringify({ prod: { ...requiredSettings, ...settings } }));
+
+    expect(() => parseStageConfiguration('prod', stages)).toThrow(
+      new StageConfigurationError(`cdk.json, context.stages.prod.${line}`),
+    );
+  });
+});
+
+describe('stages that cannot be used are refused with one line that says what to write', () => {
+  test.each<[stage: string, stages: unknown, line: string]>([
+    ['dev', undefined, 'context.stages: must be an object with a member for each stage, got nothing'],
+    ['dev', ['dev'], 'context.stages: must be an object with a member for each stage, got ["dev"]'],
+    [
+      'test',
+      { dev: {}, prod: {} },
+      'context.stages: has no stage "test", choose one with -c stage=<stage>: dev, prod',
+    ],
+    [
+      'toString',
+      { dev: {} },
+      'context.stages: has no stage "toString", choose one with -c stage=<stage>: dev',
+    ],
+    [
+      'My stage',
+      { 'My stage': {} },
+      'context.stages: the name of a stage must be lower-case letters, digits and hyphens, got "My stage"',
+    ],
+    ['dev', { dev: 'x' }, 'context.stages.dev: must be an object with the settings of the stage, got "x"'],
+  ])('%s of %j', (stage, stages, line) => {
+    expect(() => parseStageConfiguration(stage, stages)).toThrow(
+      new StageConfigurationError(`cdk.json, ${line}`),
+    );
+  });
+});
