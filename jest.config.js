@@ -2,13 +2,31 @@
  * Node 24 strips types by itself, so nothing is transformed: jest runs the sources as they are.
  * @type {import('jest').Config}
  */
-export default {
-  testMatch: ['<rootDir>/test/**/*.test.ts'],
+const project = {
   extensionsToTreatAsEsm: ['.ts'],
   transform: {},
+  setupFilesAfterEnv: ['aws-cdk-lib/testhelpers/jest-autoclean'],
+};
+
+/** @type {import('jest').Config} */
+export default {
+  projects: [
+    {
+      ...project,
+      displayName: 'parts',
+      testMatch: ['<rootDir>/test/**/*.test.ts'],
+      testPathIgnorePatterns: ['<rootDir>/test/e2e/'],
+    },
+    {
+      ...project,
+      displayName: 'end to end',
+      testMatch: ['<rootDir>/test/e2e/**/*.test.ts'],
+      globalSetup: '<rootDir>/test/e2e/synthesize-once.js',
+      globalTeardown: '<rootDir>/test/e2e/remove-synthesized.js',
+    },
+  ],
   testTimeout: 60_000,
   // The tests start servers and processes of their own; more workers than this only make them wait for each other.
   maxWorkers: 2,
-  setupFilesAfterEnv: ['aws-cdk-lib/testhelpers/jest-autoclean'],
-  reporters: ['default', './test/closing-line-reporter.js'],
+  reporters: ['default', '<rootDir>/test/closing-line-reporter.js'],
 };

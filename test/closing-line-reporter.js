@@ -8,6 +8,9 @@ export default class ClosingLineReporter {
     const { numPassedTests, numFailedTests, numPendingTests, numRuntimeErrorTestSuites } = results;
     const failed = numFailedTests + numRuntimeErrorTestSuites;
     const skipped = numPendingTests > 0 ? `, ${numPendingTests} skipped` : '';
-    process.stdout.write(`${numPassedTests} passed, ${failed} failed${skipped}\n`);
+    // At exit, because jest prints its own summary after every other reporter.
+    process.once('exit', () =>
+      process.stdout.write(`${numPassedTests} passed, ${failed} failed${skipped}\n`),
+    );
   }
 }

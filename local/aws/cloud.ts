@@ -1,0 +1,109 @@
+import { AccessControl } from './access.ts';
+import { AsynchronousInvoker } from './asynchronous-invoker.ts';
+import { CredentialIssuer } from './credentials.ts';
+import { HttpApi } from './http-api/http-api.ts';
+import type { OnLog } from './invocation.ts';
+import { LambdaService } from './lambda-service.ts';
+import { Queues } from './queue.ts';
+import { Scheduler } from './schedule.ts';
+import { SecretsManager } from './secrets-manager.ts';
+import { loadTemplate, type StackTemplate } from './template.ts';
+
+export interface CloudOptions {
+  /** What `cdk synth` has written. */
+  readonly cdkOutDirectory: string;
+  /** Values that differ on this machine, for environment variables that the template gives its functions. */
+  readonly environmentOverrides: Readonly<Record<string, string>>;
+  /** Receives every line of the functions' logs and of the API's access log. */
+  readonly onLog: OnLog;
+  /** @default - any free ones */
+  readonly preferredPorts?: { readonly api?: number; readonly secretsManager?: number };
+  /** Runs every schedule at this interval. @default - as the template says */
+  readonly scheduleEverySeconds?: number;
+  /** Waiting times of asynchronous invocations before their retries. @default - Lambda's own, 60 and 120 s */
+  readonly retryDelaysInSeconds?: readonly [number, number];
+}
+
+/** A synthesized stack that runs on this machine. */
+export interface Cloud {
+  readonly template: StackTemplate;
+  readonly apiUrl: string;
+  readonly lambda: LambdaService;
+  readonly secretsManager: SecretsManager;
+  readonly queues: Queues;
+  /** Invokes a function as an event source does, with Lambda's retries. */
+  invokeAsync(functionArn: string, event: unknown): Promise<void>;
+  /** Stops everything, down to the last process of a function. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Runs a synthesized stack: its API, functions, schedules and secrets (which are empty at first).
+ *
+ * @throws where the template has anything that this machine does not implement
+ */
+export async function startCloud(options: CloudOptions): Promise<Cloud> {
+  const template = loadTemplate(options.cdkOutDirectory);
+  const access = new AccessControl(template);
+  const credentials = new CredentialIssuer();
+  const queues = new Queues(template);
+
+  // Stops what has been started where a later part refuses to.
+  await using started = new AsyncDisposableStack();
+  const secretsManager = await SecretsManager.start({
+    template,
+    access,
+    credentials,
+    preferredPort: options.preferredPorts?.secretsManager ?? 0,
+  });
+  started.defer(() => secretsManager.stop());
+
+  const lambda = new LambdaService({
+    template,
+    access,
+    credentials,
+    serviceEndpoints: { AWS_ENDPOINT_URL_SECRETS_MANAGER: secretsManager.url },
+    environmentOverrides: options.environmentOverrides,
+    onLog: options.onLog,
+  });
+  started.defer(() => lambda.stop());
+
+  const { retryDelaysInSeconds, scheduleEverySeconds } = options;
+  const asynchronous = new AsynchronousInvoker({
+    template,
+    access,
+    queues,
+    invoke: (functionArn, event, requestId) => lambda.invoke(functionArn, event, requestId),
+    ...(retryDelaysInSeconds && { retryDelaysInSeconds }),
+  });
+  started.defer(() => asynchronous.stop());
+
+  const invokeAsync = (functionArn: string, event: unknown) => asynchronous.invoke(functionArn, event);
+  const api = await HttpApi.start({
+    template,
+    invoke: (functionArn, event) => lambda.invoke(functionArn, event),
+    onLog: options.onLog,
+    preferredPort: options.preferredPorts?.api ?? 0,
+  });
+  started.defer(() => api.stop());
+
+  const scheduler = new Scheduler({
+    template,
+    access,
+    queues,
+    invokeAsync,
+    ...(scheduleEverySeconds !== undefined && { everySeconds: scheduleEverySeconds }),
+  });
+  started.defer(() => scheduler.stop());
+
+  const running = started.move();
+  return {
+    template,
+    apiUrl: api.url,
+    lambda,
+    secretsManager,
+    queues,
+    invokeAsync,
+    stop: () => running.disposeAsync(),
+  };
+}

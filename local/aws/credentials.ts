@@ -1,0 +1,32 @@
+import { createHash } from 'node:crypto';
+
+/** Fake credentials of a function, in the form of those that Lambda gives it. */
+export interface FunctionCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken: string;
+}
+
+/** A function as other services see it: the role it has assumed. */
+export interface Caller {
+  readonly functionName: string;
+  readonly roleArn: string;
+}
+
+/** Hands out each function's own fake access key, and tells by that key who is calling. */
+export class CredentialIssuer {
+  readonly #callers = new Map<string, Caller>();
+
+  issue(caller: Caller): FunctionCredentials {
+    const hash = createHash('sha256').update(caller.functionName).digest('hex');
+    const accessKeyId = `ASIA${hash.slice(0, 16).toUpperCase()}`;
+    this.#callers.set(accessKeyId, caller);
+    return { accessKeyId, secretAccessKey: hash.slice(16, 56), sessionToken: hash };
+  }
+
+  /** @param authorization the header of a request signed with AWS's Signature Version 4; not verified */
+  findCaller(authorization: string | undefined): Caller | undefined {
+    const [, accessKeyId] = authorization?.match(/^AWS4-HMAC-SHA256 Credential=([^/]+)\//) ?? [];
+    return accessKeyId === undefined ? undefined : this.#callers.get(accessKeyId);
+  }
+}

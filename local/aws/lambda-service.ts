@@ -1,0 +1,153 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { AccessControl } from './access.ts';
+import type { CredentialIssuer } from './credentials.ts';
+import { ExecutionEnvironment, type ExecutionEnvironmentOptions } from './execution-environment.ts';
+import type { InvocationResult, OnLog } from './invocation.ts';
+import type { Resource, StackTemplate } from './template.ts';
+
+export interface LambdaServiceOptions {
+  readonly template: StackTemplate;
+  readonly access: AccessControl;
+  readonly credentials: CredentialIssuer;
+  /** Addresses of AWS services on this machine, by the name of the variable that the AWS SDK reads. */
+  readonly serviceEndpoints: Readonly<Record<string, string>>;
+  /** Values that differ on this machine, for variables that the template gives a function. */
+  readonly environmentOverrides: Readonly<Record<string, string>>;
+  readonly onLog: OnLog;
+}
+
+interface DeployedFunction {
+  readonly name: string;
+  readonly arn: string;
+  readonly environmentOptions: Omit<ExecutionEnvironmentOptions, 'environment'>;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Environments that wait for work; the last one was used last. */
+  readonly idle: ExecutionEnvironment[];
+}
+
+/** Runs the template's functions: one process per concurrent invocation, reused while it lives. */
+export class LambdaService {
+  readonly #functions: readonly DeployedFunction[];
+  readonly #environments = new Set<ExecutionEnvironment>();
+  #isStopped = false;
+
+  /** @throws on a role that Lambda cannot assume, and on an override for a variable that no function has */
+  constructor(options: LambdaServiceOptions) {
+    const functions = options.template.resourcesOfType('AWS::Lambda::Function');
+    for (const variable of Object.keys(options.environmentOverrides)) {
+      if (!functions.some(({ properties }) => variable in (properties.Environment?.Variables ?? {}))) {
+        throw new Error(`no function of the template has the environment variable ${variable}`);
+      }
+    }
+    this.#functions = functions.map((resource) => deployFunction(resource, options));
+  }
+
+  /**
+   * Invokes a function and waits for its result; never rejects for what the function does.
+   *
+   * @param functionId the function's name or ARN
+   * @param event any JSON value
+   * @param requestId kept by AWS over the retries of an asynchronous invocation
+   * @throws where the stack has no such function
+   */
+  async invoke(
+    functionId: string,
+    event: unknown,
+    requestId: string = randomUUID(),
+  ): Promise<InvocationResult> {
+    const target = this.#find(functionId);
+    const environment = target.idle.pop() ?? (await this.#startEnvironment(target));
+    const result = await environment.invoke(requestId, JSON.stringify(event));
+    if (environment.isAlive) target.idle.push(environment);
+    return result;
+  }
+
+  /** Ends the processes that wait for work, so that the next invocations start afresh. */
+  async stopIdleEnvironments(): Promise<void> {
+    const idle = this.#functions.flatMap((target) => target.idle.splice(0));
+    await Promise.all(idle.map((environment) => environment.stop()));
+  }
+
+  /** Kills all processes; invocations under way, and further ones, end as crashed. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await Promise.all([...this.#environments].map((environment) => environment.stop()));
+  }
+
+  async #startEnvironment(target: DeployedFunction): Promise<ExecutionEnvironment> {
+    const environment = await ExecutionEnvironment.start({
+      ...target.environmentOptions,
+      environment: { ...target.environment, AWS_LAMBDA_LOG_STREAM_NAME: makeLogStreamName() },
+    });
+    this.#environments.add(environment);
+    environment.ended.then(() => {
+      this.#environments.delete(environment);
+      const index = target.idle.indexOf(environment);
+      if (index >= 0) target.idle.splice(index, 1);
+    });
+    if (this.#isStopped) await environment.stop();
+    return environment;
+  }
+
+  #find(functionId: string): DeployedFunction {
+    const target = this.#functions.find(({ name, arn }) => name === functionId || arn === functionId);
+    if (!target) throw new Error(`the stack has no function ${functionId}`);
+    return target;
+  }
+}
+
+function deployFunction(
+  { ref: name, attributes, properties }: Resource<'AWS::Lambda::Function'>,
+  { template, access, credentials, serviceEndpoints, environmentOverrides, onLog }: LambdaServiceOptions,
+): DeployedFunction {
+  access.assertTrusts(properties.Role, 'lambda.amazonaws.com');
+  const taskRoot = template.findAssetDirectory(properties.Code.S3Key);
+  const ownVariables = properties.Environment?.Variables ?? {};
+  const overrides = Object.entries(environmentOverrides).filter(([variable]) => variable in ownVariables);
+  const { accessKeyId, secretAccessKey, sessionToken } = credentials.issue({
+    functionName: name,
+    roleArn: properties.Role,
+  });
+  const { ApplicationLogLevel, LogFormat = 'Text', LogGroup } = properties.LoggingConfig ?? {};
+  return {
+    name,
+    arn: attributes.Arn,
+    environmentOptions: {
+      functionArn: attributes.Arn,
+      taskRoot,
+      timeoutSeconds: properties.Timeout,
+      onLogLine: (line) => onLog(name, line),
+    },
+    // https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    environment: {
+      ...ownVariables,
+      ...Object.fromEntries(overrides),
+      ...serviceEndpoints,
+      ...(ApplicationLogLevel && { AWS_LAMBDA_LOG_LEVEL: ApplicationLogLevel }),
+      _HANDLER: properties.Handler,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_DEFAULT_REGION: template.region,
+      AWS_EXECUTION_ENV: `AWS_Lambda_${properties.Runtime}`,
+      AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(properties.MemorySize),
+      AWS_LAMBDA_FUNCTION_NAME: name,
+      AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
+      AWS_LAMBDA_INITIALIZATION_TYPE: 'on-demand',
+      AWS_LAMBDA_LOG_FORMAT: LogFormat,
+      AWS_LAMBDA_LOG_GROUP_NAME: LogGroup ?? `/aws/lambda/${name}`,
+      AWS_REGION: template.region,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      AWS_SESSION_TOKEN: sessionToken,
+      LAMBDA_TASK_ROOT: taskRoot,
+      LANG: 'en_US.UTF-8',
+      PATH: process.env['PATH'] ?? '',
+      TZ: ':UTC',
+    },
+    idle: [],
+  };
+}
+
+/** Every environment of a function writes to a log stream of its own. */
+function makeLogStreamName(): string {
+  const date = new Date().toISOString().slice(0, 10).replaceAll('-', '/');
+  return `${date}/[$LATEST]${randomBytes(16).toString('hex')}`;
+}

@@ -1,0 +1,267 @@
+import { createHash } from 'node:crypto';
+import * as v from 'valibot';
+import type { ResourceIdentity } from './intrinsic-functions.ts';
+import { policyDocument } from './policy-document.ts';
+
+/** Where the stack pretends to be deployed. */
+interface Deployment {
+  readonly region: string;
+  readonly accountId: string;
+}
+
+export interface ResourceTypeDefinition {
+  /** The properties that are implemented, and those that have no effect here; all others are refused. */
+  readonly properties: v.StrictObjectSchema<v.ObjectEntries, undefined>;
+  /** The property that names the resource; without it, CloudFormation makes a name up. */
+  readonly nameProperty?: string;
+  /** @default - CloudFormation's usual `<stack>-<logical id>-<random>` */
+  makeUpName?(logicalId: string): string;
+  /** What `Ref` and `Fn::GetAtt` answer for a resource of that name. */
+  identify(name: string, deployment: Deployment): ResourceIdentity;
+  /** What this machine does differently from AWS for every resource of the type. */
+  readonly limits?: readonly string[];
+}
+
+/** A property that is accepted although it has no effect on this machine, because of the reason given. */
+const withoutEffect = (reason: string) => v.pipe(v.optional(v.unknown()), v.description(reason));
+
+const tags = withoutEffect('tags are not kept');
+const queueArn = v.strictObject({ Arn: v.string() });
+const destination = v.strictObject({ Destination: v.string() });
+
+/** Every resource type that this machine implements, property by property. */
+export const resourceTypes = {
+  'AWS::Lambda::Function': {
+    properties: v.strictObject({
+      Architectures: withoutEffect('functions run on the architecture of this machine'),
+      Code: v.strictObject({ S3Bucket: withoutEffect('bundles are read from cdk.out'), S3Key: v.string() }),
+      Description: withoutEffect('descriptions are not kept'),
+      Environment: v.optional(v.strictObject({ Variables: v.record(v.string(), v.string()) })),
+      FunctionName: v.optional(v.string()),
+      Handler: v.string(),
+      LoggingConfig: v.optional(
+        v.strictObject({
+          ApplicationLogLevel: v.optional(v.string()),
+          LogFormat: v.optional(v.picklist(['JSON', 'Text']), 'Text'),
+          LogGroup: v.optional(v.string()),
+          SystemLogLevel: withoutEffect('the platform logs timeouts and exits only'),
+        }),
+      ),
+      MemorySize: v.pipe(
+        v.optional(v.number(), 128),
+        v.description('functions are told it, but neither memory nor processor are limited'),
+      ),
+      Role: v.string(),
+      Runtime: v.literal('nodejs24.x'),
+      Tags: tags,
+      Timeout: v.optional(v.number(), 3),
+    }),
+    nameProperty: 'FunctionName',
+    identify: (name, { region, accountId }) => ({
+      ref: name,
+      attributes: { Arn: `arn:aws:lambda:${region}:${accountId}:function:${name}` },
+    }),
+    limits: [
+      'a cold start is the start of a process, which is faster than on Lambda',
+      'processes are not frozen between invocations',
+      'concurrency, payload size and disk are not limited',
+    ],
+  },
+  'AWS::Lambda::Permission': {
+    properties: v.strictObject({
+      Action: v.literal('lambda:InvokeFunction'),
+      FunctionName: v.string(),
+      Principal: v.string(),
+      SourceArn: v.optional(v.string()),
+    }),
+    identify: (name) => ({ ref: name, attributes: {} }),
+  },
+  'AWS::Lambda::EventInvokeConfig': {
+    properties: v.strictObject({
+      DestinationConfig: v.optional(v.strictObject({ OnFailure: v.optional(destination) })),
+      FunctionName: v.string(),
+      MaximumEventAgeInSeconds: v.optional(v.number()),
+      MaximumRetryAttempts: v.optional(v.number()),
+      Qualifier: v.literal('$LATEST'),
+    }),
+    identify: (name) => ({ ref: name, attributes: {} }),
+  },
+  'AWS::IAM::Role': {
+    properties: v.strictObject({
+      AssumeRolePolicyDocument: policyDocument,
+      Description: withoutEffect('descriptions are not kept'),
+      Policies: v.optional(
+        v.array(v.strictObject({ PolicyName: v.string(), PolicyDocument: policyDocument })),
+        [],
+      ),
+      RoleName: v.optional(v.string()),
+      Tags: tags,
+    }),
+    nameProperty: 'RoleName',
+    identify: (name, { accountId }) => ({
+      ref: name,
+      attributes: { Arn: `arn:aws:iam::${accountId}:role/${name}` },
+    }),
+    limits: ['grants are checked for Secrets Manager, SQS and Lambda, not for other services'],
+  },
+  'AWS::IAM::Policy': {
+    properties: v.strictObject({
+      PolicyDocument: policyDocument,
+      PolicyName: v.string(),
+      Roles: v.array(v.string()),
+    }),
+    identify: (name) => ({ ref: name, attributes: {} }),
+  },
+  'AWS::Logs::LogGroup': {
+    properties: v.strictObject({
+      LogGroupName: v.optional(v.string()),
+      RetentionInDays: withoutEffect('log lines are printed, not kept'),
+      Tags: tags,
+    }),
+    nameProperty: 'LogGroupName',
+    identify: (name, { region, accountId }) => ({
+      ref: name,
+      attributes: { Arn: `arn:aws:logs:${region}:${accountId}:log-group:${name}:*` },
+    }),
+  },
+  'AWS::SecretsManager::Secret': {
+    properties: v.strictObject({
+      Description: withoutEffect('descriptions are not kept'),
+      Name: v.optional(v.string()),
+      Tags: tags,
+    }),
+    nameProperty: 'Name',
+    makeUpName: (logicalId) => `${logicalId}-${shortHash(logicalId, 12)}`,
+    identify: (name, { region, accountId }) => {
+      const arn = `arn:aws:secretsmanager:${region}:${accountId}:secret:${name}-${shortHash(name, 6)}`;
+      return { ref: arn, attributes: { Id: arn } };
+    },
+    limits: [
+      'secrets are not encrypted, and have one version only',
+      'signatures are not verified: the access key id alone tells who calls',
+    ],
+  },
+  'AWS::ApiGatewayV2::Api': {
+    properties: v.strictObject({
+      CorsConfiguration: v.optional(
+        v.strictObject({
+          AllowHeaders: v.optional(v.array(v.string()), []),
+          AllowMethods: v.optional(v.array(v.string()), []),
+          AllowOrigins: v.optional(
+            v.array(v.pipe(v.string(), v.regex(/^https?:\/\/[^*]+$/, 'must be one exact origin'))),
+            [],
+          ),
+          ExposeHeaders: v.optional(v.array(v.string()), []),
+          MaxAge: v.optional(v.number()),
+        }),
+      ),
+      Description: withoutEffect('descriptions are not kept'),
+      Name: v.string(),
+      ProtocolType: v.literal('HTTP'),
+      Tags: tags,
+    }),
+    identify: (name, { region }) => {
+      const apiId = shortHash(name, 10);
+      return {
+        ref: apiId,
+        attributes: { ApiId: apiId, ApiEndpoint: `https://${apiId}.execute-api.${region}.amazonaws.com` },
+      };
+    },
+    limits: ['there is no TLS', 'the size of a request and the 30 s of an integration are not limited'],
+  },
+  'AWS::ApiGatewayV2::Stage': {
+    properties: v.strictObject({
+      AccessLogSettings: v.optional(v.strictObject({ DestinationArn: v.string(), Format: v.string() })),
+      ApiId: v.string(),
+      AutoDeploy: v.literal(true),
+      DefaultRouteSettings: withoutEffect('requests are neither throttled nor counted'),
+      StageName: v.literal('$default'),
+      Tags: tags,
+    }),
+    identify: () => ({ ref: '$default', attributes: {} }),
+  },
+  'AWS::ApiGatewayV2::Route': {
+    properties: v.strictObject({
+      ApiId: v.string(),
+      AuthorizationType: v.optional(v.literal('NONE')),
+      RouteKey: v.pipe(
+        v.string(),
+        v.regex(
+          /^(GET|HEAD|POST|PUT|PATCH|DELETE) \/[^+]*$/,
+          'must be one method and a path without greedy variables',
+        ),
+      ),
+      Target: v.string(),
+    }),
+    identify: (name) => ({ ref: shortHash(name, 7), attributes: {} }),
+  },
+  'AWS::ApiGatewayV2::Integration': {
+    properties: v.strictObject({
+      ApiId: v.string(),
+      IntegrationMethod: withoutEffect('a function is always invoked by POST'),
+      IntegrationType: v.literal('AWS_PROXY'),
+      IntegrationUri: v.string(),
+      PayloadFormatVersion: v.literal('2.0'),
+    }),
+    identify: (name) => ({ ref: shortHash(name, 7), attributes: {} }),
+  },
+  'AWS::Scheduler::Schedule': {
+    properties: v.strictObject({
+      Description: withoutEffect('descriptions are not kept'),
+      FlexibleTimeWindow: v.strictObject({ Mode: v.literal('OFF') }),
+      Name: v.optional(v.string()),
+      ScheduleExpression: v.string(),
+      ScheduleExpressionTimezone: withoutEffect('a rate does not depend on a time zone'),
+      State: v.optional(v.picklist(['ENABLED', 'DISABLED']), 'ENABLED'),
+      Target: v.strictObject({
+        Arn: v.string(),
+        DeadLetterConfig: v.optional(queueArn),
+        Input: v.optional(v.string(), '{}'),
+        RetryPolicy: withoutEffect('a delivery fails only for a missing grant, which no retry cures'),
+        RoleArn: v.string(),
+      }),
+    }),
+    nameProperty: 'Name',
+    identify: (name, { region, accountId }) => ({
+      ref: name,
+      attributes: { Arn: `arn:aws:scheduler:${region}:${accountId}:schedule/default/${name}` },
+    }),
+    limits: ['no scheduled event is delivered twice'],
+  },
+  'AWS::SQS::Queue': {
+    properties: v.strictObject({
+      KmsMasterKeyId: withoutEffect('messages are not encrypted'),
+      MessageRetentionPeriod: withoutEffect('messages are kept until the machine stops'),
+      QueueName: v.optional(v.string()),
+      SqsManagedSseEnabled: withoutEffect('messages are not encrypted'),
+      Tags: tags,
+      VisibilityTimeout: withoutEffect('nothing receives messages here'),
+    }),
+    nameProperty: 'QueueName',
+    identify: (name, { region, accountId }) => ({
+      ref: `https://sqs.${region}.amazonaws.com/${accountId}/${name}`,
+      attributes: { Arn: `arn:aws:sqs:${region}:${accountId}:${name}`, QueueName: name },
+    }),
+  },
+  'AWS::SQS::QueuePolicy': {
+    properties: v.strictObject({ PolicyDocument: policyDocument, Queues: v.array(v.string()) }),
+    identify: (name) => ({ ref: name, attributes: {} }),
+  },
+} as const satisfies Record<string, ResourceTypeDefinition>;
+
+export type ResourceType = keyof typeof resourceTypes;
+
+/** A resource's properties, as its type's table gives them: defaults filled in. */
+export type Properties<Type extends ResourceType> = v.InferOutput<(typeof resourceTypes)[Type]['properties']>;
+
+/** What `Ref` and `Fn::GetAtt` of a resource answer, attribute by attribute. */
+export type Identity<Type extends ResourceType> = ReturnType<(typeof resourceTypes)[Type]['identify']>;
+
+export function isResourceType(type: string): type is ResourceType {
+  return Object.hasOwn(resourceTypes, type);
+}
+
+/** AWS's made-up suffixes and ids are random; these are the same at every start. */
+export function shortHash(name: string, length: number): string {
+  return createHash('sha256').update(name).digest('hex').slice(0, length);
+}

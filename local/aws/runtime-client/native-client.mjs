@@ -1,0 +1,45 @@
+/**
+ * What `rapid-client.node` of `aws-lambda-ric` does, over `node:http`: the calls of Lambda's Runtime API.
+ * Where an answer cannot be delivered, the next `next` rejects and with it the process ends, as on Lambda.
+ *
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+ */
+import { Agent, request } from 'node:http';
+
+const runtimeApi = `http://${process.env.AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime/invocation`;
+const agent = new Agent({ keepAlive: true });
+
+/** The native `done` and `error` block until they are delivered; here `next` waits for them instead. */
+let lastAnswer = Promise.resolve();
+
+export async function next() {
+  await lastAnswer;
+  const { headers, body } = await send('GET', 'next');
+  return { headers, bodyJson: body };
+}
+
+export function done(requestId, responseJson) {
+  lastAnswer = send('POST', `${requestId}/response`, responseJson);
+}
+
+export function error(requestId, errorJson, xrayJson) {
+  lastAnswer = send('POST', `${requestId}/error`, errorJson, {
+    'lambda-runtime-function-xray-error-cause': encodeURIComponent(xrayJson),
+  });
+}
+
+function send(method, path, body, headers = {}) {
+  return new Promise((resolve, reject) => {
+    const call = request(`${runtimeApi}/${path}`, { method, agent, headers }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve({ headers: response.headers, body: text }));
+      response.on('error', reject);
+    });
+    call.on('error', reject);
+    call.end(body);
+  });
+}

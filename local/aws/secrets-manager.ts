@@ -1,0 +1,180 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { json } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as v from 'valibot';
+import { listen } from '../listen.ts';
+import type { AccessControl, AccessDecision } from './access.ts';
+import type { Caller, CredentialIssuer } from './credentials.ts';
+import type { Resource, StackTemplate } from './template.ts';
+
+export interface SecretsManagerOptions {
+  readonly template: StackTemplate;
+  readonly access: AccessControl;
+  readonly credentials: CredentialIssuer;
+  readonly preferredPort: number;
+}
+
+/** Trouble that Secrets Manager is to make from now on. */
+export interface SecretsManagerTrouble {
+  readonly delayInMillis?: number;
+  /** Every call is answered with an internal error. */
+  readonly isFailing?: boolean;
+}
+
+interface SecretVersion {
+  readonly versionId: string;
+  readonly secretString: string;
+  readonly createdAt: Date;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+const getSecretValueInput = v.strictObject({
+  SecretId: v.string(),
+  VersionStage: v.optional(v.literal('AWSCURRENT')),
+});
+
+/**
+ * Secrets Manager's `GetSecretValue` over HTTP. Callers are known by their access key and may read what their role's
+ * policies allow. Secrets are empty, as CloudFormation creates them, until a value is put.
+ *
+ * @see https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
+ */
+export class SecretsManager {
+  readonly #secrets: readonly Resource<'AWS::SecretsManager::Secret'>[];
+  readonly #versions = new Map<string, SecretVersion>();
+  readonly #access: AccessControl;
+  readonly #credentials: CredentialIssuer;
+  readonly #server: Server;
+  #trouble: SecretsManagerTrouble = {};
+  #callCount = 0;
+  #url = '';
+
+  static async start(options: SecretsManagerOptions): Promise<SecretsManager> {
+    const service = new SecretsManager(options);
+    service.#url = `http://127.0.0.1:${await listen(service.#server, options.preferredPort)}`;
+    return service;
+  }
+
+  private constructor({ template, access, credentials }: SecretsManagerOptions) {
+    this.#secrets = template.resourcesOfType('AWS::SecretsManager::Secret');
+    this.#access = access;
+    this.#credentials = credentials;
+    this.#server = createServer(async (request, response) => {
+      const { status, body } = await this.#answer(request).catch(() =>
+        failure('InvalidRequestException', 'the request is not JSON'),
+      );
+      response.writeHead(status, {
+        'content-type': 'application/x-amz-json-1.1',
+        'x-amzn-requestid': randomUUID(),
+      });
+      response.end(JSON.stringify(body));
+    });
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  /** How many calls have come in, refused ones included. */
+  get callCount(): number {
+    return this.#callCount;
+  }
+
+  /** @param secretId the secret's logical id, name or ARN */
+  putSecretValue(secretId: string, secretString: string): void {
+    const { ref } = this.#get(secretId);
+    this.#versions.set(ref, { versionId: randomUUID(), secretString, createdAt: new Date() });
+  }
+
+  /** Makes a secret as empty as the stack creates it. */
+  clearSecretValue(secretId: string): void {
+    this.#versions.delete(this.#get(secretId).ref);
+  }
+
+  makeTrouble(trouble: SecretsManagerTrouble): void {
+    this.#trouble = trouble;
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #answer(request: IncomingMessage): Promise<Answer> {
+    this.#callCount += 1;
+    const input: unknown = await json(request);
+    await sleep(this.#trouble.delayInMillis ?? 0);
+    if (this.#trouble.isFailing)
+      return failure('InternalServiceError', 'An error occurred on the server side.', 500);
+
+    if (request.headers['x-amz-target'] !== 'secretsmanager.GetSecretValue') {
+      return failure('UnknownOperationException', 'only GetSecretValue is implemented on this machine');
+    }
+    const caller = this.#credentials.findCaller(request.headers.authorization);
+    if (!caller) {
+      return failure('UnrecognizedClientException', 'The security token included in the request is invalid.');
+    }
+    const parsed = v.safeParse(getSecretValueInput, input);
+    if (!parsed.success) return failure('InvalidParameterException', v.summarize(parsed.issues));
+    return this.#getSecretValue(parsed.output.SecretId, caller);
+  }
+
+  #getSecretValue(secretId: string, caller: Caller): Answer {
+    const secret = this.#secrets.find(({ ref, name }) => ref === secretId || name === secretId);
+    const resourceArn = secret?.ref ?? secretId;
+    const decision = this.#access.decide(caller.roleArn, 'secretsmanager:GetSecretValue', resourceArn);
+    if (decision !== 'allowed') {
+      return failure('AccessDeniedException', explainDenial(decision, caller, resourceArn));
+    }
+    const version = secret && this.#versions.get(secret.ref);
+    if (!version) {
+      const missing = secret ? ' value for staging label: AWSCURRENT' : '.';
+      return failure(
+        'ResourceNotFoundException',
+        `Secrets Manager can't find the specified secret${missing}`,
+      );
+    }
+    return {
+      status: 200,
+      body: {
+        ARN: secret.ref,
+        CreatedDate: version.createdAt.getTime() / 1000,
+        Name: secret.name,
+        SecretString: version.secretString,
+        VersionId: version.versionId,
+        VersionStages: ['AWSCURRENT'],
+      },
+    };
+  }
+
+  #get(secretId: string): Resource<'AWS::SecretsManager::Secret'> {
+    const secret = this.#secrets.find(({ ref, name, logicalId }) =>
+      [ref, name, logicalId].includes(secretId),
+    );
+    if (!secret) throw new Error(`the stack has no secret ${secretId}`);
+    return secret;
+  }
+}
+
+function failure(type: string, message: string, status = 400): Answer {
+  return { status, body: { __type: type, Message: message } };
+}
+
+function explainDenial(
+  decision: Exclude<AccessDecision, 'allowed'>,
+  { functionName, roleArn }: Caller,
+  resourceArn: string,
+): string {
+  const assumedRole = `${roleArn.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/${functionName}`;
+  const action = 'secretsmanager:GetSecretValue';
+  const reason =
+    decision === 'explicitDeny'
+      ? 'with an explicit deny in an identity-based policy'
+      : `because no identity-based policy allows the ${action} action`;
+  return `User: ${assumedRole} is not authorized to perform: ${action} on resource: ${resourceArn} ${reason}`;
+}

@@ -1,0 +1,8 @@
+/** Whether an IAM pattern (`*` any characters, `?` any one character, all else literally) covers the whole text. */
+export function matchesWildcard(pattern: string, text: string): boolean {
+  const expression = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+  return new RegExp(`^${expression}$`, 's').test(text);
+}

@@ -1,0 +1,94 @@
+import type { BondhuBackend } from './bondhu-backend.ts';
+import { naiveUtc } from './bondhu-backend.ts';
+import type { AccountsService } from './spotify/accounts-service.ts';
+import type { Supabase } from './supabase/server.ts';
+
+/** A state in which a connection is met in real data, and what to expect of it. */
+interface SampleState {
+  readonly state: string;
+  /** What the first status call answers, for the person who tries it. */
+  readonly expectation: string;
+  /** Seconds until the stored access token runs out; null: the expiry is unknown; absent: nothing is stored. */
+  readonly expiresInSeconds?: number | null;
+  readonly hasRefreshToken?: boolean;
+  readonly isRevoked?: boolean;
+  readonly monthsSinceAuthorization?: number;
+}
+
+const SAMPLE_STATES: readonly SampleState[] = [
+  { state: 'fresh', expectation: 'connected, nothing to refresh', expiresInSeconds: 3_300 },
+  {
+    state: 'expiring',
+    expectation: 'connected, auto_refreshed: true; the second time false',
+    expiresInSeconds: 180,
+  },
+  { state: 'expired', expectation: 'connected, auto_refreshed: true', expiresInSeconds: -600 },
+  {
+    state: 'revoked',
+    expectation: 'told to reconnect; Spotify is asked once and never again',
+    expiresInSeconds: -600,
+    isRevoked: true,
+  },
+  {
+    state: 'past-six-months',
+    expectation: 'told to reconnect',
+    expiresInSeconds: -600,
+    monthsSinceAuthorization: 7,
+  },
+  {
+    state: 'without-refresh-token',
+    expectation: 'connected, degraded: true, until the token runs out',
+    expiresInSeconds: 1_800,
+    hasRefreshToken: false,
+  },
+  { state: 'without-expiry', expectation: 'connected, auto_refreshed: true', expiresInSeconds: null },
+  { state: 'never-connected', expectation: 'connected: false' },
+];
+
+/** A user that can sign in at the local Supabase. */
+export interface SampleUser {
+  readonly id: string;
+  readonly email: string;
+  readonly password: string;
+  readonly state: string;
+  readonly expectation: string;
+}
+
+/** Creates one user in every state: signed up, and connected as Bondhu's callback would have done it. */
+export async function seedUsers(
+  supabase: Supabase,
+  spotify: AccountsService,
+  bondhu: BondhuBackend,
+): Promise<readonly SampleUser[]> {
+  return Promise.all(
+    SAMPLE_STATES.map(async (sample) => {
+      const user = { email: `${sample.state}@example.com`, password: `password-of-${sample.state}` };
+      const id = await supabase.createUser(user.email, user.password);
+      if (sample.expiresInSeconds !== undefined) await connect(id, user.email, sample, spotify, bondhu);
+      return { id, ...user, state: sample.state, expectation: sample.expectation };
+    }),
+  );
+}
+
+async function connect(
+  userId: string,
+  email: string,
+  sample: SampleState,
+  spotify: AccountsService,
+  bondhu: BondhuBackend,
+): Promise<void> {
+  const authorizedAt = new Date();
+  authorizedAt.setUTCMonth(authorizedAt.getUTCMonth() - (sample.monthsSinceAuthorization ?? 1));
+  const grant = spotify.createGrant({ userId, authorizedAt: authorizedAt.toISOString() });
+  if (sample.isRevoked) spotify.revokeGrants(userId);
+  const { expiresInSeconds } = sample;
+  await bondhu.store(userId, {
+    spotify_access_token: grant.accessToken,
+    spotify_refresh_token: sample.hasRefreshToken === false ? null : grant.refreshToken,
+    spotify_token_expires_at:
+      typeof expiresInSeconds === 'number' ? naiveUtc(new Date(Date.now() + expiresInSeconds * 1_000)) : null,
+    spotify_user_id: grant.spotifyUserId,
+    spotify_user_email: email,
+    spotify_connected_at: naiveUtc(authorizedAt),
+  });
+}

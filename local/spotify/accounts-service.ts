@@ -1,0 +1,315 @@
+/**
+ * A stand-in for Spotify's accounts service, for local use and tests.
+ *
+ * `POST /api/token` refreshes access tokens (`GET /v1/me`, the Web API's, shows whether one is accepted). Under
+ * `/control` the same switches that `startAccountsService` returns are offered to other processes, as JSON:
+ *
+ * | request | body | does |
+ * | --- | --- | --- |
+ * | `PATCH /control/settings` | some of `Settings` | changes how the service behaves; answers with all settings |
+ * | `PUT /control/fault` | a `Fault` | lets something go wrong with every token request, or some |
+ * | `DELETE /control/fault` | | ends that |
+ * | `POST /control/grants` | an array of `NewGrant` | lets users authorize; answers with their tokens |
+ * | `POST /control/revoke` | `{"userId": ...}` | lets a user revoke |
+ * | `POST /control/expire-access-tokens` | | ends every access token issued so far |
+ * | `GET /control/calls` | | lists the token requests so far |
+ * | `DELETE /control/calls` | | forgets them |
+ *
+ * As a process of its own: `node local/spotify/accounts-service.ts --port 4010 --client-id a --client-secret b`.
+ */
+import { EventEmitter, once } from 'node:events';
+import http from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { listen } from '../listen.ts';
+import { type Fault, FaultPlan } from './faults.ts';
+import { accessTokenLifeSeconds, type GrantedTokens, Grants, type NewGrant } from './grants.ts';
+
+export interface AccountsServiceOptions {
+  readonly clientId: string;
+  readonly clientSecret: string;
+  /** @default a free port, which also serves when this one is taken */
+  readonly port?: number;
+}
+
+export interface Settings {
+  /** How long every token request takes. @default 0 */
+  readonly latencyMillis: number;
+  /** Whether each refresh replaces the refresh token. @default false */
+  readonly rotatesRefreshTokens: boolean;
+  /** Whether using a replaced refresh token again revokes the grant. @default false */
+  readonly detectsReuse: boolean;
+  /** How far the service's clock is ahead, to let six months pass. @default 0 */
+  readonly clockOffsetSeconds: number;
+}
+
+/** One token request. */
+export interface Call {
+  /** When it arrived, ISO 8601. */
+  readonly at: string;
+  /** Whose grant it was about, where the refresh token told. */
+  readonly userId: string | undefined;
+  readonly grantId: string | undefined;
+  /** `refreshed`, the error's code, or the kind of the fault. */
+  readonly outcome: string;
+  /** Undefined where no answer was sent. */
+  readonly status: number | undefined;
+  readonly durationMillis: number;
+}
+
+export interface AccountsService {
+  readonly url: string;
+  readonly tokenUrl: string;
+  /** Every token request that was answered or refused an answer, in that order. */
+  readonly calls: readonly Call[];
+  forgetCalls(): void;
+  /** Resolves when the next token request has arrived, before it is answered. */
+  nextTokenRequest(): Promise<void>;
+  /** Changes some settings and returns all. */
+  configure(changes: Partial<Settings>): Settings;
+  /** @param fault undefined ends all faults */
+  setFault(fault: Fault | undefined): void;
+  createGrant(grant: NewGrant): GrantedTokens;
+  revokeGrants(userId: string): void;
+  expireAccessTokens(): void;
+  acceptsAccessToken(accessToken: string): boolean;
+  stop(): Promise<void>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+/** What a token request led to; without an answer, the connection is closed (`reset`) or left alone (`hang`). */
+interface Result {
+  readonly outcome: string;
+  readonly grant?: { readonly id: string; readonly userId: string } | undefined;
+  readonly answer: Answer | 'reset' | 'hang';
+}
+
+/** Starts the service on 127.0.0.1. */
+export async function startAccountsService(options: AccountsServiceOptions): Promise<AccountsService> {
+  let settings: Settings = {
+    latencyMillis: 0,
+    rotatesRefreshTokens: false,
+    detectsReuse: false,
+    clockOffsetSeconds: 0,
+  };
+  let calls: Call[] = [];
+  const arrivals = new EventEmitter();
+  const faults = new FaultPlan();
+  const grants = new Grants(() => Date.now() + settings.clockOffsetSeconds * 1000);
+  const credentials = { id: options.clientId, secret: options.clientSecret };
+
+  function configure(changes: Partial<Settings>): Settings {
+    for (const [name, value] of Object.entries(changes)) {
+      const expected = typeof settings[name as keyof Settings];
+      if (typeof value !== expected)
+        throw new TypeError(`${name} must be ${expected === 'undefined' ? 'left out' : `a ${expected}`}`);
+    }
+    settings = { ...settings, ...changes };
+    return settings;
+  }
+
+  async function answerTokenRequest(request: http.IncomingMessage): Promise<Result> {
+    const body = await readText(request);
+    if (settings.latencyMillis > 0) await sleep(settings.latencyMillis);
+    const fault = faults.take();
+    if (fault && fault.kind !== 'reset-after') return resultOfFault(fault);
+    const result = refresh(request.headers, body);
+    return fault ? { ...result, outcome: fault.kind, answer: 'reset' } : result;
+  }
+
+  function refresh(headers: http.IncomingHttpHeaders, body: string): Result {
+    const wrongClient = checkClient(headers.authorization, credentials);
+    if (wrongClient) return refuse('invalid_client', wrongClient);
+    if (!headers['content-type']?.startsWith('application/x-www-form-urlencoded')) {
+      return { outcome: 'unsupported_media_type', answer: { status: 415 } };
+    }
+    const form = new URLSearchParams(body);
+    if (form.get('grant_type') !== 'refresh_token') {
+      return refuse('unsupported_grant_type', 'grant_type must be refresh_token');
+    }
+    const refreshToken = form.get('refresh_token');
+    if (!refreshToken) return refuse('invalid_request', 'refresh_token must be supplied');
+
+    const exchange = grants.exchange(refreshToken, settings);
+    if (exchange.outcome === 'invalid_grant') {
+      return { ...refuse('invalid_grant', exchange.description), grant: exchange.grant };
+    }
+    return {
+      outcome: exchange.outcome,
+      grant: exchange.grant,
+      answer: {
+        status: 200,
+        body: {
+          access_token: exchange.accessToken,
+          token_type: 'Bearer',
+          scope: 'user-read-email user-top-read user-read-recently-played',
+          expires_in: accessTokenLifeSeconds,
+          ...(exchange.refreshToken && { refresh_token: exchange.refreshToken }),
+        },
+      },
+    };
+  }
+
+  function answerProfileRequest(request: http.IncomingMessage): Answer {
+    const accessToken = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    const grant = grants.findByAccessToken(accessToken);
+    if (!grant) return { status: 401, body: { error: { status: 401, message: 'The access token expired' } } };
+    return { status: 200, body: { id: grant.spotifyUserId } };
+  }
+
+  async function answerControlRequest(request: http.IncomingMessage): Promise<Answer> {
+    const text = await readText(request);
+    try {
+      const body = text ? JSON.parse(text) : undefined;
+      switch (`${request.method} ${request.url}`) {
+        case 'PATCH /control/settings':
+          return { status: 200, body: configure(body) };
+        case 'PUT /control/fault':
+          faults.set(body);
+          return { status: 204 };
+        case 'DELETE /control/fault':
+          faults.set(undefined);
+          return { status: 204 };
+        case 'POST /control/grants':
+          return { status: 201, body: (body as NewGrant[]).map((grant) => grants.create(grant)) };
+        case 'POST /control/revoke':
+          grants.revoke(body.userId);
+          return { status: 204 };
+        case 'POST /control/expire-access-tokens':
+          grants.expireAccessTokens();
+          return { status: 204 };
+        case 'GET /control/calls':
+          return { status: 200, body: calls };
+        case 'DELETE /control/calls':
+          calls = [];
+          return { status: 204 };
+        default:
+          return {
+            status: 404,
+            body: { message: 'There is no such switch: see local/spotify/accounts-service.ts' },
+          };
+      }
+    } catch (error) {
+      return { status: 400, body: { message: String(error) } };
+    }
+  }
+
+  async function respond(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    if (request.url?.startsWith('/control/')) return send(response, await answerControlRequest(request));
+    if (request.method === 'GET' && request.url === '/v1/me')
+      return send(response, answerProfileRequest(request));
+    if (request.method !== 'POST' || request.url !== '/api/token') return send(response, { status: 404 });
+
+    const startedAt = Date.now();
+    arrivals.emit('token-request');
+    const { outcome, grant, answer } = await answerTokenRequest(request);
+    calls.push({
+      at: new Date(startedAt).toISOString(),
+      userId: grant?.userId,
+      grantId: grant?.id,
+      outcome,
+      status: typeof answer === 'string' ? undefined : answer.status,
+      durationMillis: Date.now() - startedAt,
+    });
+    if (answer === 'reset') request.socket.destroy();
+    else if (answer !== 'hang') send(response, answer);
+  }
+
+  const server = http.createServer((request, response) => {
+    // A client that goes away while it sends its request is of no interest.
+    respond(request, response).catch(() => response.destroy());
+  });
+  const url = `http://127.0.0.1:${await listen(server, options.port ?? 0)}`;
+
+  return {
+    url,
+    tokenUrl: `${url}/api/token`,
+    get calls() {
+      return calls;
+    },
+    forgetCalls() {
+      calls = [];
+    },
+    async nextTokenRequest() {
+      await once(arrivals, 'token-request');
+    },
+    configure,
+    setFault: (fault) => faults.set(fault),
+    createGrant: (grant) => grants.create(grant),
+    revokeGrants: (userId) => grants.revoke(userId),
+    expireAccessTokens: () => grants.expireAccessTokens(),
+    acceptsAccessToken: (accessToken) => grants.findByAccessToken(accessToken) !== undefined,
+    async stop() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+/** Returns Spotify's description of what is wrong with the HTTP Basic credentials. @returns undefined if nothing is */
+function checkClient(authorization = '', credentials: { id: string; secret: string }): string | undefined {
+  const encoded = /^Basic (.+)$/.exec(authorization)?.[1] ?? '';
+  const [id, ...secret] = Buffer.from(encoded, 'base64').toString().split(':').map(decodeURIComponent);
+  if (id !== credentials.id) return 'Invalid client';
+  return secret.join(':') === credentials.secret ? undefined : 'Invalid client secret';
+}
+
+function refuse(error: string, description: string): Result {
+  return { outcome: error, answer: { status: 400, body: { error, error_description: description } } };
+}
+
+function resultOfFault(fault: Fault): Result {
+  if (fault.kind === 'hang') return { outcome: 'hang', answer: 'hang' };
+  if (fault.kind !== 'status') return { outcome: fault.kind, answer: 'reset' };
+  const { status, retryAfter } = fault;
+  return {
+    outcome: String(status),
+    answer: {
+      status,
+      headers: {
+        'content-type': 'text/html',
+        ...(retryAfter !== undefined && { 'retry-after': retryAfter }),
+      },
+      body: `<html><head><title>${status}</title></head><body>upstream error</body></html>`,
+    },
+  };
+}
+
+function send(response: http.ServerResponse, { status, headers = {}, body }: Answer): void {
+  if (body === undefined || typeof body === 'string') {
+    response.writeHead(status, headers).end(body);
+  } else {
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
+  }
+}
+
+async function readText(request: http.IncomingMessage): Promise<string> {
+  let text = '';
+  request.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  await once(request, 'end');
+  return text;
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      port: { type: 'string', default: '0' },
+      'client-id': { type: 'string' },
+      'client-secret': { type: 'string' },
+    },
+  });
+  const clientId = values['client-id'];
+  const clientSecret = values['client-secret'];
+  if (!clientId || !clientSecret) throw new Error('Give --client-id and --client-secret');
+  const service = await startAccountsService({ clientId, clientSecret, port: Number(values.port) });
+  process.stdout.write(`${service.url}\n`);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void service.stop());
+}

@@ -1,0 +1,144 @@
+import { hash, randomUUID } from 'node:crypto';
+
+export const accessTokenLifeSeconds = 3600;
+
+/** What a user granted on Spotify's consent page. */
+export interface Grant {
+  readonly id: string;
+  /** Bondhu's id of the user. */
+  readonly userId: string;
+  readonly spotifyUserId: string;
+  readonly authorizedAtMillis: number;
+  isRevoked: boolean;
+  /** Which refresh token is valid: each rotation begins a new generation. */
+  generation: number;
+}
+
+export interface NewGrant {
+  readonly userId: string;
+  /** @default derived from the user's id */
+  readonly spotifyUserId?: string;
+  /** ISO 8601. @default now */
+  readonly authorizedAt?: string;
+}
+
+export interface GrantedTokens {
+  readonly grantId: string;
+  readonly spotifyUserId: string;
+  readonly refreshToken: string;
+  readonly accessToken: string;
+}
+
+export type Exchange =
+  | {
+      readonly outcome: 'refreshed';
+      readonly grant: Grant;
+      readonly accessToken: string;
+      /** Only when it was rotated. */
+      readonly refreshToken?: string;
+    }
+  | { readonly outcome: 'invalid_grant'; readonly grant?: Grant; readonly description: string };
+
+export interface ExchangePolicy {
+  readonly rotatesRefreshTokens: boolean;
+  /** Whether using a rotated-out refresh token again revokes its grant. */
+  readonly detectsReuse: boolean;
+}
+
+/**
+ * The grants of all users and the tokens issued for them. Tokens carry what they say, under a signature: a million
+ * grants need no memory for their tokens.
+ */
+export class Grants {
+  readonly #now: () => number;
+  readonly #key = randomUUID();
+  readonly #grants = new Map<string, Grant>();
+  #accessTokensIssued = 0;
+  #accessTokensExpired = 0;
+
+  /** @param now the service's clock, in milliseconds since 1970 */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Does what the consent page and the first token request do together. */
+  create({ userId, spotifyUserId = `spotify-${userId}`, authorizedAt }: NewGrant): GrantedTokens {
+    if (typeof userId !== 'string') throw new TypeError('userId must be a string');
+    const authorizedAtMillis = authorizedAt === undefined ? this.#now() : Date.parse(authorizedAt);
+    if (Number.isNaN(authorizedAtMillis)) throw new TypeError('authorizedAt must be an ISO 8601 time');
+    const id = String(this.#grants.size + 1);
+    const grant = { id, userId, spotifyUserId, authorizedAtMillis, isRevoked: false, generation: 0 };
+    this.#grants.set(id, grant);
+    return {
+      grantId: id,
+      spotifyUserId,
+      refreshToken: this.#issueRefreshToken(grant),
+      accessToken: this.#issueAccessToken(grant),
+    };
+  }
+
+  exchange(refreshToken: string, { rotatesRefreshTokens, detectsReuse }: ExchangePolicy): Exchange {
+    const [id = '', generation] = this.#open('AQ', refreshToken) ?? [];
+    const grant = this.#grants.get(id);
+    if (!grant) return { outcome: 'invalid_grant', description: 'Invalid refresh token' };
+    if (grant.isRevoked || this.#isPastSixMonths(grant)) {
+      return { outcome: 'invalid_grant', grant, description: 'Refresh token revoked' };
+    }
+    if (Number(generation) !== grant.generation) {
+      grant.isRevoked = detectsReuse;
+      return { outcome: 'invalid_grant', grant, description: 'Invalid refresh token' };
+    }
+    const accessToken = this.#issueAccessToken(grant);
+    if (!rotatesRefreshTokens) return { outcome: 'refreshed', grant, accessToken };
+    grant.generation += 1;
+    return { outcome: 'refreshed', grant, accessToken, refreshToken: this.#issueRefreshToken(grant) };
+  }
+
+  /** Revokes every grant of a user, as the user can on Spotify's account page. Access tokens live on, as there. */
+  revoke(userId: string): void {
+    for (const grant of this.#grants.values()) if (grant.userId === userId) grant.isRevoked = true;
+  }
+
+  /** Ends every access token issued so far. */
+  expireAccessTokens(): void {
+    this.#accessTokensExpired = this.#accessTokensIssued;
+  }
+
+  /** Returns whose access token this is. @returns undefined if it is not valid, or no longer */
+  findByAccessToken(accessToken: string): Grant | undefined {
+    const [id = '', serial, expiresAtMillis] = this.#open('BQ', accessToken) ?? [];
+    const isAlive = Number(expiresAtMillis) > this.#now() && Number(serial) > this.#accessTokensExpired;
+    return isAlive ? this.#grants.get(id) : undefined;
+  }
+
+  /** Since 2026 refreshing does not extend a grant: six calendar months after the authorization it is over. */
+  #isPastSixMonths({ authorizedAtMillis }: Grant): boolean {
+    const end = new Date(authorizedAtMillis);
+    end.setUTCMonth(end.getUTCMonth() + 6);
+    return this.#now() >= end.getTime();
+  }
+
+  #issueRefreshToken({ id, generation }: Grant): string {
+    return this.#seal('AQ', [id, generation]);
+  }
+
+  #issueAccessToken({ id }: Grant): string {
+    this.#accessTokensIssued += 1;
+    return this.#seal('BQ', [id, this.#accessTokensIssued, this.#now() + accessTokenLifeSeconds * 1000]);
+  }
+
+  #seal(kind: string, parts: readonly (string | number)[]): string {
+    const content = kind + parts.join('-');
+    return `${content}.${this.#sign(content)}`;
+  }
+
+  #open(kind: string, token: string): string[] | undefined {
+    const [content = '', signature] = token.split('.');
+    if (signature !== this.#sign(content)) return undefined;
+    return content.startsWith(kind) ? content.slice(kind.length).split('-') : undefined;
+  }
+
+  #sign(content: string): string {
+    return hash('sha512', this.#key + content, 'base64url');
+  }
+}

@@ -1,0 +1,157 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Cloud, startCloud } from './aws/cloud.ts';
+import type { OnLog } from './aws/invocation.ts';
+import { LambdaEndpoint } from './aws/lambda-endpoint.ts';
+import { BondhuBackend } from './bondhu-backend.ts';
+import { type SampleUser, seedUsers } from './seed.ts';
+import { type AccountsService, startAccountsService } from './spotify/accounts-service.ts';
+import { type BondhuDatabase, openBondhuDatabase } from './supabase/bondhu-database.ts';
+import { settingsWithoutDurability, startPostgres } from './supabase/postgres.ts';
+import { type Supabase, startSupabase } from './supabase/server.ts';
+import { synthesize } from './synthesize.ts';
+
+/** Ports to listen on; where one is taken, and by default, a free one serves. */
+export interface StackPorts {
+  readonly api?: number;
+  readonly supabase?: number;
+  readonly spotify?: number;
+  readonly postgres?: number;
+  readonly lambda?: number;
+}
+
+export interface StackOptions {
+  readonly ports?: StackPorts;
+  /** Runs the schedule at this interval. @default - as the template says */
+  readonly sweepEverySeconds?: number;
+  /** Spotify's token endpoint. @default - that of the local stand-in */
+  readonly spotifyTokenUrl?: string;
+  /** A synthesized stack to run. @default - one is synthesized */
+  readonly cdkOutDirectory?: string;
+  /** Waiting times before the retries of asynchronous invocations. @default - Lambda's own */
+  readonly retryDelaysInSeconds?: readonly [number, number];
+  /** Receives every line of the functions' logs and of the API's access log. */
+  readonly onLog: OnLog;
+  /** Receives a line per step of the start. */
+  readonly onProgress: (line: string) => void;
+}
+
+/** The Spotify secret's content. */
+export interface SpotifyClient {
+  readonly client_id: string;
+  readonly client_secret: string;
+}
+
+/** The whole system on this machine: the synthesized stack, Bondhu's Supabase, Spotify's accounts service. */
+export interface Stack {
+  readonly cloud: Cloud;
+  readonly supabase: Supabase;
+  readonly database: BondhuDatabase;
+  readonly spotify: AccountsService;
+  /** The app that the stand-in for Spotify knows. */
+  readonly spotifyClient: SpotifyClient;
+  readonly bondhu: BondhuBackend;
+  readonly users: readonly SampleUser[];
+  readonly lambdaUrl: string;
+  /** Stops every server and child process and removes the temporary files. */
+  stop(): Promise<void>;
+}
+
+/** Starts everything, seeds users in every state and fills in the secrets. On failure, nothing is left running. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { ports = {}, onLog, onProgress } = options;
+  await using started = new AsyncDisposableStack();
+
+  const cdkOutDirectory = options.cdkOutDirectory ?? (await mkdtemp(join(tmpdir(), 'spotify-auth-cdk-')));
+  if (options.cdkOutDirectory === undefined) {
+    started.defer(() => rm(cdkOutDirectory, { recursive: true, force: true }));
+  }
+  const synthesis =
+    options.cdkOutDirectory === undefined ? synthesizeWithProgress(cdkOutDirectory, onProgress) : null;
+  // Awaited below; should something else fail first, its failure is not a second one.
+  synthesis?.catch(() => {});
+
+  const postgres = await startPostgres({
+    port: ports.postgres ?? 0,
+    settings: settingsWithoutDurability,
+    onProgress,
+  });
+  started.defer(() => postgres.stop());
+  onProgress("Creating Bondhu's schema and applying supabase/migrations");
+  const database = await openBondhuDatabase(postgres, { name: 'bondhu' });
+  onProgress('Starting Supabase (REST and Auth)');
+  const supabase = await startSupabase({ database, port: ports.supabase ?? 0 });
+  started.defer(() => supabase.stop());
+  onProgress("Starting the stand-in for Spotify's accounts service");
+  const spotifyClient = {
+    client_id: randomBytes(16).toString('hex'),
+    client_secret: randomBytes(16).toString('hex'),
+  };
+  const spotify = await startAccountsService({
+    clientId: spotifyClient.client_id,
+    clientSecret: spotifyClient.client_secret,
+    port: ports.spotify ?? 0,
+  });
+  started.defer(() => spotify.stop());
+  onProgress('Creating users in every state');
+  const bondhu = new BondhuBackend(supabase);
+  const users = await seedUsers(supabase, spotify, bondhu);
+
+  await synthesis;
+  onProgress('Starting the synthesized stack');
+  const cloud = await startCloud({
+    cdkOutDirectory,
+    // The two addresses that are elsewhere on this machine. Written out, for nothing here may need `lambda/`: what
+    // runs is what was synthesized.
+    environmentOverrides: {
+      SUPABASE_URL: supabase.url,
+      SPOTIFY_TOKEN_URL: options.spotifyTokenUrl ?? spotify.tokenUrl,
+    },
+    onLog,
+    preferredPorts: { api: ports.api ?? 0 },
+    ...(options.sweepEverySeconds !== undefined && { scheduleEverySeconds: options.sweepEverySeconds }),
+    ...(options.retryDelaysInSeconds && { retryDelaysInSeconds: options.retryDelaysInSeconds }),
+  });
+  started.defer(() => cloud.stop());
+  fillInSecrets(cloud, supabase, spotifyClient);
+  const lambdaEndpoint = await LambdaEndpoint.start(cloud.lambda, ports.lambda ?? 0);
+  started.defer(() => lambdaEndpoint.stop());
+
+  const running = started.move();
+  return {
+    cloud,
+    supabase,
+    database,
+    spotify,
+    spotifyClient,
+    bondhu,
+    users,
+    lambdaUrl: lambdaEndpoint.url,
+    stop: () => running.disposeAsync(),
+  };
+}
+
+async function synthesizeWithProgress(
+  outputDirectory: string,
+  onProgress: (line: string) => void,
+): Promise<void> {
+  onProgress('Synthesizing the stack (cdk synth), meanwhile:');
+  await synthesize(outputDirectory);
+  onProgress('The stack is synthesized');
+}
+
+/** What an operator does once after the first deployment. */
+function fillInSecrets(
+  { secretsManager, template }: Cloud,
+  supabase: Supabase,
+  spotifyClient: SpotifyClient,
+): void {
+  const { SpotifySecretName = '', SupabaseSecretName = '' } = template.outputs;
+  secretsManager.putSecretValue(SpotifySecretName, JSON.stringify(spotifyClient));
+  secretsManager.putSecretValue(
+    SupabaseSecretName,
+    JSON.stringify({ secret_key: supabase.secretKey, jwt_secret: supabase.jwtSecret }),
+  );
+}

@@ -1,0 +1,109 @@
+import { inspect } from 'node:util';
+import { App } from '@supabase/lite';
+import { createPostgresConnection, type PostgresConnection } from '@supabase/lite/postgres';
+import type { JWTPayload } from 'jose';
+import { maximumRows } from './function-calls.ts';
+import type { Identity } from './identity.ts';
+import { isDatabaseError, toPostgrestError } from './postgrest-error.ts';
+
+export interface LiteOptions {
+  /** The login role that owns the schema auth, as GoTrue's. */
+  readonly authAdminUrl: string;
+  /** A login role that sees every table and may take on the API roles. */
+  readonly ownerUrl: string;
+  readonly jwtSecret: string;
+}
+
+/** Supabase Auth, and REST for tables, by Supabase's own `@supabase/lite`. Requests come with their identity checked. */
+export interface Lite {
+  /** @param request may carry a user token, which must be signed with `jwtSecret` */
+  auth(request: Request): Promise<Response>;
+  rest(request: Request, identity: Identity): Promise<Response>;
+  close(): Promise<void>;
+}
+
+/** Creates the tables of Supabase Auth where they are missing. */
+export async function createLite({ authAdminUrl, ownerUrl, jwtSecret }: LiteOptions): Promise<Lite> {
+  process.env['LITE_TELEMETRY'] = '0';
+  const onnotice = () => {};
+  const authConnection = createPostgresConnection({ url: authAdminUrl, postgresOptions: { onnotice } });
+  const restConnection = createPostgresConnection({
+    url: ownerUrl,
+    postgresOptions: { onnotice, connection: { statement_timeout: 8000 }, types: { timestamptz } },
+  });
+  keepGrants(restConnection);
+  answerLikePostgrest(restConnection);
+
+  const auth = new App({
+    connection: authConnection,
+    db: { migrations: { enabled: false } },
+    auth: { enabled: true, jwt_secret: jwtSecret, email: { enable_confirmations: false } },
+    options: { server: { apiKeys: false } },
+  });
+  const rest = new App({
+    connection: restConnection,
+    auth: { enabled: false },
+    api: { schemas: ['public'], max_rows: maximumRows },
+    options: { server: { apiKeys: { resolver: readIdentity } } },
+  });
+  await auth.ensureSystemSchema();
+
+  return {
+    auth: async (request) => auth.fetch(request),
+    rest: async (request, identity) => rest.fetch(withIdentity(request, identity)),
+    async close() {
+      await Promise.all([authConnection.close(), restConnection.close()]);
+    },
+  };
+}
+
+/** Puts the identity where lite looks for one. */
+function withIdentity(request: Request, { claims }: Identity): Request {
+  const headers = new Headers(request.headers);
+  headers.delete('authorization');
+  headers.set('apikey', encodeURIComponent(JSON.stringify(claims)));
+  return new Request(request, { headers });
+}
+
+async function readIdentity(apiKey: string) {
+  const claims = JSON.parse(decodeURIComponent(apiKey)) as JWTPayload;
+  const type = claims['role'] === 'service_role' ? ('secret' as const) : ('publishable' as const);
+  return { type, claims };
+}
+
+/** lite prints PostgreSQL's own format, `2026-01-31 12:00:00+00`; PostgREST prints ISO 8601. */
+const timestamptz = {
+  to: 1184,
+  from: [1184],
+  serialize: (value: unknown) => value,
+  parse: (text: string) => text.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00'),
+};
+
+/**
+ * Before its first request lite grants every table of every schema with row level security to all API roles, which
+ * Supabase does not do. It skips that when it believes to have done it.
+ */
+function keepGrants(connection: PostgresConnection): void {
+  Object.assign(connection, { rlsState: 'active' });
+}
+
+/**
+ * lite answers many errors of PostgreSQL with its own code, SUP. It does pass on what a function raises for PostgREST
+ * to answer with (SQLSTATE PGRST): so every error is turned into that. 42501 it answers right by itself.
+ */
+function answerLikePostgrest(connection: PostgresConnection): void {
+  const normalizeDbError = connection.normalizeDbError.bind(connection);
+  connection.normalizeDbError = (error) => {
+    const normalized = normalizeDbError(error);
+    if (!isDatabaseError(normalized) || normalized.code === 'PGRST' || normalized.code === '42501')
+      return normalized;
+    const { status, body } = toPostgrestError(normalized, 'authenticated');
+    return {
+      code: 'PGRST',
+      message: JSON.stringify(body),
+      detail: JSON.stringify({ status, headers: {} }),
+      // lite prints every error; PostgreSQL's messages may quote a row.
+      [inspect.custom]: () => `REST answered ${status} ${body.code}`,
+    };
+  };
+}

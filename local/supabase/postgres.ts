@@ -1,0 +1,201 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chown, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { copyPostgresBinaries, findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
+
+export interface PostgresOptions {
+  /** @default a free port, which also serves when this one is taken */
+  readonly port?: number;
+  /** Where the cluster lives; created if missing, kept by `stop`. @default a temporary folder, deleted by `stop` */
+  readonly dataDirectory?: string;
+  /** Server settings, such as `{ shared_buffers: '512MB' }`. @default {} */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Receives one line per step. @default nothing is reported */
+  readonly onProgress?: (line: string) => void;
+}
+
+export interface Postgres {
+  /** Connects as the superuser `supabase_admin` to the database `postgres`. */
+  readonly url: string;
+  /** The connection URL of a database, as one of the login roles of roles.sql. */
+  urlOf(database: string, role: string): string;
+  /** Creates an empty database, owned by the role `postgres` as on Supabase. */
+  createDatabase(name: string): Promise<void>;
+  /** Ends every connection and the server; a second call waits for the first. */
+  stop(): Promise<void>;
+}
+
+/** For tests: a crash of the machine may lose data, and everything is faster. */
+export const settingsWithoutDurability = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
+
+/** The account that a server process runs under, given only when this process is root. */
+type Account = { readonly uid: number; readonly gid: number } | undefined;
+
+/**
+ * Starts a PostgreSQL 17 server on 127.0.0.1 with the roles of a Supabase project.
+ *
+ * PostgreSQL refuses to run as root; then it runs as `nobody`, so that no account has to be created.
+ *
+ * @throws Error with the server's own message if it does not come up.
+ */
+export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
+  const { settings = {}, onProgress = () => {} } = options;
+  const account = await findServerAccount();
+  const temporaryDirectory = await mkdtemp(path.join(tmpdir(), 'spotify-auth-postgres-'));
+  await giveTo(account, temporaryDirectory);
+  const dataDirectory = options.dataDirectory ?? path.join(temporaryDirectory, 'data');
+
+  try {
+    const binaries = await findReachableBinaries(account, temporaryDirectory);
+    const isNew = !(await exists(path.join(dataDirectory, 'PG_VERSION')));
+    if (isNew) {
+      onProgress('Creating a PostgreSQL cluster');
+      await initializeCluster(binaries, dataDirectory, account);
+    }
+    onProgress('Starting PostgreSQL');
+    const port = await findFreePort(options.port ?? 0);
+    const server = await startServer(binaries, dataDirectory, port, settings, account);
+    const guard = startGuard(server, temporaryDirectory);
+    const stopped = once(guard, 'exit');
+    const urlOf = (database: string, role: string) => `postgres://${role}@127.0.0.1:${port}/${database}`;
+    const url = urlOf('postgres', 'supabase_admin');
+    if (isNew) await runSql(url, await readFile(new URL('roles.sql', import.meta.url), 'utf8'));
+
+    return {
+      url,
+      urlOf,
+      createDatabase: (name) => runSql(url, `create database ${pg.escapeIdentifier(name)} owner postgres`),
+      async stop() {
+        guard.stdin.end();
+        await stopped;
+      },
+    };
+  } catch (error) {
+    await rm(temporaryDirectory, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Runs SQL text, several statements included, on a connection of its own. */
+export async function runSql(url: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
+
+async function findServerAccount(): Promise<Account> {
+  if (process.getuid?.() !== 0) return undefined;
+  const idOf = async (flag: string) => Number((await promisify(execFile)('id', [flag, 'nobody'])).stdout);
+  return { uid: await idOf('-u'), gid: await idOf('-g') };
+}
+
+async function giveTo(account: Account, directory: string): Promise<void> {
+  if (account) await chown(directory, account.uid, account.gid);
+}
+
+/** A project checked out in root's home can only be read by root: then `nobody` gets a copy. */
+async function findReachableBinaries(
+  account: Account,
+  temporaryDirectory: string,
+): Promise<PostgresBinaries> {
+  const binaries = await findPostgresBinaries();
+  try {
+    await promisify(execFile)(binaries.postgres, ['--version'], { ...account, cwd: temporaryDirectory });
+    return binaries;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+    return copyPostgresBinaries(binaries, path.join(temporaryDirectory, 'postgresql'));
+  }
+}
+
+async function initializeCluster(binaries: PostgresBinaries, dataDirectory: string, account: Account) {
+  await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
+  await giveTo(account, dataDirectory);
+  const flags = ['--username=supabase_admin', '--auth=trust', '--encoding=UTF8', '--no-locale', '--no-sync'];
+  await promisify(execFile)(binaries.initdb, [`--pgdata=${dataDirectory}`, ...flags], {
+    ...account,
+    cwd: dataDirectory,
+  });
+}
+
+async function startServer(
+  binaries: PostgresBinaries,
+  dataDirectory: string,
+  port: number,
+  settings: Readonly<Record<string, string>>,
+  account: Account,
+): Promise<ChildProcess> {
+  const allSettings = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    unix_socket_directories: '',
+    timezone: 'UTC',
+    ...settings,
+  };
+  const flags = Object.entries(allSettings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const server = spawn(binaries.postgres, ['-D', dataDirectory, ...flags], {
+    ...account,
+    cwd: dataDirectory,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    // In a process group of its own, Ctrl-C does not end it before those who still use it.
+    detached: true,
+  });
+  let log = '';
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.once('exit', () => reject(new Error(`PostgreSQL did not start:\n${log}`)));
+    server.stderr.setEncoding('utf8').on('data', (text: string) => {
+      log += text;
+      if (log.includes('database system is ready to accept connections')) resolve();
+    });
+  });
+  server.stderr.removeAllListeners('data').resume();
+  return server;
+}
+
+/**
+ * Starts a shell that waits for its input to end, which happens when `stop` is called and also when this process
+ * ends in any other way, then shuts the server down and deletes the folder. (SIGINT is PostgreSQL's fast shutdown:
+ * it ends the sessions and waits for nobody.)
+ */
+function startGuard(server: ChildProcess, temporaryDirectory: string) {
+  const script = `
+    cat
+    kill -INT "$1"
+    for attempt in $(seq 200); do kill -0 "$1" || break; sleep 0.05; done
+    rm -rf "$2"`;
+  return spawn('sh', ['-c', script, 'guard', String(server.pid), temporaryDirectory], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+}
+
+/** Returns `preferredPort` if nobody listens there, otherwise one that the system chooses. */
+async function findFreePort(preferredPort: number): Promise<number> {
+  const probe = net.createServer();
+  const listen = async (port: number) => {
+    probe.listen(port, '127.0.0.1');
+    await once(probe, 'listening');
+  };
+  await listen(preferredPort).catch(() => listen(0));
+  const { port } = probe.address() as net.AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
+async function exists(file: string): Promise<boolean> {
+  return stat(file).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { findLeaks } from './canaries.ts';
+import { type Answer, TestStack } from './test-stack.ts';
+
+let stack: TestStack;
+
+beforeAll(async () => {
+  stack = await TestStack.start();
+});
+
+afterAll(async () => {
+  await stack.stop();
+});
+
+describe('the scanner', () => {
+  const canary = { secret: `canary/${randomBytes(12).toString('hex')}+=&` };
+
+  test.each([
+    ['as it is', (value: string) => `{"message":"${value}"}`],
+    ['URL-encoded', (value: string) => `refresh_token=${encodeURIComponent(value)}&x=1`],
+    ['base64-encoded', (value: string) => Buffer.from(value).toString('base64')],
+    [
+      'base64-encoded inside of something',
+      (value: string) => Buffer.from(`id:${value}:x`).toString('base64'),
+    ],
+    [
+      'base64url-encoded inside of something',
+      (value: string) => Buffer.from(`a${value}`).toString('base64url'),
+    ],
+  ])('finds a planted secret %s', (_name, plant) => {
+    expect(findLeaks(canary, ['innocent', plant(canary.secret)])).toHaveLength(1);
+  });
+
+  test('finds nothing where nothing is', () => {
+    expect(findLeaks(canary, ['innocent', '{"user_id":"1"}'])).toEqual([]);
+  });
+});
+
+describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every path, failures included', () => {
+  test('are in no log line, no error and no answer to anybody else', async () => {
+    const { supabase, spotify, spotifyClient, cloud } = stack.stack;
+    const email = `canary-${randomBytes(8).toString('hex')}@example.com`;
+    const user = await stack.createConnectedUser(-60, email);
+    const jwt = await stack.userToken(user.id);
+    const stranger = await stack.createConnectedUser(3_000);
+    const strangerAuthorization = `Bearer ${await stack.userToken(stranger.id)}`;
+    const canaries: Record<string, string> = {
+      accessToken: user.accessToken,
+      refreshToken: user.refreshToken,
+      spotifyUserId: user.spotifyUserId,
+      email,
+      jwt,
+      jwtSignature: jwt.split('.')[2] ?? '',
+      spotifyClientSecret: spotifyClient.client_secret,
+      supabaseSecretKey: supabase.secretKey,
+      jwtSecret: supabase.jwtSecret,
+    };
+    const foreignAnswers: Answer[] = [];
+    const errors: string[] = [];
+    const exerciseEveryPath = async () => {
+      await stack.status(user.id, { authorization: `Bearer ${jwt}` });
+      await stack.status(user.id, { authorization: `Bearer ${jwt}x` });
+      await stack.status(`${user.id}x`, { authorization: `Bearer ${jwt}` });
+      foreignAnswers.push(await stack.status(user.id, { authorization: strangerAuthorization }));
+      for (const event of [{}, { userId: user.id }, { token: user.refreshToken }]) {
+        const { result } = await stack.sweep(event);
+        errors.push(JSON.stringify(result));
+      }
+      // Due again, and free, for the next round.
+      await stack.sql(
+        `update spotify_auth.connections set claimable_at = null, lease_id = null, due_at = now(),
+           expires_at = now() - interval '1 minute', failures = 0, refreshed_at = null where user_id = $1`,
+        [user.id],
+      );
+    };
+
+    spotify.configure({ rotatesRefreshTokens: true });
+    await exerciseEveryPath();
+    for (const fault of [
+      { kind: 'status', status: 503 },
+      { kind: 'status', status: 429, retryAfter: '1' },
+      { kind: 'reset-before' },
+    ] as const) {
+      spotify.setFault(fault);
+      await exerciseEveryPath();
+    }
+    spotify.setFault(undefined);
+    for (const fault of [{ kind: 'reset' }, { kind: 'status', status: 500 }] as const) {
+      supabase.setFault(fault);
+      await stack.status(user.id, { authorization: `Bearer ${jwt}` });
+      errors.push(JSON.stringify((await stack.sweep()).result));
+      supabase.setFault(undefined);
+    }
+    spotify.revokeGrants(user.id);
+    await exerciseEveryPath();
+    cloud.secretsManager.putSecretValue(
+      cloud.template.outputs['SpotifySecretName'] ?? '',
+      JSON.stringify({ ...spotifyClient, client_id: 'unknown to Spotify' }),
+    );
+    await cloud.lambda.stopIdleEnvironments();
+    await exerciseEveryPath();
+    for (const value of [
+      'not JSON, and secret',
+      JSON.stringify({ secret_key: 7, jwt_secret: supabase.jwtSecret }),
+    ]) {
+      cloud.secretsManager.putSecretValue(cloud.template.outputs['SupabaseSecretName'] ?? '', value);
+      await cloud.lambda.stopIdleEnvironments();
+      await exerciseEveryPath();
+    }
+
+    const texts = [...stack.logLines, ...errors, ...foreignAnswers.map((answer) => answer.text)];
+    expect(stack.logLines.length).toBeGreaterThan(30);
+    expect(texts.some((text) => text.includes(user.id))).toBe(true);
+    expect(findLeaks(canaries, texts)).toEqual([]);
+  });
+});

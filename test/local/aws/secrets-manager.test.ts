@@ -1,0 +1,97 @@
+import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { AccessControl } from '../../../local/aws/access.ts';
+import { CredentialIssuer } from '../../../local/aws/credentials.ts';
+import { SecretsManager } from '../../../local/aws/secrets-manager.ts';
+import { loadTemplate } from '../../../local/aws/template.ts';
+import { createFakeCdkOut, createRole } from './fake-cdk-out.ts';
+
+let secretsManager: SecretsManager;
+let secretArn: string;
+const credentials = new CredentialIssuer();
+let readerRoleArn: string;
+let strangerRoleArn: string;
+
+beforeAll(async () => {
+  const template = loadTemplate(
+    createFakeCdkOut({
+      Secret: { Type: 'AWS::SecretsManager::Secret', Properties: { Name: 'spotify' } },
+      Reader: createRole('lambda.amazonaws.com', [
+        { Effect: 'Allow', Action: 'secretsmanager:GetSecretValue', Resource: { Ref: 'Secret' } },
+      ]),
+      Stranger: createRole('lambda.amazonaws.com'),
+    }),
+  );
+  const [reader, stranger] = template.resourcesOfType('AWS::IAM::Role');
+  readerRoleArn = reader?.attributes.Arn ?? '';
+  strangerRoleArn = stranger?.attributes.Arn ?? '';
+  secretArn = template.resourcesOfType('AWS::SecretsManager::Secret')[0]?.ref ?? '';
+  secretsManager = await SecretsManager.start({
+    template,
+    access: new AccessControl(template),
+    credentials,
+    preferredPort: 0,
+  });
+});
+
+afterAll(() => secretsManager.stop());
+
+function getSecretValue(roleArn: string, secretId: string) {
+  const client = new SecretsManagerClient({
+    endpoint: secretsManager.url,
+    region: 'us-east-1',
+    credentials: credentials.issue({ functionName: `function-of-${roleArn}`, roleArn }),
+    maxAttempts: 1,
+  });
+  return client.send(new GetSecretValueCommand({ SecretId: secretId }));
+}
+
+test('a secret is empty until it is filled in, and again when it is cleared', async () => {
+  const empty = {
+    name: 'ResourceNotFoundException',
+    message: "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT",
+  };
+  await expect(getSecretValue(readerRoleArn, secretArn)).rejects.toMatchObject(empty);
+
+  secretsManager.putSecretValue('Secret', 'hush');
+  const byArn = await getSecretValue(readerRoleArn, secretArn);
+  expect(byArn).toMatchObject({ ARN: secretArn, Name: 'spotify', SecretString: 'hush' });
+  expect((await getSecretValue(readerRoleArn, 'spotify')).SecretString).toBe('hush');
+
+  secretsManager.clearSecretValue('Secret');
+  await expect(getSecretValue(readerRoleArn, secretArn)).rejects.toMatchObject(empty);
+});
+
+test('a role without the grant is refused', async () => {
+  secretsManager.putSecretValue('Secret', 'hush');
+  await expect(getSecretValue(strangerRoleArn, secretArn)).rejects.toMatchObject({
+    name: 'AccessDeniedException',
+    message: expect.stringMatching(
+      /^User: arn:aws:sts::123456789012:assumed-role\/.* is not authorized to perform: secretsmanager:GetSecretValue on resource: arn:.* because no identity-based policy allows the secretsmanager:GetSecretValue action$/,
+    ),
+  });
+});
+
+test('an unknown access key is refused', async () => {
+  const response = await fetch(secretsManager.url, {
+    method: 'POST',
+    headers: {
+      'x-amz-target': 'secretsmanager.GetSecretValue',
+      authorization: 'AWS4-HMAC-SHA256 Credential=AKIANOBODY/20260101/us-east-1/secretsmanager/aws4_request',
+    },
+    body: JSON.stringify({ SecretId: secretArn }),
+  });
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ __type: 'UnrecognizedClientException' });
+});
+
+test('calls are counted, and can be made to fail', async () => {
+  const before = secretsManager.callCount;
+  secretsManager.makeTrouble({ isFailing: true });
+  await expect(getSecretValue(readerRoleArn, secretArn)).rejects.toMatchObject({
+    name: 'InternalServiceError',
+  });
+  secretsManager.makeTrouble({});
+  await getSecretValue(readerRoleArn, secretArn);
+  expect(secretsManager.callCount).toBe(before + 2);
+});

@@ -1,0 +1,263 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { type AccountsService, startAccountsService } from '../../../local/spotify/accounts-service.ts';
+import type { GrantedTokens } from '../../../local/spotify/grants.ts';
+
+const credentials = { clientId: 'client', clientSecret: 'se:cret' };
+
+let spotify: AccountsService;
+
+beforeEach(async () => {
+  spotify = await startAccountsService(credentials);
+});
+
+afterEach(() => spotify.stop());
+
+interface Client {
+  readonly clientId: string;
+  readonly clientSecret: string;
+}
+
+async function refresh(refreshToken: string, { clientId, clientSecret }: Client = credentials) {
+  const response = await fetch(spotify.tokenUrl, {
+    method: 'POST',
+    headers: { authorization: `Basic ${btoa(`${clientId}:${clientSecret}`)}` },
+    body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken }),
+    signal: AbortSignal.timeout(2000),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: text.startsWith('{') && JSON.parse(text),
+  };
+}
+
+function invalidGrant(description: string) {
+  return { status: 400, body: { error: 'invalid_grant', error_description: description } };
+}
+
+describe('refreshing', () => {
+  test('answers like Spotify, with an access token that is accepted', async () => {
+    const { refreshToken, accessToken } = spotify.createGrant({
+      userId: 'alice',
+      spotifyUserId: 'alice-at-spotify',
+    });
+
+    const { status, body } = await refresh(refreshToken);
+
+    expect(status).toBe(200);
+    expect(body).toEqual({
+      access_token: expect.any(String),
+      token_type: 'Bearer',
+      scope: expect.any(String),
+      expires_in: 3600,
+    });
+    expect(body.access_token).not.toBe(accessToken);
+    const profile = await fetch(`${spotify.url}/v1/me`, {
+      headers: { authorization: `Bearer ${body.access_token}` },
+    });
+    expect(await profile.json()).toEqual({ id: 'alice-at-spotify' });
+  });
+
+  test('without rotation the refresh token stays, with rotation the old one is dead', async () => {
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+    expect((await refresh(refreshToken)).status).toBe(200);
+
+    spotify.configure({ rotatesRefreshTokens: true });
+    const rotated = (await refresh(refreshToken)).body.refresh_token;
+
+    expect(await refresh(refreshToken)).toMatchObject(invalidGrant('Invalid refresh token'));
+    expect((await refresh(rotated)).status).toBe(200);
+  });
+
+  test('with reuse detection an old refresh token kills the grant', async () => {
+    spotify.configure({ rotatesRefreshTokens: true, detectsReuse: true });
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+    const rotated = (await refresh(refreshToken)).body.refresh_token;
+
+    await refresh(refreshToken);
+
+    expect(await refresh(rotated)).toMatchObject(invalidGrant('Refresh token revoked'));
+  });
+
+  test.each([
+    ['an unknown client', { ...credentials, clientId: 'other' }, 'Invalid client'],
+    ['a wrong secret', { ...credentials, clientSecret: 'other' }, 'Invalid client secret'],
+  ])('%s is refused, and nothing is exchanged', async (_, client, description) => {
+    spotify.configure({ rotatesRefreshTokens: true });
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+
+    const refused = await refresh(refreshToken, client);
+
+    expect(refused).toMatchObject({
+      status: 400,
+      body: { error: 'invalid_client', error_description: description },
+    });
+    expect((await refresh(refreshToken)).status).toBe(200);
+  });
+});
+
+describe('the end of a grant', () => {
+  test('revoked by its user, and nobody else is hit', async () => {
+    const alice = spotify.createGrant({ userId: 'alice' });
+    const bob = spotify.createGrant({ userId: 'bob' });
+
+    spotify.revokeGrants('alice');
+
+    expect(await refresh(alice.refreshToken)).toMatchObject(invalidGrant('Refresh token revoked'));
+    expect((await refresh(bob.refreshToken)).status).toBe(200);
+  });
+
+  test('six months after the authorization, however often it was refreshed', async () => {
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+    expect((await refresh(refreshToken)).status).toBe(200);
+
+    spotify.configure({ clockOffsetSeconds: 180 * 86_400 });
+    const before = await refresh(refreshToken);
+    spotify.configure({ clockOffsetSeconds: 185 * 86_400 });
+
+    expect(before.status).toBe(200);
+    expect(await refresh(refreshToken)).toMatchObject(invalidGrant('Refresh token revoked'));
+  });
+
+  test('a token that was never issued', async () => {
+    const { grantId } = spotify.createGrant({ userId: 'alice' });
+    expect(await refresh(`AQ${grantId}-0.invented`)).toMatchObject(invalidGrant('Invalid refresh token'));
+  });
+});
+
+test('access tokens end after an hour, or at once when told so', () => {
+  const { accessToken: first } = spotify.createGrant({ userId: 'alice' });
+  spotify.expireAccessTokens();
+  const { accessToken: second, refreshToken } = spotify.createGrant({ userId: 'bob' });
+
+  expect([first, second, refreshToken].map(spotify.acceptsAccessToken)).toEqual([false, true, false]);
+  spotify.configure({ clockOffsetSeconds: 3599 });
+  expect(spotify.acceptsAccessToken(second)).toBe(true);
+  spotify.configure({ clockOffsetSeconds: 3601 });
+  expect(spotify.acceptsAccessToken(second)).toBe(false);
+});
+
+describe('faults', () => {
+  test('a status with HTML and the Retry-After given, for the next call only', async () => {
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+    spotify.setFault({ kind: 'status', status: 429, retryAfter: '86400', times: 1 });
+
+    const struck = await refresh(refreshToken);
+
+    expect(struck.status).toBe(429);
+    expect(struck.headers.get('retry-after')).toBe('86400');
+    expect(struck.text).toMatch('<html>');
+    expect((await refresh(refreshToken)).status).toBe(200);
+  });
+
+  test('a reset before or after the exchange took effect', async () => {
+    spotify.configure({ rotatesRefreshTokens: true });
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+
+    spotify.setFault({ kind: 'reset-before', times: 1 });
+    await expect(refresh(refreshToken)).rejects.toThrow('fetch failed');
+    spotify.setFault({ kind: 'reset-after', times: 1 });
+    await expect(refresh(refreshToken)).rejects.toThrow('fetch failed');
+
+    expect(await refresh(refreshToken)).toMatchObject(invalidGrant('Invalid refresh token'));
+  });
+
+  test('a hang, until the client gives up', async () => {
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+    spotify.setFault({ kind: 'hang' });
+    await expect(refresh(refreshToken)).rejects.toThrow('timeout');
+  });
+
+  test('a share of the calls', async () => {
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+    spotify.setFault({ kind: 'status', status: 500, share: 0.5 });
+    const answers = await Promise.all(Array.from({ length: 100 }, () => refresh(refreshToken)));
+    const struckCount = answers.filter(({ status }) => status === 500).length;
+    expect(struckCount).toBeGreaterThan(20);
+    expect(struckCount).toBeLessThan(80);
+  });
+});
+
+test('every call is logged with its grant, its outcome and its duration, and never with a token', async () => {
+  const { refreshToken, grantId } = spotify.createGrant({ userId: 'alice' });
+  spotify.configure({ latencyMillis: 50 });
+
+  const { body } = await refresh(refreshToken);
+  await refresh('unknown');
+
+  expect(spotify.calls).toEqual([
+    expect.objectContaining({ userId: 'alice', grantId, outcome: 'refreshed', status: 200 }),
+    expect.objectContaining({ userId: undefined, outcome: 'invalid_grant', status: 400 }),
+  ]);
+  expect(spotify.calls[0]?.durationMillis).toBeGreaterThanOrEqual(49);
+  expect(JSON.stringify(spotify.calls)).not.toContain(refreshToken);
+  expect(JSON.stringify(spotify.calls)).not.toContain(body.access_token);
+});
+
+describe('over HTTP', () => {
+  const control = (method: string, switchName: string, body?: unknown) =>
+    fetch(`${spotify.url}/control/${switchName}`, {
+      method,
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+
+  test('another process has the same switches', async () => {
+    const [tokens] = (await (
+      await control('POST', 'grants', [{ userId: 'alice' }])
+    ).json()) as GrantedTokens[];
+    if (!tokens) throw new Error('no tokens came back');
+    expect(await (await control('PATCH', 'settings', { rotatesRefreshTokens: true })).json()).toMatchObject({
+      rotatesRefreshTokens: true,
+      latencyMillis: 0,
+    });
+    expect((await refresh(tokens.refreshToken)).body).toHaveProperty('refresh_token');
+
+    await control('PUT', 'fault', { kind: 'status', status: 503 });
+    expect((await refresh(tokens.refreshToken)).status).toBe(503);
+    await control('DELETE', 'fault');
+    await control('POST', 'expire-access-tokens');
+    expect(spotify.acceptsAccessToken(tokens.accessToken)).toBe(false);
+
+    const rotating = spotify.createGrant({ userId: 'bob' });
+    await control('POST', 'revoke', { userId: 'bob' });
+    expect((await refresh(rotating.refreshToken)).status).toBe(400);
+
+    expect(await (await control('GET', 'calls')).json()).toHaveLength(3);
+    await control('DELETE', 'calls');
+    expect(spotify.calls).toEqual([]);
+  });
+
+  test.each([
+    ['PATCH', 'settings', { latency: 5 }, 400, 'latency must be left out'],
+    ['PATCH', 'settings', { latencyMillis: '5' }, 400, 'latencyMillis must be a number'],
+    ['PUT', 'fault', { kind: 'status', status: 404 }, 400, 'fault.status must be 429, 500, 502 or 503'],
+    ['PUT', 'fault', { kind: 'fire' }, 400, 'fault.kind must be one of'],
+    ['POST', 'grants', [{ userId: 'alice', authorizedAt: 'yesterday' }], 400, 'authorizedAt must be'],
+    ['POST', 'grants', [{ user: 'alice' }], 400, 'userId must be a string'],
+    ['POST', 'nonsense', {}, 404, 'no such switch'],
+  ])('%s %s with %j is refused with a reason', async (method, name, body, status, reason) => {
+    const response = await control(method, name, body);
+    expect(response.status).toBe(status);
+    expect(await response.text()).toContain(reason);
+  });
+});
+
+test('it runs as a process of its own, and ends when told to', async () => {
+  const child = spawn(
+    process.execPath,
+    ['local/spotify/accounts-service.ts', '--client-id', 'client', '--client-secret', 'secret'],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const [line] = await once(child.stdout, 'data');
+
+  const response = await fetch(`${String(line).trim()}/control/calls`);
+  child.kill('SIGTERM');
+  const [exitCode] = await once(child, 'exit');
+
+  expect(await response.json()).toEqual([]);
+  expect(exitCode).toBe(0);
+});
