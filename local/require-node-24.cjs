@@ -1,12 +1,12 @@
 // Preloaded by the npm scripts, in a dialect that old versions of Node can read: says what to do instead of failing on a syntax error.
 const major = Number(process.versions.node.split('.')[0]);
 if (major < 24) {
-  console.error(
-    [
+  process.stderr.write(
+    `${[
       `This project needs Node.js 24 or newer, and this is ${process.versions.node}.`,
       'On Linux (x64, arm64) "npm ci" installs it into node_modules: run it, then use "npm start" or "npm test".',
       'On other systems install Node.js 24 first, from nodejs.org or with a version manager such as nvm or fnm.',
-    ].join('\n'),
+    ].join('\n')}\n`,
   );
   process.exit(1);
 }

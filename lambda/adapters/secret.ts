@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import * as v from 'valibot';
 import type { Clock } from '../connection/clock.ts';
@@ -44,7 +45,8 @@ export const SUPABASE_CREDENTIALS: SecretFormat<SupabaseCredentials> = {
 
 /**
  * One secret in Secrets Manager: read once, kept, and read again only when something rejected its value, at most
- * once in ten seconds. A failed read is answered again for as long.
+ * once in ten seconds. A failed first read is answered again for as long; one that fails later changes nothing, so
+ * that an outage of Secrets Manager takes no value away.
  */
 export class Secret<Value> {
   readonly #client: SecretsManagerClient;
@@ -77,12 +79,12 @@ export class Secret<Value> {
    * The value after somebody rejected the present one: read anew, unless that has just been done.
    *
    * @param rejected the value that was rejected
-   * @returns another value than that, or the same when there is none newer; rejects with a {@link SecretError}
+   * @returns another value than that, or the very same when there is none newer or it cannot be read
    */
   async renew(rejected: Value): Promise<Value> {
     const lastRead = this.#lastRead;
     if (lastRead !== null && (await lastRead.value) === rejected && this.#mayReadAgain(lastRead)) {
-      this.#startRead();
+      this.#startRead(rejected);
     }
     return this.read();
   }
@@ -92,8 +94,12 @@ export class Secret<Value> {
     return isLast && this.#clock.monotonicMilliseconds() - lastRead.at >= READ_INTERVAL_MILLISECONDS;
   }
 
-  #startRead(): { readonly at: number; readonly value: Promise<Value> } {
-    const read = { at: this.#clock.monotonicMilliseconds(), value: this.#fetch() };
+  #startRead(known?: Value): { readonly at: number; readonly value: Promise<Value> } {
+    const value = this.#fetch().then(
+      (fetched) => (known !== undefined && isDeepStrictEqual(fetched, known) ? known : fetched),
+      (error) => known ?? Promise.reject(error),
+    );
+    const read = { at: this.#clock.monotonicMilliseconds(), value };
     // Whoever awaits the value handles its failure; nobody awaiting it yet must not end the process.
     read.value.catch(() => {});
     this.#lastRead = read;

@@ -7,9 +7,8 @@ import type { Secret, SpotifyClient } from './secret.ts';
 /** Token answers are a few hundred bytes; whatever is longer is not one. */
 const LONGEST_BODY_BYTES = 64 * 1024;
 
-const LONGEST_TOKEN_BYTES = 4_096;
-
-const Token = v.pipe(v.string(), v.nonEmpty(), v.maxBytes(LONGEST_TOKEN_BYTES));
+/** A token of RFC 6749, appendix A.12, of a length that the database takes: one it refused would cost a whole batch. */
+const Token = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,4096}$/));
 
 /** Spotify's tokens live 3,600 s; a lifetime that is nowhere near an hour is a mistake, not a lifetime. */
 const TokenResponse = v.object({
@@ -33,20 +32,18 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
   }
 
   async refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer> {
+    // One for everything: neither a slow secret nor a second call may outlast what the caller's lease allows.
+    const signal = AbortSignal.timeout(timeoutMilliseconds);
     const client = await this.#secret.read();
-    const answer = await this.#call(client, refreshToken, timeoutMilliseconds);
+    const answer = await this.#call(client, refreshToken, signal);
     if (answer.kind !== 'client_rejected') {
       return answer;
     }
     const newer = await this.#secret.renew(client);
-    return newer === client ? answer : this.#call(newer, refreshToken, timeoutMilliseconds);
+    return newer === client ? answer : this.#call(newer, refreshToken, signal);
   }
 
-  async #call(
-    client: SpotifyClient,
-    refreshToken: string,
-    timeoutMilliseconds: number,
-  ): Promise<TokenAnswer> {
+  async #call(client: SpotifyClient, refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {
     const oauthClient: oauth.Client = { client_id: client.client_id };
     try {
       const response = await oauth.refreshTokenGrantRequest(
@@ -55,7 +52,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
         oauth.ClientSecretBasic(client.client_secret),
         refreshToken,
         {
-          signal: AbortSignal.timeout(timeoutMilliseconds),
+          signal,
           [oauth.customFetch]: fetchBounded,
           [oauth.allowInsecureRequests]: this.#allowInsecureRequests,
         },
@@ -135,7 +132,10 @@ function failureOf(error: unknown): TokenAnswer {
   if (error instanceof DOMException && error.name === 'TimeoutError') {
     return { kind: 'unavailable', reason: 'no answer in time' };
   }
-  if (error instanceof Error && (error.name === 'TypeError' || error.name === 'UnsupportedOperationError')) {
+  if (error instanceof oauth.UnsupportedOperationError) {
+    return { kind: 'unavailable', reason: 'unusable token_type in a successful answer' };
+  }
+  if (error instanceof TypeError) {
     const code =
       error.cause instanceof Error && 'code' in error.cause ? String(error.cause.code) : error.name;
     return { kind: 'unavailable', reason: `connection failed: ${code}` };

@@ -259,8 +259,9 @@ function codeOf(status: number, sqlState: string): StoreErrorCode {
   if (status === 401 || status === 403 || sqlState === '42501') {
     return 'KEY_REJECTED';
   }
+  // An error without an error status is an answer that PostgREST did not give, or none at all.
   // Class 40: deadlocks and serialization failures. 57014: statement timeout. 55P03: lock timeout. 25006: read only.
-  if (status === 0 || status === 429 || status >= 500 || /^(40|53|57|55P03|25006)/.test(sqlState)) {
+  if (status < 400 || status === 429 || status >= 500 || /^(40|53|57|55P03|25006)/.test(sqlState)) {
     return 'STORE_UNAVAILABLE';
   }
   return 'STORE_REFUSED';

@@ -22,7 +22,7 @@ export type ExchangePolicy = {
  * the reserve for the write kept free: an exchange that outlives its lease could race with the next holder's.
  *
  * @param deadline a moment of the monotonic clock
- * @returns Spotify's last answer, or null when not even one call fitted in
+ * @returns Spotify's last answer, or null when not even one call fitted in; rejects as {@link TokenEndpoint} does
  */
 export async function exchange(
   lease: Lease,
@@ -35,13 +35,12 @@ export async function exchange(
   const lastMoment = Math.min(deadline, lease.lapsesAt) - WRITE_RESERVE_MILLISECONDS;
   let answer: TokenAnswer | null = null;
   for (let attempt = 0; attempt < policy.attempts; attempt += 1) {
-    const delay =
-      attempt === 0 ? 0 : FIRST_RETRY_DELAY_MILLISECONDS * 2 ** (attempt - 1) * (0.5 + random() / 2);
-    if (millisecondsUntil(clock, lastMoment) < delay + policy.callTimeoutMilliseconds) {
-      break;
+    if (attempt > 0) {
+      await clock.sleep(FIRST_RETRY_DELAY_MILLISECONDS * 2 ** (attempt - 1) * (0.5 + random() / 2));
     }
-    if (delay > 0) {
-      await clock.sleep(delay);
+    // Checked after the pause, not before: a process that was stopped meanwhile may have lost its lease.
+    if (millisecondsUntil(clock, lastMoment) < policy.callTimeoutMilliseconds) {
+      break;
     }
     answer = await tokenEndpoint.refresh(lease.refreshToken, policy.callTimeoutMilliseconds);
     if (answer.kind !== 'unavailable') {

@@ -1,6 +1,7 @@
 import { type Clock, millisecondsUntil } from './clock.ts';
 import { type ConnectionStore, StoreError, type Verdict } from './connection-store.ts';
 import type { SettledLease } from './refresh-outcome.ts';
+import { SecretError } from './secret-error.ts';
 
 const CALL_TIMEOUT_MILLISECONDS = 10_000;
 const FIRST_DELAY_MILLISECONDS = 50;
@@ -11,11 +12,11 @@ export type RecordedVerdicts = ReadonlyMap<string, Verdict | 'unsettled'>;
 
 /**
  * Writes outcomes down and does not let go while there is time: a new refresh token may be the only living one.
- * Repeats the call for rows that others had locked and while the database is unavailable; recording is safe to
- * repeat.
+ * Repeats the call for rows that others had locked, while the database is unavailable and while it rejects us, for an
+ * operator may be about to put the key right; recording is safe to repeat.
  *
  * @param deadline a moment of the monotonic clock after which nothing more is tried
- * @returns a verdict for every lease that was given; rejects only with a {@link StoreError} that repeating cannot cure
+ * @returns a verdict for every lease that was given; rejects only with a {@link StoreError} of code `STORE_REFUSED`
  */
 export async function recordOutcomes(
   settled: readonly SettledLease[],
@@ -60,7 +61,7 @@ async function tryToRecord(
   try {
     return await store.record(settled, timeoutMilliseconds);
   } catch (error) {
-    if (error instanceof StoreError && error.code === 'STORE_UNAVAILABLE') {
+    if (error instanceof SecretError || (error instanceof StoreError && error.code !== 'STORE_REFUSED')) {
       return new Map();
     }
     throw error;

@@ -29,6 +29,7 @@ export type Refresh = {
  * Refreshes one leased connection and records the outcome.
  *
  * @param deadline a moment of the monotonic clock by which it is over
+ * @returns how it ended; rejects with a SecretError when Spotify's credentials cannot be read, the lease handed back
  */
 export async function refreshConnection(
   lease: Lease,
@@ -36,7 +37,12 @@ export async function refreshConnection(
   deadline: number,
   { store, tokenEndpoint, clock, random, log }: RefreshDependencies,
 ): Promise<Refresh> {
-  const answer = await exchange(lease, policy, deadline, tokenEndpoint, clock, random);
+  const answer = await exchange(lease, policy, deadline, tokenEndpoint, clock, random).catch(
+    async (error) => {
+      await recordOutcomes([{ lease, outcome: { kind: 'released' } }], deadline, store, clock);
+      throw error;
+    },
+  );
   const outcome = outcomeOf(answer, lease.failures, random());
   const verdicts = await recordOutcomes([{ lease, outcome }], deadline, store, clock);
   const verdict = verdicts.get(lease.leaseId) ?? 'unsettled';

@@ -25,6 +25,9 @@ const PATIENCE_MILLISECONDS = 4_000;
 
 const LEAST_RETRY_AFTER_SECONDS = 1;
 
+/** When nothing is known about the connection because Spotify refused us, or the database was lost on the way. */
+const UNSETTLED_RETRY_SECONDS = 10;
+
 /** The state of a user's connection, as the status call answers it. */
 export type ConnectionStatus =
   | {
@@ -70,7 +73,7 @@ export async function checkConnection(
     if (check.state === 'leased') {
       const progress = progressOf(await refreshConnection(check.lease, POLICY, deadline, dependencies));
       if (progress === 'unsettled') {
-        return withoutRefresh(check.details, 0);
+        return withoutRefresh(check.details, UNSETTLED_RETRY_SECONDS);
       }
       autoRefreshed ||= progress === 'refreshed';
     } else if (check.state === 'busy' && canWait(check, endOfPatience, deadline, clock)) {

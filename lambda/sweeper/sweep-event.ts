@@ -31,6 +31,7 @@ const Event = v.union([
     v.transform(({ userId }): SweepEvent => ({ kind: 'refresh_user', userId: userId.toLowerCase() })),
   ),
   v.pipe(
+    v.custom<object>((event) => !Array.isArray(event)),
     v.strictObject({}),
     v.transform((): SweepEvent => ({ kind: 'sweep', scheduledAt: null })),
   ),

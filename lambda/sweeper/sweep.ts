@@ -1,5 +1,5 @@
 import { millisecondsUntil } from '../connection/clock.ts';
-import type { Verdict } from '../connection/connection-store.ts';
+import { StoreError, type Verdict } from '../connection/connection-store.ts';
 import { type ExchangePolicy, exchange, WRITE_RESERVE_MILLISECONDS } from '../connection/exchange.ts';
 import type { Lease } from '../connection/lease.ts';
 import { logRefresh } from '../connection/log-refresh.ts';
@@ -19,6 +19,9 @@ const DEAD_GRANT_GRACE_SECONDS = 7 * 24 * 60 * 60;
 
 /** Kept free at the end of an invocation to record what is under way and to report. */
 const CLOSING_RESERVE_MILLISECONDS = 20_000;
+
+/** A connection claimed later than this before the closing reserve could only be handed back. */
+const SHORTEST_REFRESH_MILLISECONDS = POLICY.callTimeoutMilliseconds + WRITE_RESERVE_MILLISECONDS;
 
 /** So many different connections refused in a row, with no success between, are not about the connections. */
 const REJECTIONS_THAT_STOP = 3;
@@ -78,7 +81,7 @@ export function sweepLeaseSeconds(batchSize: number): number {
 export async function sweep(deadline: number, dependencies: SweepDependencies): Promise<SweepResult> {
   const { store, clock, log, windowSeconds } = dependencies;
   const startedAt = clock.monotonicMilliseconds();
-  const claimUntil = deadline - CLOSING_RESERVE_MILLISECONDS;
+  const claimUntil = deadline - CLOSING_RESERVE_MILLISECONDS - SHORTEST_REFRESH_MILLISECONDS;
   const pacing = new Pacing();
   const tally = new Tally();
 
@@ -117,26 +120,40 @@ export async function sweep(deadline: number, dependencies: SweepDependencies): 
   };
 }
 
-/** Heals the queue where it drifted from the profiles, and removes the tokens of grants that are long dead. */
+/**
+ * Heals the queue where it drifted from the profiles, and removes the tokens of grants that are long dead. Should
+ * that fail, it is reported, and the next sweep goes on with it: no token is left to expire because of it.
+ */
 async function maintain(until: number, { store, clock, log }: SweepDependencies): Promise<void> {
   let healed = 0;
-  let done = false;
-  while (!done && millisecondsUntil(clock, until) > 0) {
-    const page = await store.reconcile(RECONCILE_BATCH_SIZE, DATABASE_TIMEOUT_MILLISECONDS);
-    healed += page.healed;
-    done = page.done;
+  let cleared = 0;
+  try {
+    let done = false;
+    while (!done && millisecondsUntil(clock, until) > 0) {
+      const page = await store.reconcile(RECONCILE_BATCH_SIZE, DATABASE_TIMEOUT_MILLISECONDS);
+      healed += page.healed;
+      done = page.done;
+    }
+    cleared = await store.clearDeadGrants(
+      DEAD_GRANT_GRACE_SECONDS,
+      CLEAR_BATCH_SIZE,
+      DATABASE_TIMEOUT_MILLISECONDS,
+    );
+  } catch (error) {
+    if (!(error instanceof StoreError)) {
+      throw error;
+    }
+    log.warn('sweep maintenance failed', { code: error.code, reason: error.message });
   }
-  const cleared = await store.clearDeadGrants(
-    DEAD_GRANT_GRACE_SECONDS,
-    CLEAR_BATCH_SIZE,
-    DATABASE_TIMEOUT_MILLISECONDS,
-  );
   if (healed > 0 || cleared > 0) {
     log.info('sweep maintenance', { queue_rows_healed: healed, dead_grants_cleared: cleared });
   }
 }
 
-/** Refreshes and records one batch; every lease of it is settled, those that were not used by giving them back. */
+/**
+ * Refreshes and records one batch; every lease of it is settled, those that were not used by giving them back, also
+ * when Spotify's credentials cannot be read: answers that are under way may carry the only living tokens.
+ */
 async function refreshBatch(
   leases: readonly Lease[],
   deadline: number,
@@ -148,11 +165,15 @@ async function refreshBatch(
   const answers = new Map<string, TokenAnswer | null>();
   const settled: SettledLease[] = [];
   const brake = new Brake();
+  const failures: unknown[] = [];
 
   await runPaced(leases, pacing, async (lease) => {
     const answer =
-      brake.reason === null
-        ? await exchange(lease, POLICY, callDeadline, tokenEndpoint, clock, random)
+      brake.reason === null && failures.length === 0
+        ? await exchange(lease, POLICY, callDeadline, tokenEndpoint, clock, random).catch((error) => {
+            failures.push(error);
+            return null;
+          })
         : null;
     const outcome = outcomeOf(answer, lease.failures, random());
     answers.set(lease.leaseId, answer);
@@ -171,6 +192,9 @@ async function refreshBatch(
       tally.count(answer, verdict);
       logRefresh(log, lease, answer, verdict);
     }
+  }
+  if (failures.length > 0) {
+    throw failures[0];
   }
   return brake.reason ?? 'sweeping';
 }

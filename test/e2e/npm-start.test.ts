@@ -24,8 +24,8 @@ function readState() {
 
 /** Runs the curl that `npm start` printed for the user in a state. */
 async function runPrintedCurl(state: string) {
-  const line =
-    output.split('\n').find((candidate, index, lines) => lines[index - 1]?.startsWith(`# ${state}:`)) ?? '';
+  const printed = output.split('\n');
+  const line = printed[printed.findIndex((candidate) => candidate.startsWith(`# ${state}:`)) + 1] ?? '';
   expect(line).toMatch(/^curl -s http:\/\/127\.0\.0\.1:\d+\/api\/v1\/agents\/music\/status\//);
   const { stdout } = await promisify(execFile)('sh', ['-c', line]);
   return JSON.parse(stdout);

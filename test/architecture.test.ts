@@ -1,0 +1,99 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+
+const ROOT = join(import.meta.dirname, '..');
+const THE_SHARED_FILE = 'lambda/environment-variables.ts';
+
+/** A file of ours imports another file of ours. */
+type Import = { readonly from: string; readonly to: string };
+
+const files = [...sourcesIn('lambda'), ...sourcesIn('lib')];
+const imports = files.flatMap(importsOf);
+
+describe('imports run one way', () => {
+  test('there are imports to look at', () => {
+    expect(imports).toContainEqual({
+      from: 'lambda/status/handler.ts',
+      to: 'lambda/adapters/refresh-dependencies.ts',
+    });
+    expect(imports.length).toBeGreaterThan(50);
+  });
+
+  test('the domain imports nothing but itself, packages included', () => {
+    expect(
+      importsFrom(/^lambda\/connection\//).filter(({ to }) => !to.startsWith('lambda/connection/')),
+    ).toEqual([]);
+    expect(files.filter((file) => file.startsWith('lambda/connection/')).flatMap(packagesOf)).toEqual([]);
+  });
+
+  test('use cases import their own folder and the domain, no adapter', () => {
+    for (const useCase of ['status', 'sweeper']) {
+      const own = new RegExp(`^lambda/(${useCase}|connection)/`);
+      const fromUseCase = importsFrom(new RegExp(`^lambda/${useCase}/`)).filter(
+        ({ from }) => !isHandler(from),
+      );
+      expect(fromUseCase.filter(({ to }) => !own.test(to) || isHandler(to))).toEqual([]);
+    }
+  });
+
+  test('adapters import adapters, the domain and the names of the environment, no use case', () => {
+    const allowed = /^lambda\/(adapters|connection)\//;
+    const fromAdapters = importsFrom(/^lambda\/adapters\//);
+    expect(fromAdapters.filter(({ to }) => !allowed.test(to) && to !== THE_SHARED_FILE)).toEqual([]);
+  });
+
+  test('nobody imports a handler', () => {
+    expect(imports.filter(({ to }) => isHandler(to))).toEqual([]);
+  });
+});
+
+describe('lib/ and lambda/ share one file', () => {
+  test('and nothing else', () => {
+    const across = imports.filter(({ from, to }) => topOf(from) !== topOf(to));
+    expect([...new Set(across.map(({ to }) => to))]).toEqual([THE_SHARED_FILE]);
+  });
+
+  test('which imports nothing', () => {
+    expect(specifiersIn(THE_SHARED_FILE)).toEqual([]);
+  });
+});
+
+function sourcesIn(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => join(folder, file));
+}
+
+function specifiersIn(file: string): string[] {
+  const source = readFileSync(join(ROOT, file), 'utf8');
+  const matches = source.matchAll(
+    /^(?:import|export)\s(?:[^'";]*?\sfrom\s)?'([^']+)';|\bimport\('([^']+)'\)/gm,
+  );
+  return [...matches].map(([, fromStatement, fromCall]) => fromStatement ?? fromCall ?? '');
+}
+
+function importsOf(file: string): Import[] {
+  return specifiersIn(file)
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => ({
+      from: file,
+      to: relative(ROOT, join(ROOT, normalize(join(dirname(file), specifier)))),
+    }));
+}
+
+function packagesOf(file: string): string[] {
+  return specifiersIn(file).filter((specifier) => !specifier.startsWith('.'));
+}
+
+function importsFrom(pattern: RegExp): Import[] {
+  return imports.filter(({ from }) => pattern.test(from));
+}
+
+function isHandler(file: string): boolean {
+  return file.endsWith('/handler.ts');
+}
+
+function topOf(file: string): string {
+  return file.split('/')[0] ?? '';
+}

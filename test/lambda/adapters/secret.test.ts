@@ -1,0 +1,220 @@
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  Secret,
+  type SecretFormat,
+  SPOTIFY_CLIENT,
+  type SpotifyClient,
+  SUPABASE_CREDENTIALS,
+} from '../../../lambda/adapters/secret.ts';
+import { SecretError } from '../../../lambda/connection/secret-error.ts';
+import { FakeHttpServer, hang, html, json, type Respond, reset } from '../fakes/http-server.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+
+const ARN = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:spotify-client-AbCdEf';
+const CLIENT: SpotifyClient = { client_id: 'the-client-id', client_secret: 'the-client-secret' };
+
+let server: FakeHttpServer;
+let client: SecretsManagerClient;
+let clock: VirtualClock;
+let secret: Secret<SpotifyClient>;
+
+beforeAll(async () => {
+  server = await FakeHttpServer.start();
+  client = new SecretsManagerClient({
+    endpoint: server.url.href,
+    region: 'eu-central-1',
+    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+    maxAttempts: 1,
+    requestHandler: { requestTimeout: 500, throwOnRequestTimeout: true },
+  });
+});
+afterAll(async () => {
+  client.destroy();
+  await server.stop();
+});
+
+beforeEach(() => {
+  server.reset();
+  server.respond = holding(CLIENT);
+  clock = new VirtualClock();
+  secret = make(SPOTIFY_CLIENT);
+});
+
+describe('reading a secret', () => {
+  test('asks Secrets Manager for the current version', async () => {
+    expect(await secret.read()).toEqual(CLIENT);
+    expect(server.requests).toMatchObject([
+      { method: 'POST', headers: { 'x-amz-target': 'secretsmanager.GetSecretValue' } },
+    ]);
+    expect(JSON.parse(server.requests[0]?.body ?? '')).toEqual({ SecretId: ARN });
+  });
+
+  test('happens once, and the value is kept', async () => {
+    const first = await secret.read();
+    clock.advance(86_400_000);
+    expect(await secret.read()).toBe(first);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test('at the same time shares one call', async () => {
+    const values = await Promise.all([secret.read(), secret.read(), secret.read()]);
+    expect(new Set(values).size).toBe(1);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test('takes a key for Supabase with and without a JWT secret', async () => {
+    for (const value of [
+      { secret_key: 'sb_secret_1' },
+      { secret_key: 'sb_secret_1', jwt_secret: 'shared' },
+    ]) {
+      server.respond = holding(value);
+      expect(await make(SUPABASE_CREDENTIALS).read()).toEqual(value);
+    }
+  });
+});
+
+describe('a secret without a usable value', () => {
+  test('that was never filled in says what to run', async () => {
+    server.respond = refusal(
+      'ResourceNotFoundException',
+      "can't find the specified secret value for AWSCURRENT",
+    );
+    const error = await failureOf(secret.read());
+    expect(error.code).toBe('SECRET_NOT_FILLED_IN');
+    expect(error.message).toContain(
+      `secret ${ARN} has not been filled in: run aws secretsmanager put-secret-value`,
+    );
+    expect(error.message).toContain('{"client_id": "...", "client_secret": "..."}');
+  });
+
+  const malformed: [string, unknown, RegExp][] = [
+    ['is not JSON', 'the-client-secret', /is not JSON/],
+    ['is cut off', '{"client_id": "the-client-id", "client_secret": "the-client-se', /is not JSON/],
+    ['is empty', '', /is not JSON/],
+    ['is null', 'null', /malformed at the value/],
+    ['is a list', '["the-client-id", "the-client-secret"]', /malformed/],
+    ['lacks a field', '{"client_id": "the-client-id"}', /malformed at client_secret/],
+    [
+      'has an empty field',
+      '{"client_id": "", "client_secret": "the-client-secret"}',
+      /malformed at client_id/,
+    ],
+    ['has a field of another type', '{"client_id": 7, "client_secret": "the-client-secret"}', /at client_id/],
+    ['is binary', undefined, /is not JSON/],
+  ];
+  test.each(malformed)('because it %s says where, and never what', async (_name, text, message) => {
+    server.respond = json(200, { ARN, SecretString: text });
+    const error = await failureOf(secret.read());
+    expect(error.code).toBe('SECRET_MALFORMED');
+    expect(error.message).toMatch(message);
+    expect(error.message).not.toMatch(/the-client/);
+  });
+
+  const unreadable: [string, Respond, string][] = [
+    [
+      'denied',
+      refusal('AccessDeniedException', 'not authorized to perform GetSecretValue'),
+      'AccessDeniedException',
+    ],
+    ['throttled', refusal('ThrottlingException', 'Rate exceeded'), 'ThrottlingException'],
+    ['slow', hang, 'TimeoutError'],
+    ['reset', reset, ''],
+    ['broken', html(500), ''],
+  ];
+  test.each(unreadable)('because Secrets Manager is %s says so', async (_name, respond, name) => {
+    server.respond = respond;
+    const error = await failureOf(secret.read());
+    expect(error.code).toBe('SECRET_UNREADABLE');
+    expect(error.message).toContain(`secret ${ARN} could not be read: ${name}`);
+  });
+
+  test('is asked for again only after 10 s', async () => {
+    server.respond = refusal('ResourceNotFoundException', 'no value');
+    await failureOf(secret.read());
+    server.respond = holding(CLIENT);
+    clock.advance(9_999);
+    expect((await failureOf(secret.read())).code).toBe('SECRET_NOT_FILLED_IN');
+    expect(server.requests).toHaveLength(1);
+    clock.advance(1);
+    expect(await secret.read()).toEqual(CLIENT);
+  });
+});
+
+describe('renewing a value that somebody rejected', () => {
+  const newer: SpotifyClient = { client_id: 'the-client-id', client_secret: 'the-rotated-secret' };
+
+  test('reads it anew, and the new one is kept', async () => {
+    const rejected = await secret.read();
+    server.respond = holding(newer);
+    clock.advance(10_000);
+    expect(await secret.renew(rejected)).toEqual(newer);
+    expect(await secret.read()).toEqual(newer);
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test('reads at most once in 10 s, however many were rejected', async () => {
+    const rejected = await secret.read();
+    server.respond = holding(newer);
+    expect(await secret.renew(rejected)).toBe(rejected);
+    clock.advance(10_000);
+    const values = await Promise.all([1, 2, 3, 4].map(() => secret.renew(rejected)));
+    expect(new Set(values).size).toBe(1);
+    const renewed = await secret.read();
+    expect(await secret.renew(renewed)).toBe(renewed);
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test('gives somebody who comes late the value that is already there', async () => {
+    const rejected = await secret.read();
+    server.respond = holding(newer);
+    clock.advance(10_000);
+    const renewed = await secret.renew(rejected);
+    clock.advance(10_000);
+    expect(await secret.renew(rejected)).toBe(renewed);
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test('gives the very same value when Secrets Manager holds no other, so that nobody tries it twice', async () => {
+    const rejected = await secret.read();
+    clock.advance(10_000);
+    const values = await Promise.all([1, 2, 3].map(() => secret.renew(rejected)));
+    expect(values.every((value) => value === rejected)).toBe(true);
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test.each([
+    ['out of reach', hang],
+    ['denying', refusal('AccessDeniedException', 'no')],
+    ['holding nonsense', json(200, { SecretString: 'nonsense' })],
+  ])('keeps the known value while Secrets Manager is %s', async (_name, fault) => {
+    const known = await secret.read();
+    server.respond = fault;
+    clock.advance(10_000);
+    expect(await secret.renew(known)).toBe(known);
+    expect(await secret.read()).toBe(known);
+
+    server.respond = holding(newer);
+    clock.advance(10_000);
+    expect(await secret.renew(known)).toEqual(newer);
+  });
+});
+
+function make<Value>(format: SecretFormat<Value>): Secret<Value> {
+  return new Secret(client, ARN, format, clock);
+}
+
+function holding(value: object): Respond {
+  return json(200, { ARN, SecretString: JSON.stringify(value) });
+}
+
+/** An error as the AWS JSON 1.1 protocol spells it. */
+function refusal(type: string, message: string): Respond {
+  return json(400, { __type: type, message });
+}
+
+async function failureOf(reading: Promise<unknown>): Promise<SecretError> {
+  const error: unknown = await reading.catch((failure: unknown) => failure);
+  expect(error).toBeInstanceOf(SecretError);
+  return error as SecretError;
+}

@@ -1,0 +1,297 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { Secret, SPOTIFY_CLIENT } from '../../../lambda/adapters/secret.ts';
+import { SpotifyTokenEndpoint } from '../../../lambda/adapters/spotify-token-endpoint.ts';
+import { SecretError } from '../../../lambda/connection/secret-error.ts';
+import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
+import { FakeSecretsManager } from '../fakes/fake-secrets-manager.ts';
+import { FakeHttpServer, hang, html, json, type Respond, reset } from '../fakes/http-server.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+
+const REFRESH_TOKEN = 'AQDcanary-refresh-token_of+the/user=';
+const TIMEOUT_MILLISECONDS = 5_000;
+const SHORT_TIMEOUT_MILLISECONDS = 300;
+
+/** What Spotify answers when all is well. */
+const success = {
+  access_token: 'BQCcanary-access-token',
+  token_type: 'Bearer',
+  scope: 'user-read-private user-top-read',
+  expires_in: 3_600,
+};
+
+let spotify: FakeHttpServer;
+let secretsManager: FakeSecretsManager;
+let clock: VirtualClock;
+let endpoint: SpotifyTokenEndpoint;
+
+beforeAll(async () => {
+  spotify = await FakeHttpServer.start();
+});
+afterAll(() => spotify.stop());
+
+beforeEach(() => {
+  spotify.reset();
+  secretsManager = new FakeSecretsManager({
+    client_id: '5fe01282e44241328a84e7c5cc169165',
+    client_secret: 'a1b2c3',
+  });
+  clock = new VirtualClock();
+  const secret = new Secret(secretsManager.client, 'arn', SPOTIFY_CLIENT, clock);
+  endpoint = new SpotifyTokenEndpoint(new URL('/api/token', spotify.url), secret);
+});
+
+describe('the request', () => {
+  test('is the one that Spotify documents, byte for byte', async () => {
+    await refresh(json(200, success));
+    expect(spotify.requests).toHaveLength(1);
+    const [request] = spotify.requests;
+    expect(request).toMatchObject({
+      method: 'POST',
+      path: '/api/token',
+      headers: {
+        'content-type': expect.stringMatching(/^application\/x-www-form-urlencoded/),
+        accept: 'application/json',
+        authorization: `Basic ${Buffer.from('5fe01282e44241328a84e7c5cc169165:a1b2c3').toString('base64')}`,
+      },
+    });
+    expect([...new URLSearchParams(request?.body)]).toEqual([
+      ['refresh_token', REFRESH_TOKEN],
+      ['grant_type', 'refresh_token'],
+    ]);
+    expect(request?.body).not.toContain('a1b2c3');
+  });
+});
+
+describe('a success', () => {
+  test('without a new refresh token keeps the one in use', async () => {
+    expect(await refresh(json(200, success))).toEqual({
+      kind: 'refreshed',
+      accessToken: 'BQCcanary-access-token',
+      expiresInSeconds: 3_600,
+    });
+  });
+
+  test('with a new refresh token carries it', async () => {
+    expect(await refresh(json(200, { ...success, refresh_token: 'AQDcanary-rotated' }))).toEqual({
+      kind: 'refreshed',
+      accessToken: 'BQCcanary-access-token',
+      refreshToken: 'AQDcanary-rotated',
+      expiresInSeconds: 3_600,
+    });
+  });
+
+  test.each([60, 86_400])('may live %p s', async (expires_in) => {
+    expect(await refresh(json(200, { ...success, expires_in }))).toMatchObject({
+      expiresInSeconds: expires_in,
+    });
+  });
+});
+
+describe('a successful answer that cannot be used says nothing about the grant:', () => {
+  const changes: [string, object][] = [
+    ['no access token', { access_token: undefined }],
+    ['an empty access token', { access_token: '' }],
+    ['an access token of another type', { access_token: 7 }],
+    ['an access token that the database refuses', { access_token: 'a\u0000b' }],
+    ['an access token of over 4,096 bytes', { access_token: 'x'.repeat(4_097) }],
+    ['an empty refresh token', { refresh_token: '' }],
+    ['a refresh token of another type', { refresh_token: { nested: 'AQDcanary' } }],
+    ['a refresh token of over 4,096 bytes', { refresh_token: 'x'.repeat(4_097) }],
+    ['no token type', { token_type: undefined }],
+    ['an unknown token type', { token_type: 'mac' }],
+    ['no lifetime', { expires_in: undefined }],
+    ['a lifetime of null', { expires_in: null }],
+    ['a lifetime of zero', { expires_in: 0 }],
+    ['a negative lifetime', { expires_in: -3_600 }],
+    ['a lifetime of 59 s', { expires_in: 59 }],
+    ['a huge lifetime', { expires_in: 86_401 }],
+    ['an absurd lifetime', { expires_in: 1e300 }],
+    ['a lifetime that is no number', { expires_in: 'an hour' }],
+  ];
+  test.each(changes)('%s', async (_name, change) => {
+    const answer = await refresh(json(200, { ...success, refresh_token: 'AQDcanary-rotated', ...change }));
+    expect(answer).toEqual({ kind: 'unavailable', reason: expect.any(String) });
+  });
+});
+
+describe('an answer that is no answer says nothing about the grant:', () => {
+  const faults: [string, Respond, string][] = [
+    ['500', html(500), 'status 500'],
+    ['502', html(502), 'status 502'],
+    ['503', html(503), 'status 503'],
+    ['503 with an OAuth error', json(503, { error: 'invalid_grant' }), 'status 503'],
+    ['a page instead of JSON', html(200), 'OAUTH_RESPONSE_IS_NOT_JSON'],
+    ['JSON that is cut off', text(200, '{"access_token": "BQCcanary-access-tok'), 'OAUTH_PARSE_ERROR'],
+    ['JSON that is no object', json(200, ['BQCcanary-access-token']), 'OAUTH_INVALID_RESPONSE'],
+    ['nothing', text(200, ''), 'OAUTH_PARSE_ERROR'],
+    ['no content', (response) => void response.writeHead(204).end(), 'OAUTH_RESPONSE_IS_NOT_CONFORM'],
+    [
+      'a redirect',
+      (response) => void response.writeHead(302, { location: '/elsewhere' }).end(),
+      'OAUTH_RESPONSE_IS_NOT_CONFORM',
+    ],
+    ['10 MB', text(200, `{"access_token": "${'x'.repeat(10_000_000)}"}`), 'answer too long'],
+    ['a reset before the headers', reset, 'connection failed: ECONNRESET'],
+    ['a reset after the headers', resetAfterHeaders, 'connection failed: (ECONNRESET|UND_ERR_SOCKET)'],
+  ];
+  test.each(faults)('%s', async (_name, respond, reason) => {
+    expect(await refresh(respond)).toEqual({ kind: 'unavailable', reason: expect.stringMatching(reason) });
+    expect(spotify.requests).toHaveLength(1);
+  });
+
+  test.each<[string, Respond]>([
+    ['before', hang],
+    ['after', (response) => void response.writeHead(200).write('{"access_token":')],
+  ])('silence %s the headers', async (_when, respond) => {
+    const answer = await refresh(respond, SHORT_TIMEOUT_MILLISECONDS);
+    expect(answer).toEqual({ kind: 'unavailable', reason: 'no answer in time' });
+  });
+
+  test('nobody at the other end', async () => {
+    const gone = await FakeHttpServer.start();
+    await gone.stop();
+    const secret = new Secret(secretsManager.client, 'arn', SPOTIFY_CLIENT, clock);
+    const answer = await new SpotifyTokenEndpoint(gone.url, secret).refresh(
+      REFRESH_TOKEN,
+      TIMEOUT_MILLISECONDS,
+    );
+    expect(answer).toEqual({ kind: 'unavailable', reason: 'connection failed: ECONNREFUSED' });
+  });
+});
+
+describe('a refusal', () => {
+  test.each(['Refresh token revoked', 'Invalid refresh token'])(
+    'of the grant: %s',
+    async (error_description) => {
+      expect(await refresh(json(400, { error: 'invalid_grant', error_description }))).toEqual({
+        kind: 'revoked',
+      });
+    },
+  );
+
+  test('of the grant counts only with status 400', async () => {
+    const answer = await refresh(json(403, { error: 'invalid_grant' }));
+    expect(answer).toEqual({ kind: 'rejected', reason: 'invalid_grant' });
+  });
+
+  const others: [string, Respond, string][] = [
+    ['invalid_request', json(400, { error: 'invalid_request' }), 'invalid_request'],
+    ['unsupported_grant_type', json(400, { error: 'unsupported_grant_type' }), 'unsupported_grant_type'],
+    ['an error that nobody knows', json(400, { error: 'server_on_holiday' }), 'server_on_holiday'],
+    ['an error that is no code', json(400, { error: `token ${REFRESH_TOKEN} is odd` }), 'unknown error code'],
+    ['an error of the Web API', json(403, { error: { status: 403, message: 'Forbidden' } }), 'status 403'],
+    ['a page', html(404), 'status 404'],
+    ['JSON without an error', json(418, {}), 'status 418'],
+  ];
+  test.each(others)('of this request: %s', async (_name, respond, reason) => {
+    expect(await refresh(respond)).toEqual({ kind: 'rejected', reason });
+    expect(secretsManager.reads).toBe(1);
+  });
+});
+
+describe('a throttled call', () => {
+  test.each([
+    ['17', 17],
+    ['36000', 36_000],
+    ['Tue, 24 Nov 2026 12:02:00 GMT', 120],
+    [undefined, 30],
+    ['-5', 1],
+    ['999999999', 86_400],
+    ['soon', 30],
+  ])('with Retry-After %p waits %p s', async (retryAfter, seconds) => {
+    const headers = {
+      date: 'Tue, 24 Nov 2026 12:00:00 GMT',
+      ...(retryAfter && { 'retry-after': retryAfter }),
+    };
+    const answer = await refresh(json(429, { error: 'too_many_requests' }, headers));
+    expect(answer).toEqual({ kind: 'throttled', retryAfterSeconds: seconds });
+  });
+
+  test('is one whatever its body', async () => {
+    expect(await refresh(html(429))).toEqual({ kind: 'throttled', retryAfterSeconds: 30 });
+  });
+});
+
+describe('a rejected client', () => {
+  const rejections: [string, Respond, string][] = [
+    [
+      'invalid_client',
+      json(400, { error: 'invalid_client', error_description: 'Invalid client secret' }),
+      'invalid_client',
+    ],
+    ['invalid_client with 401', json(401, { error: 'invalid_client' }), 'invalid_client'],
+    ['unauthorized_client', json(400, { error: 'unauthorized_client' }), 'unauthorized_client'],
+    ['a challenge', json(401, {}, { 'www-authenticate': 'Basic realm="Spotify"' }), 'status 401'],
+  ];
+  test.each(rejections)(
+    'by %s is one when there are no newer credentials',
+    async (_name, respond, reason) => {
+      clock.advance(1);
+      await refresh(json(200, success));
+      spotify.reset();
+      clock.advance(10_000);
+      expect(await refresh(respond)).toEqual({ kind: 'client_rejected', reason });
+      expect(secretsManager.reads).toBe(2);
+      expect(spotify.requests).toHaveLength(1);
+    },
+  );
+
+  test('heals by itself when the secret was rotated', async () => {
+    const rotated = `Basic ${Buffer.from('5fe01282e44241328a84e7c5cc169165:rotated').toString('base64')}`;
+    const respond: Respond = (response, request) =>
+      request.headers.authorization === rotated
+        ? json(200, success)(response, request)
+        : json(400, { error: 'invalid_client' })(response, request);
+    expect(await refresh(respond)).toMatchObject({ kind: 'client_rejected' });
+
+    secretsManager.value = { client_id: '5fe01282e44241328a84e7c5cc169165', client_secret: 'rotated' };
+    clock.advance(10_000);
+    expect(await refresh(respond)).toMatchObject({ kind: 'refreshed' });
+    expect(await refresh(respond)).toMatchObject({ kind: 'refreshed' });
+    expect(secretsManager.reads).toBe(2);
+    expect(spotify.requests).toHaveLength(4);
+  });
+
+  test('is tried with newer credentials once, and only within the timeout of the first try', async () => {
+    await refresh(json(200, success));
+    spotify.reset();
+    secretsManager.value = { client_id: '5fe01282e44241328a84e7c5cc169165', client_secret: 'wrong too' };
+    clock.advance(10_000);
+    let calls = 0;
+    const rejectSlowly: Respond = (response, request) => {
+      calls += 1;
+      const delay = 0.7 * SHORT_TIMEOUT_MILLISECONDS;
+      setTimeout(() => json(400, { error: 'invalid_client' })(response, request), delay);
+    };
+    const answer = await refresh(rejectSlowly, SHORT_TIMEOUT_MILLISECONDS);
+    expect(answer).toEqual({ kind: 'unavailable', reason: 'no answer in time' });
+    expect(calls).toBe(2);
+  });
+});
+
+test('credentials that cannot be read are an error, and Spotify is not called', async () => {
+  secretsManager.value = { client_id: 'only the id' };
+  await expect(endpoint.refresh(REFRESH_TOKEN, TIMEOUT_MILLISECONDS)).rejects.toThrow(SecretError);
+  expect(spotify.requests).toHaveLength(0);
+});
+
+/** Refreshes once; whatever the answer's reason is, it never carries a token or the secret. */
+async function refresh(respond: Respond, timeoutMilliseconds = TIMEOUT_MILLISECONDS): Promise<TokenAnswer> {
+  spotify.respond = respond;
+  const answer = await endpoint.refresh(REFRESH_TOKEN, timeoutMilliseconds);
+  if ('reason' in answer) {
+    expect(answer.reason).not.toMatch(/canary|a1b2c3/);
+  }
+  return answer;
+}
+
+function text(status: number, body: string): Respond {
+  return (response) => void response.writeHead(status, { 'content-type': 'application/json' }).end(body);
+}
+
+function resetAfterHeaders(...[response]: Parameters<Respond>): void {
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1_000 });
+  response.write('{"access_token": "BQCcanary', () =>
+    setTimeout(() => response.socket?.resetAndDestroy(), 20),
+  );
+}

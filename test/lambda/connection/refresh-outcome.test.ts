@@ -1,0 +1,36 @@
+import { describe, expect, test } from '@jest/globals';
+import { backoffSeconds } from '../../../lambda/connection/backoff.ts';
+import { outcomeOf } from '../../../lambda/connection/refresh-outcome.ts';
+import { refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
+
+describe('what an answer means for the connection', () => {
+  test.each([refreshedAnswer(), refreshedAnswer({ rotated: true })])(
+    'a success is stored as it came',
+    (answer) => {
+      expect(outcomeOf(answer, 0, 0.5)).toEqual(answer);
+    },
+  );
+
+  test('a revoked grant is dead', () => {
+    expect(outcomeOf({ kind: 'revoked' }, 3, 0.5)).toEqual({ kind: 'revoked' });
+  });
+
+  test('a throttled connection rests for as long as Spotify asked', () => {
+    const answer = { kind: 'throttled', retryAfterSeconds: 3_600 } as const;
+    expect(outcomeOf(answer, 9, 0.5)).toEqual({ kind: 'throttled', retryAfterSeconds: 3_600 });
+  });
+
+  test.each(['unavailable', 'rejected'] as const)('a connection whose answer was %s backs off', (kind) => {
+    const outcome = outcomeOf({ kind, reason: 'status 418' }, 2, 0.25);
+    expect(outcome).toEqual({ kind, retryAfterSeconds: backoffSeconds(2, 0.25) });
+  });
+
+  test('a rejected client says nothing about the connection', () => {
+    const answer = { kind: 'client_rejected', reason: 'invalid_client' } as const;
+    expect(outcomeOf(answer, 2, 0.5)).toEqual({ kind: 'released' });
+  });
+
+  test('a lease that was not used is released', () => {
+    expect(outcomeOf(null, 2, 0.5)).toEqual({ kind: 'released' });
+  });
+});

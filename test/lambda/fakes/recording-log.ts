@@ -1,0 +1,10 @@
+import type { Log, LogFields } from '../../../lambda/connection/log.ts';
+
+/** A log that keeps its lines. */
+export class RecordingLog implements Log {
+  readonly lines: { readonly level: keyof Log; readonly message: string; readonly fields: LogFields }[] = [];
+
+  info: Log['info'] = (message, fields) => void this.lines.push({ level: 'info', message, fields });
+  warn: Log['warn'] = (message, fields) => void this.lines.push({ level: 'warn', message, fields });
+  error: Log['error'] = (message, fields) => void this.lines.push({ level: 'error', message, fields });
+}

@@ -1,0 +1,291 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { StoreError } from '../../../lambda/connection/connection-store.ts';
+import { SecretError } from '../../../lambda/connection/secret-error.ts';
+import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
+import { checkConnection } from '../../../lambda/status/check-connection.ts';
+import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
+import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
+import { RecordingLog } from '../fakes/recording-log.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+
+const USER = 'the-user';
+const BUDGET_MILLISECONDS = 8_000;
+
+let clock: VirtualClock;
+let store: InMemoryConnectionStore;
+let answer: (refreshToken: string) => TokenAnswer;
+let latencyMilliseconds: number;
+let spotify: FakeTokenEndpoint;
+
+beforeEach(() => {
+  clock = new VirtualClock();
+  store = new InMemoryConnectionStore(clock);
+  answer = () => refreshedAnswer();
+  latencyMilliseconds = 100;
+  spotify = new FakeTokenEndpoint(
+    clock,
+    (token) => answer(token),
+    () => latencyMilliseconds,
+  );
+});
+
+describe('a user whose token has time left', () => {
+  test('is connected, for one call to the database and none to Spotify', async () => {
+    store.connect(USER, 3_000);
+    expect(await check()).toMatchObject({
+      kind: 'connected',
+      details: { spotifyUserId: 'spotify-of-the-user', spotifyUserEmail: 'the-user@example.com' },
+      autoRefreshed: false,
+      degraded: false,
+    });
+    expect(store.calls).toEqual(['check']);
+    expect(spotify.calls).toHaveLength(0);
+  });
+
+  test('is connected also while somebody else refreshes the token early', async () => {
+    store.connect(USER, 600);
+    store.hold(USER, 60);
+    expect(await check()).toMatchObject({ kind: 'connected', degraded: false });
+    expect(store.calls).toEqual(['check']);
+  });
+});
+
+test('a user who never connected is not connected', async () => {
+  expect(await check()).toEqual({ kind: 'not_connected' });
+  expect(store.calls).toEqual(['check']);
+});
+
+describe('a user whose token is about to run out', () => {
+  test('gets a fresh one before the answer', async () => {
+    store.connect(USER, 180);
+    const status = await check();
+    expect(status).toMatchObject({ kind: 'connected', autoRefreshed: true, degraded: false });
+    expect(secondsLeft(status)).toBeGreaterThan(3_590);
+    expect(store.calls).toEqual(['check', 'record', 'check']);
+    expect(spotify.calls).toMatchObject([{ refreshToken: 'refresh-token-of-the-user' }]);
+  });
+
+  test.each([-600, null])('gets a fresh one also when %p seconds are left', async (seconds) => {
+    store.connect(USER, seconds);
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: true });
+  });
+
+  test('is told of the refresh once', async () => {
+    store.connect(USER, 180);
+    await check();
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: false });
+    expect(spotify.calls).toHaveLength(1);
+  });
+
+  test('gets a fresh one although Spotify failed at first', async () => {
+    store.connect(USER, 180);
+    const answers = [unavailable(), unavailable(), refreshedAnswer()].values();
+    answer = () => answers.next().value as TokenAnswer;
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: true });
+  });
+});
+
+describe('while somebody else refreshes the connection', () => {
+  test('waits for their fresh token, and does not claim it as its own', async () => {
+    store.connect(USER, 60);
+    const [one, other] = await Promise.all([check(), check()]);
+    expect([one, other]).toMatchObject([
+      { kind: 'connected', autoRefreshed: true },
+      { kind: 'connected', autoRefreshed: false, degraded: false },
+    ]);
+    expect(secondsLeft(other)).toBeGreaterThan(3_590);
+    expect(spotify.calls).toHaveLength(1);
+  });
+
+  test('waits 4 s and no longer while the old token works', async () => {
+    store.connect(USER, 60);
+    store.hold(USER, 60);
+    const { status, seconds } = await timed(check);
+    expect(status).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: true });
+    expect(seconds).toBeGreaterThan(2.5);
+    expect(seconds).toBeLessThanOrEqual(4);
+  });
+
+  test('waits for as long as the request may last when the old token has run out', async () => {
+    store.connect(USER, -60);
+    store.hold(USER, 60);
+    const { status, seconds } = await timed(check);
+    expect(status).toEqual({ kind: 'refresh_failed', retryAfterSeconds: 53 });
+    expect(seconds).toBeGreaterThan(6.5);
+    expect(seconds).toBeLessThan(8);
+  });
+
+  test('takes over when their lease lapses', async () => {
+    store.connect(USER, 60);
+    store.hold(USER, 1);
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: true });
+  });
+
+  test('takes a row that stays locked for an outage, never for a missing connection', async () => {
+    store.connect(USER, -60, { locked: true });
+    expect(await check()).toEqual({ kind: 'refresh_failed', retryAfterSeconds: 1 });
+  });
+});
+
+describe('when the refresh fails for now', () => {
+  const failures: TokenAnswer[] = [
+    unavailable(),
+    { kind: 'rejected', reason: 'invalid_request' },
+    { kind: 'client_rejected', reason: 'invalid_client' },
+    { kind: 'throttled', retryAfterSeconds: 3_600 },
+  ];
+
+  test.each(failures)('because it is $kind, a token that still works makes it degraded', async (failure) => {
+    store.connect(USER, 60);
+    answer = () => failure;
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: true });
+    expect(store.connection(USER)).toMatchObject({ leaseId: null, dead: false });
+  });
+
+  test.each(failures)('because it is $kind, a token that has run out makes it retryable', async (failure) => {
+    store.connect(USER, -60);
+    answer = () => failure;
+    expect(await check()).toMatchObject({ kind: 'refresh_failed', retryAfterSeconds: expect.any(Number) });
+  });
+
+  test('tells when to come back, in whole seconds of at least one', async () => {
+    store.connect(USER, -60);
+    answer = () => ({ kind: 'throttled', retryAfterSeconds: 3_600 });
+    expect(await check()).toEqual({ kind: 'refresh_failed', retryAfterSeconds: 3_600 });
+
+    store.connect(USER, -60);
+    answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
+    expect(await check()).toEqual({ kind: 'refresh_failed', retryAfterSeconds: 10 });
+  });
+
+  test('the next request does not call Spotify until the backoff is over', async () => {
+    store.connect(USER, 60);
+    answer = unavailable;
+    await check();
+    const callsOfTheFirst = spotify.calls.length;
+    await check();
+    expect(spotify.calls).toHaveLength(callsOfTheFirst);
+  });
+
+  test('a Spotify that hangs does not take the request beyond its budget', async () => {
+    store.connect(USER, -60);
+    latencyMilliseconds = 60_000;
+    const { status, seconds } = await timed(check);
+    expect(status).toMatchObject({ kind: 'refresh_failed' });
+    expect(seconds).toBeLessThan(BUDGET_MILLISECONDS / 1_000);
+  });
+
+  test('credentials that cannot be read are passed on, and the lease handed back', async () => {
+    store.connect(USER, 60);
+    const failure = new SecretError('SECRET_UNREADABLE', 'denied');
+    answer = () => {
+      throw failure;
+    };
+    await expect(check()).rejects.toBe(failure);
+    expect(store.connection(USER).leaseId).toBeNull();
+  });
+});
+
+describe('when Spotify says that the grant is revoked', () => {
+  beforeEach(() => {
+    answer = () => ({ kind: 'revoked' });
+  });
+
+  test('a token that still works makes it degraded', async () => {
+    store.connect(USER, 60);
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: true });
+  });
+
+  test('a token that has run out makes the user reconnect', async () => {
+    store.connect(USER, -60);
+    expect(await check()).toEqual({ kind: 'reauthorization_required' });
+  });
+
+  test('it is not asked again', async () => {
+    store.connect(USER, -60);
+    await check();
+    expect(await check()).toEqual({ kind: 'reauthorization_required' });
+    expect(spotify.calls).toHaveLength(1);
+  });
+
+  test('a user who reconnected meanwhile is connected', async () => {
+    store.connect(USER, -60);
+    answer = () => {
+      store.connect(USER, 3_600, { refreshToken: 'of-a-new-authorization' });
+      return { kind: 'revoked' };
+    };
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: false });
+  });
+});
+
+describe('a refresh whose outcome is not stored by this request', () => {
+  test('because somebody wrote meanwhile: their state is read, and nothing is claimed', async () => {
+    store.connect(USER, 60);
+    answer = () => {
+      store.connect(USER, 1_800, { accessToken: 'written-meanwhile' });
+      return refreshedAnswer();
+    };
+    const status = await check();
+    expect(status).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: false });
+    expect(secondsLeft(status)).toBeLessThan(1_801);
+    expect(store.connection(USER).accessToken).toBe('written-meanwhile');
+  });
+
+  test('because the user disconnected meanwhile: not connected', async () => {
+    store.connect(USER, 60);
+    answer = () => {
+      store.disconnect(USER);
+      return refreshedAnswer();
+    };
+    expect(await check()).toEqual({ kind: 'not_connected' });
+  });
+
+  test.each([
+    [60, { kind: 'connected', autoRefreshed: false, degraded: true }],
+    [-60, { kind: 'refresh_failed', retryAfterSeconds: 10 }],
+  ])(
+    'because the database is down, with %p s left: the truth before the refresh',
+    async (seconds, status) => {
+      store.connect(USER, seconds);
+      store.beforeEach = (method) => {
+        if (method === 'record') {
+          throw new StoreError('STORE_UNAVAILABLE', 'down');
+        }
+      };
+      expect(await check()).toMatchObject(status);
+    },
+  );
+});
+
+test('a database that is out of reach is passed on', async () => {
+  const outage = new StoreError('STORE_UNAVAILABLE', 'down');
+  store.beforeEach = () => {
+    throw outage;
+  };
+  await expect(check()).rejects.toBe(outage);
+});
+
+function check() {
+  return checkConnection(USER, clock.monotonicMilliseconds() + BUDGET_MILLISECONDS, {
+    store,
+    tokenEndpoint: spotify,
+    clock,
+    random: () => 0.5,
+    log: new RecordingLog(),
+    refreshMarginSeconds: 300,
+  });
+}
+
+async function timed<Status>(act: () => Promise<Status>): Promise<{ status: Status; seconds: number }> {
+  const startedAt = clock.monotonicMilliseconds();
+  const status = await act();
+  return { status, seconds: (clock.monotonicMilliseconds() - startedAt) / 1_000 };
+}
+
+function secondsLeft(status: Awaited<ReturnType<typeof check>>): number {
+  return (status.kind === 'connected' && status.details.secondsLeft) || Number.NaN;
+}
+
+function unavailable(): TokenAnswer {
+  return { kind: 'unavailable', reason: 'status 503' };
+}

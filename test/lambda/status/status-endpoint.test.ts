@@ -1,0 +1,214 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
+import { StoreError } from '../../../lambda/connection/connection-store.ts';
+import { SecretError } from '../../../lambda/connection/secret-error.ts';
+import { AuthenticationError, KeySetUnavailableError } from '../../../lambda/status/authentication.ts';
+import type { ConnectionStatus } from '../../../lambda/status/check-connection.ts';
+import { createStatusEndpoint } from '../../../lambda/status/status-endpoint.ts';
+import { RecordingLog } from '../fakes/recording-log.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+
+const USER = '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e11';
+const REQUEST_ID = 'api-request-id';
+
+const details = {
+  spotifyUserId: 'spotify-id',
+  spotifyUserEmail: 'user@example.com',
+  connectedAt: '2026-06-01T08:00:00.000Z',
+  expiresAt: '2026-11-24T13:00:00.000Z',
+  reauthorizeBy: '2026-12-01T08:00:00.000Z',
+  secondsLeft: 3_600,
+};
+
+class InvocationLog extends RecordingLog {
+  readonly invocations: string[] = [];
+  startInvocation = (_context: Context, apiRequestId: string) => void this.invocations.push(apiRequestId);
+}
+
+let clock: VirtualClock;
+let log: InvocationLog;
+let checks: { userId: string; budgetMilliseconds: number }[];
+let authenticate: (authorization: string | undefined) => Promise<string>;
+let status: () => ConnectionStatus;
+
+beforeEach(() => {
+  clock = new VirtualClock();
+  log = new InvocationLog();
+  checks = [];
+  authenticate = async () => USER;
+  status = () => ({ kind: 'connected', details, autoRefreshed: false, degraded: false });
+});
+
+describe('an answer about the connection', () => {
+  const statuses: [string, ConnectionStatus, object][] = [
+    [
+      'connected',
+      { kind: 'connected', details, autoRefreshed: true, degraded: false },
+      { auto_refreshed: true },
+    ],
+    ['degraded', { kind: 'connected', details, autoRefreshed: false, degraded: true }, { degraded: true }],
+    ['not connected', { kind: 'not_connected' }, { connected: false }],
+    ['dead', { kind: 'reauthorization_required' }, { connected: false, retryable: false }],
+    ['failed', { kind: 'refresh_failed', retryAfterSeconds: 30 }, { retryable: true, retry_after: 30 }],
+  ];
+
+  test.each(statuses)('is a 200 with JSON that nobody stores: %s', async (_name, present, body) => {
+    status = () => present;
+    const answer = await get(USER);
+    expect(answer.statusCode).toBe(200);
+    expect(answer.headers).toEqual({ 'content-type': 'application/json', 'cache-control': 'no-store' });
+    expect(bodyOf(answer)).toMatchObject(body);
+  });
+
+  test('is given for the user id in any case', async () => {
+    expect(await get(USER.toUpperCase())).toMatchObject({ statusCode: 200 });
+    expect(checks).toMatchObject([{ userId: USER }]);
+  });
+
+  test('takes at most the budget, and always leaves time to be sent', async () => {
+    await get(USER, { remainingMilliseconds: 10_000 });
+    await get(USER, { remainingMilliseconds: 3_000 });
+    expect(checks.map(({ budgetMilliseconds }) => budgetMilliseconds)).toEqual([8_000, 2_500]);
+  });
+
+  test('leaves one line in the log, without e-mail and Spotify id', async () => {
+    await get(USER);
+    expect(log.invocations).toEqual([REQUEST_ID]);
+    expect(log.lines).toMatchObject([
+      {
+        level: 'info',
+        message: 'status answered',
+        fields: { user_id: USER, outcome: 'connected', expires_at: details.expiresAt, seconds_left: 3_600 },
+      },
+    ]);
+    expect(JSON.stringify(log.lines)).not.toMatch(/user@example\.com|spotify-id/);
+  });
+});
+
+describe('a problem', () => {
+  test.each(['', 'me', `${USER}0`, `${USER}/`, '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e1g', "' or 1=1 --"])(
+    'is answered with 400 when %p is asked for, whoever asks',
+    async (userId) => {
+      authenticate = () => Promise.reject(new AuthenticationError('TOKEN_MISSING', 'no bearer token'));
+      expectProblem(await get(userId), 400, 'Bad Request', {});
+    },
+  );
+
+  test('is answered with 400 when the path has no user id at all', async () => {
+    expectProblem(await get(undefined), 400, 'Bad Request', {});
+  });
+
+  test.each(['TOKEN_MISSING', 'TOKEN_INVALID'] as const)('is answered with 401 for %s', async (code) => {
+    authenticate = () => Promise.reject(new AuthenticationError(code, 'an internal reason'));
+    const answer = await get(USER);
+    expectProblem(answer, 401, 'Unauthorized', { 'www-authenticate': 'Bearer' });
+    expect(bodyOf(answer)['detail']).toMatch(/sign in/);
+    expect(log.lines).toMatchObject([
+      { level: 'warn', fields: { status: 401, code, reason: 'an internal reason' } },
+    ]);
+  });
+
+  test('is answered with 403 for another user, the same whether or not that user exists', async () => {
+    authenticate = async () => '00000000-0000-4000-8000-000000000000';
+    const ofSomebody = await get(USER);
+    status = () => ({ kind: 'not_connected' });
+    const ofNobody = await get('11111111-1111-4111-8111-111111111111');
+    expectProblem(ofSomebody, 403, 'Forbidden', {});
+    expect(ofNobody).toEqual(ofSomebody);
+    expect(checks).toEqual([]);
+  });
+
+  test.each([
+    new StoreError('STORE_UNAVAILABLE', 'Supabase is down'),
+    new StoreError('MIGRATION_MISSING', 'apply the migrations'),
+    new StoreError('KEY_REJECTED', 'write the key'),
+    new StoreError('STORE_REFUSED', 'refused'),
+    new SecretError('SECRET_NOT_FILLED_IN', 'run aws secretsmanager'),
+    new SecretError('SECRET_MALFORMED', 'is not JSON'),
+    new SecretError('SECRET_UNREADABLE', 'AccessDenied'),
+  ])('is answered with 503 for $code', async (outage) => {
+    status = () => {
+      throw outage;
+    };
+    const answer = await get(USER);
+    expectProblem(answer, 503, 'Service Unavailable', { 'retry-after': expect.stringMatching(/^[1-9]\d*$/) });
+    expect(answer.body).not.toContain(outage.message);
+    expect(bodyOf(answer)).not.toHaveProperty('connected');
+    expect(log.lines).toMatchObject([
+      { level: 'error', fields: { status: 503, code: outage.code, reason: outage.message } },
+    ]);
+  });
+
+  test('is answered with 503 when the keys that verify tokens are out of reach', async () => {
+    authenticate = () => Promise.reject(new KeySetUnavailableError('ERR_JWKS_TIMEOUT'));
+    expectProblem(await get(USER), 503, 'Service Unavailable', { 'retry-after': '10' });
+  });
+});
+
+test('the Authorization header is what the token is taken from', async () => {
+  const seen: (string | undefined)[] = [];
+  authenticate = async (authorization) => {
+    seen.push(authorization);
+    return USER;
+  };
+  await get(USER, { headers: { authorization: 'Bearer abc' } });
+  await get(USER);
+  expect(seen).toEqual(['Bearer abc', undefined]);
+});
+
+test('a defect of ours leaves as an error, for the gateway to answer', async () => {
+  const defect = new RangeError('a defect');
+  status = () => {
+    throw defect;
+  };
+  await expect(get(USER)).rejects.toBe(defect);
+});
+
+async function get(
+  userId: string | undefined,
+  options: { headers?: Record<string, string>; remainingMilliseconds?: number } = {},
+): Promise<APIGatewayProxyStructuredResultV2> {
+  const handler = createStatusEndpoint({
+    authenticate: (authorization) => authenticate(authorization),
+    checkConnection: async (id, deadline) => {
+      checks.push({ userId: id, budgetMilliseconds: deadline - clock.monotonicMilliseconds() });
+      return status();
+    },
+    clock,
+    log,
+    budgetMilliseconds: 8_000,
+  });
+  const event = {
+    version: '2.0',
+    headers: options.headers ?? {},
+    requestContext: { requestId: REQUEST_ID },
+    ...(userId !== undefined && { pathParameters: { user_id: userId } }),
+  } as unknown as APIGatewayProxyEventV2;
+  const context = { getRemainingTimeInMillis: () => options.remainingMilliseconds ?? 10_000 } as Context;
+  return (await handler(event, context, {} as never)) ?? {};
+}
+
+function bodyOf(answer: APIGatewayProxyStructuredResultV2): Record<string, unknown> {
+  return JSON.parse(answer.body ?? '');
+}
+
+function expectProblem(
+  answer: APIGatewayProxyStructuredResultV2,
+  statusCode: number,
+  title: string,
+  headers: Record<string, unknown>,
+): void {
+  expect(answer.statusCode).toBe(statusCode);
+  expect(answer.headers).toEqual({
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+    ...headers,
+  });
+  expect(bodyOf(answer)).toEqual({
+    type: 'about:blank',
+    title,
+    status: statusCode,
+    detail: expect.stringMatching(/^[A-Z].*\.$/),
+    instance: REQUEST_ID,
+  });
+}

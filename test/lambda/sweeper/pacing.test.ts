@@ -1,0 +1,109 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { LOWEST_CONCURRENCY, Pacing, runPaced } from '../../../lambda/sweeper/pacing.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+
+const HIGHEST = 128;
+
+describe('the pace', () => {
+  test('rises by one for every full round of good answers', () => {
+    const pacing = new Pacing();
+    const before = pacing.limit;
+    report(pacing, true, before - 1);
+    expect(pacing.limit).toBe(before);
+    report(pacing, true, 1);
+    expect(pacing.limit).toBe(before + 1);
+    report(pacing, true, before + 1);
+    expect(pacing.limit).toBe(before + 2);
+  });
+
+  test('halves after a bad answer', () => {
+    const pacing = new Pacing();
+    report(pacing, true, 10_000);
+    const before = pacing.limit;
+    report(pacing, false, 1);
+    expect(pacing.limit).toBe(Math.floor(before / 2));
+  });
+
+  test('begins a new round after a bad answer', () => {
+    const pacing = new Pacing();
+    report(pacing, true, pacing.limit - 1);
+    report(pacing, false, 1);
+    const slow = pacing.limit;
+    report(pacing, true, slow - 1);
+    expect(pacing.limit).toBe(slow);
+  });
+
+  test('always stays between the lowest and the highest, and never rises by more than one', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { maxLength: 2_000, size: 'max' }), (answers) => {
+        const pacing = new Pacing();
+        const limits = answers.map((answeredWell) => {
+          const before = pacing.limit;
+          pacing.report(answeredWell);
+          return { limit: pacing.limit, tooFast: pacing.limit - before > (answeredWell ? 1 : 0) };
+        });
+        expect(limits.filter(({ limit }) => limit < LOWEST_CONCURRENCY || limit > HIGHEST)).toEqual([]);
+        expect(limits.filter(({ tooFast }) => tooFast)).toEqual([]);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('reaches the highest when all goes well for long', () => {
+    const pacing = new Pacing();
+    report(pacing, true, 20_000);
+    expect(pacing.limit).toBe(HIGHEST);
+  });
+});
+
+describe('paced tasks', () => {
+  test('run once for each item, never more at once than the limit of that moment, and are all waited for', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ milliseconds: fc.nat(500), answeredWell: fc.boolean() }), {
+          maxLength: 150,
+          size: 'max',
+        }),
+        async (items) => {
+          const clock = new VirtualClock();
+          const pacing = new Pacing();
+          const done: unknown[] = [];
+          let underWay = 0;
+          await runPaced(items, pacing, async (item) => {
+            underWay += 1;
+            expect(underWay).toBeLessThanOrEqual(pacing.limit);
+            await clock.sleep(item.milliseconds);
+            underWay -= 1;
+            pacing.report(item.answeredWell);
+            done.push(item);
+          });
+          expect(underWay).toBe(0);
+          expect(new Set(done)).toEqual(new Set(items));
+          expect(done).toHaveLength(items.length);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test('use the whole limit', async () => {
+    const clock = new VirtualClock();
+    const pacing = new Pacing();
+    let underWay = 0;
+    let most = 0;
+    await runPaced(Array.from({ length: 100 }), pacing, async () => {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await clock.sleep(100);
+      underWay -= 1;
+    });
+    expect(most).toBe(pacing.limit);
+  });
+});
+
+function report(pacing: Pacing, answeredWell: boolean, times: number): void {
+  for (let count = 0; count < times; count += 1) {
+    pacing.report(answeredWell);
+  }
+}

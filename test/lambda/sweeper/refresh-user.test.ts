@@ -1,0 +1,108 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { StoreError } from '../../../lambda/connection/connection-store.ts';
+import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
+import { refreshUser } from '../../../lambda/sweeper/refresh-user.ts';
+import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
+import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
+import { RecordingLog } from '../fakes/recording-log.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+
+const USER = 'the-user';
+
+let clock: VirtualClock;
+let store: InMemoryConnectionStore;
+let answer: () => TokenAnswer;
+let spotify: FakeTokenEndpoint;
+
+beforeEach(() => {
+  clock = new VirtualClock();
+  store = new InMemoryConnectionStore(clock);
+  answer = () => refreshedAnswer();
+  spotify = new FakeTokenEndpoint(clock, () => answer());
+});
+
+describe('refreshing one user by hand', () => {
+  test.each([3_500, -60, null])('refreshes the token that has %p s left', async (seconds) => {
+    store.connect(USER, seconds);
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'refreshed' });
+    expect(store.secondsLeft(USER)).toBeGreaterThan(3_590);
+  });
+
+  test('says that a user is not connected', async () => {
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'disconnected' });
+  });
+
+  test('leaves a dead grant alone', async () => {
+    store.connect(USER, 60, { dead: true });
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'reauthorization_required' });
+    expect(spotify.calls).toHaveLength(0);
+  });
+
+  test('leaves a connection alone that somebody else is refreshing, and says for how long', async () => {
+    store.connect(USER, 60);
+    store.hold(USER, 30);
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'busy', retry_after: 30 });
+  });
+
+  test('leaves a connection alone that backs off, and says for how long', async () => {
+    store.connect(USER, 60, { claimableAt: clock.monotonicMilliseconds() + 90_000 });
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'backing_off', retry_after: 90 });
+    expect(spotify.calls).toHaveLength(0);
+  });
+
+  test('reports a revoked grant', async () => {
+    store.connect(USER, 60);
+    answer = () => ({ kind: 'revoked' });
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'revoked' });
+  });
+
+  test('reports why it failed and when it may be tried again', async () => {
+    store.connect(USER, 60);
+    answer = () => ({ kind: 'unavailable', reason: 'status 503' });
+    expect(await refresh()).toEqual({
+      user_id: USER,
+      outcome: 'unavailable',
+      reason: 'status 503',
+      retry_after: 23,
+    });
+
+    store.connect(USER, 60);
+    answer = () => ({ kind: 'throttled', retryAfterSeconds: 120 });
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'throttled', retry_after: 120 });
+  });
+
+  test('reports a rejected client, and frees the connection', async () => {
+    store.connect(USER, 60);
+    answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'client_rejected', reason: 'invalid_client' });
+    expect(store.connection(USER)).toMatchObject({ leaseId: null, claimableAt: 0 });
+  });
+
+  test('does not call refreshed what was not stored', async () => {
+    store.connect(USER, 60);
+    answer = () => {
+      store.connect(USER, 3_600, { refreshToken: 'of-a-new-authorization' });
+      return refreshedAnswer();
+    };
+    expect(await refresh()).toMatchObject({ outcome: 'stale' });
+
+    store.connect(USER, 60);
+    answer = () => refreshedAnswer();
+    store.beforeEach = (method) => {
+      if (method === 'record') {
+        throw new StoreError('STORE_UNAVAILABLE', 'down');
+      }
+    };
+    expect(await refresh()).toMatchObject({ outcome: 'unsettled' });
+  });
+});
+
+function refresh() {
+  return refreshUser(USER, {
+    store,
+    tokenEndpoint: spotify,
+    clock,
+    random: () => 0.5,
+    log: new RecordingLog(),
+  });
+}

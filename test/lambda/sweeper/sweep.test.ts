@@ -1,0 +1,484 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { StoreError } from '../../../lambda/connection/connection-store.ts';
+import { SecretError } from '../../../lambda/connection/secret-error.ts';
+import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
+import { type SweepResult, sweep, sweepLeaseSeconds } from '../../../lambda/sweeper/sweep.ts';
+import { answersOfEachKind, FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
+import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
+import { RecordingLog } from '../fakes/recording-log.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+
+const WINDOW_SECONDS = 40 * 60;
+const INVOCATION_MILLISECONDS = 15 * 60_000;
+
+let clock: VirtualClock;
+let store: InMemoryConnectionStore;
+let log: RecordingLog;
+let answer: (refreshToken: string) => TokenAnswer;
+let latencyMilliseconds: () => number;
+let spotify: FakeTokenEndpoint;
+
+beforeEach(start);
+
+describe('a sweep', () => {
+  test('with nothing due asks the database and nobody else', async () => {
+    store.connect('fresh', 3_000);
+    expect(await run()).toEqual({
+      status: 'completed',
+      refreshed: 0,
+      failed: 0,
+      total: 0,
+      revoked: 0,
+      throttled: 0,
+      stale: 0,
+      remaining: 0,
+      duration_ms: expect.any(Number),
+    });
+    expect(spotify.calls).toHaveLength(0);
+    expect(store.calls).toEqual(['reconcile', 'clearDeadGrants', 'claimDue', 'countDue']);
+  });
+
+  test('refreshes what expires within the window, what has expired, and what has no expiry; nothing else', async () => {
+    store.connect('soon', WINDOW_SECONDS - 1);
+    store.connect('expired', -86_400);
+    store.connect('unknown', null);
+    store.connect('later', WINDOW_SECONDS + 60);
+    store.connect('dead', 60, { dead: true });
+    expect(await run()).toMatchObject({ status: 'completed', refreshed: 3, total: 3, remaining: 0 });
+    expect(spotify.calls.map((call) => call.refreshToken).sort()).toEqual([
+      'refresh-token-of-expired',
+      'refresh-token-of-soon',
+      'refresh-token-of-unknown',
+    ]);
+    expect(store.connection('later').accessToken).toBe('access-token-of-later');
+  });
+
+  test('goes on batch after batch until nothing is due', async () => {
+    connectMany(2_345);
+    expect(await run({ batchSize: 500 })).toMatchObject({
+      status: 'completed',
+      refreshed: 2_345,
+      remaining: 0,
+    });
+    expect(callsOf('claimDue')).toBe(6);
+    expect(callsOf('record')).toBe(5);
+    expect(spotify.calls).toHaveLength(2_345);
+  });
+
+  test('refreshes nothing twice, even when the fresh token falls into the window at once', async () => {
+    connectMany(30);
+    answer = () => refreshedAnswer({ expiresInSeconds: 120 });
+    expect(await run({ batchSize: 10 })).toMatchObject({ status: 'completed', refreshed: 30, remaining: 30 });
+    expect(spotify.calls).toHaveLength(30);
+  });
+
+  test('keeps several calls under way, and never more than the pace allows', async () => {
+    connectMany(300);
+    await run();
+    expect(spotify.mostUnderWay).toBeGreaterThanOrEqual(16);
+    expect(spotify.mostUnderWay).toBeLessThanOrEqual(128);
+  });
+
+  test('slows down while Spotify fails', async () => {
+    connectMany(100);
+    answer = () => ({ kind: 'unavailable', reason: 'status 503' });
+    await run({ milliseconds: 40_000 });
+    const progress = log.lines.filter((line) => line.message === 'sweep progress');
+    expect(progress.at(-1)).toMatchObject({ fields: { concurrency: 8 } });
+  });
+
+  test('heals the queue before it claims, page by page until that is done', async () => {
+    store.pagesToReconcile = 3;
+    store.grantsToClear = 2;
+    await run();
+    expect(store.calls.slice(0, 5)).toEqual([
+      'reconcile',
+      'reconcile',
+      'reconcile',
+      'clearDeadGrants',
+      'claimDue',
+    ]);
+    expect(log.lines[0]).toMatchObject({ message: 'sweep maintenance', fields: { dead_grants_cleared: 2 } });
+  });
+
+  test('refreshes all the same when healing the queue fails', async () => {
+    connectMany(3);
+    store.beforeEach = (method) => {
+      if (method === 'reconcile') {
+        throw new StoreError('STORE_UNAVAILABLE', 'statement timeout');
+      }
+    };
+    expect(await run()).toMatchObject({ status: 'completed', refreshed: 3, remaining: 0 });
+    expect(log.lines[0]).toMatchObject({ level: 'warn', message: 'sweep maintenance failed' });
+  });
+
+  test('logs each refresh and its progress, and no token', async () => {
+    connectMany(20);
+    await run();
+    expect(log.lines.filter((line) => line.message === 'token refresh')).toHaveLength(20);
+    expect(JSON.stringify(log.lines)).not.toMatch(/access-token|refresh-token/);
+  });
+
+  test('passes a database that is out of reach on', async () => {
+    const outage = new StoreError('STORE_UNAVAILABLE', 'down');
+    store.beforeEach = () => {
+      throw outage;
+    };
+    await expect(run()).rejects.toBe(outage);
+  });
+});
+
+describe('a sweep that meets connections which others hold or which back off', () => {
+  test('waits for them as long as its time allows', async () => {
+    store.connect('held', 60);
+    store.hold('held', 400);
+    const result = await run();
+    expect(result).toMatchObject({ status: 'completed', refreshed: 1, remaining: 0 });
+    expect(result.duration_ms).toBeGreaterThan(400_000);
+    expect(result.duration_ms).toBeLessThan(401_000);
+  });
+
+  test('comes back to a connection whose refresh failed', async () => {
+    store.connect('unlucky', 60);
+    const answers = [unavailable(), unavailable(), refreshedAnswer()].values();
+    answer = () => answers.next().value as TokenAnswer;
+    expect(await run()).toMatchObject({
+      status: 'completed',
+      refreshed: 1,
+      failed: 2,
+      total: 3,
+      remaining: 0,
+    });
+  });
+
+  test('does not wait longer than its time', async () => {
+    store.connect('held', 60);
+    store.hold('held', 900);
+    const result = await run();
+    expect(result).toMatchObject({ status: 'out_of_time', refreshed: 0, remaining: 1 });
+    expect(result.duration_ms).toBeLessThan(1_000);
+  });
+
+  test('does not wait for those that outlive the next sweep', async () => {
+    store.connect('held', WINDOW_SECONDS + 60);
+    store.hold('held', 300);
+    expect((await run()).duration_ms).toBeLessThan(1_000);
+  });
+});
+
+describe('a sweep whose time is up', () => {
+  test('says how many remain, has handed back what it did not start, and ends before the invocation', async () => {
+    connectMany(5_000);
+    latencyMilliseconds = () => 4_000;
+    const deadline = clock.monotonicMilliseconds() + 120_000;
+    const result = await run({ batchSize: 1_000, milliseconds: 120_000 });
+    expect(clock.monotonicMilliseconds()).toBeLessThan(deadline);
+    expect(result.status).toBe('out_of_time');
+    expect(result.refreshed).toBeGreaterThan(300);
+    expect(result.remaining).toBe(5_000 - result.refreshed);
+    expectEveryLeaseSettledOnce();
+    expect(store.connections().filter((connection) => connection.leaseId !== null)).toEqual([]);
+  });
+
+  test('does not claim what it could only hand back', async () => {
+    connectMany(1_000);
+    latencyMilliseconds = () => 4_500;
+    await run({ batchSize: 10, milliseconds: 60_000 });
+    const released = store.recorded.filter(({ settled }) => settled.outcome.kind === 'released').length;
+    expect(released).toBeLessThanOrEqual(10);
+  });
+
+  test('starts no call that would not be over by then', async () => {
+    connectMany(500);
+    latencyMilliseconds = () => 60_000;
+    const deadline = clock.monotonicMilliseconds() + 60_000;
+    await run({ milliseconds: 60_000 });
+    for (const call of spotify.calls) {
+      expect(call.startedAt + call.timeoutMilliseconds).toBeLessThan(deadline - 20_000);
+    }
+  });
+});
+
+describe('a sweep that Spotify throttles', () => {
+  test('stops, and hands back what it did not start', async () => {
+    connectMany(500);
+    answer = () => ({ kind: 'throttled', retryAfterSeconds: 3_600 });
+    const result = await run();
+    expect(result).toMatchObject({ status: 'throttled', refreshed: 0, remaining: 500 });
+    expect(result.throttled).toBe(result.total);
+    expect(spotify.calls.length).toBeLessThanOrEqual(16);
+    expect(callsOf('claimDue')).toBe(1);
+    expectEveryLeaseSettledOnce();
+    const resting = store
+      .connections()
+      .filter((connection) => connection.claimableAt > clock.monotonicMilliseconds());
+    expect(resting).toHaveLength(result.throttled);
+  });
+
+  test('stores what the calls under way still brought', async () => {
+    connectMany(100);
+    answer = (token) =>
+      token === 'refresh-token-of-user-0' ? { kind: 'throttled', retryAfterSeconds: 60 } : refreshedAnswer();
+    const result = await run();
+    expect(result).toMatchObject({ status: 'throttled', throttled: 1 });
+    expect(result.refreshed).toBe(spotify.calls.length - 1);
+    expect(result.refreshed).toBeGreaterThan(0);
+  });
+});
+
+describe('a sweep whose client Spotify rejects', () => {
+  test('stops and changes no connection', async () => {
+    connectMany(500);
+    const before = structuredClone(store.connections());
+    answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
+    expect(await run()).toMatchObject({ status: 'client_rejected', total: 0, remaining: 500 });
+    expect(spotify.calls.length).toBeLessThanOrEqual(16);
+    expect(store.connections().map(withoutLeaseIds)).toEqual(before.map(withoutLeaseIds));
+    expectEveryLeaseSettledOnce();
+  });
+
+  test('is one that meets three rejections of different connections and no success between', async () => {
+    connectMany(500);
+    answer = () => ({ kind: 'rejected', reason: 'invalid_request' });
+    const result = await run();
+    expect(result).toMatchObject({ status: 'client_rejected', refreshed: 0, revoked: 0 });
+    // 16 at once, and two more before the third rejection arrives.
+    expect(spotify.calls.length).toBeLessThanOrEqual(18);
+    expectEveryLeaseSettledOnce();
+  });
+
+  test('is not one where only two connections are rejected', async () => {
+    connectMany(100);
+    const odd = new Set(['refresh-token-of-user-3', 'refresh-token-of-user-4']);
+    answer = (token) =>
+      odd.has(token) ? { kind: 'rejected', reason: 'invalid_request' } : refreshedAnswer();
+    expect(await run()).toMatchObject({ refreshed: 98, revoked: 0, remaining: 2 });
+  });
+
+  test('is not one where successes lie between the rejections', async () => {
+    connectMany(90);
+    latencyMilliseconds = () => 10;
+    answer = (token) =>
+      Number(token.split('-').at(-1)) % 3 === 0 ? { kind: 'rejected', reason: 'odd' } : refreshedAnswer();
+    expect(await run({ milliseconds: 60_000 })).toMatchObject({
+      status: 'out_of_time',
+      refreshed: 60,
+      remaining: 30,
+    });
+  });
+});
+
+describe('a sweep whose credentials cannot be read', () => {
+  test('passes that on, but first stores what is under way and hands back the rest', async () => {
+    connectMany(200);
+    const failure = new SecretError('SECRET_UNREADABLE', 'denied');
+    let answers = 0;
+    answer = () => {
+      answers += 1;
+      if (answers === 20) {
+        throw failure;
+      }
+      return refreshedAnswer({ rotated: true });
+    };
+    await expect(run()).rejects.toBe(failure);
+    expect(spotify.calls.length).toBeGreaterThan(20);
+    const stored = store.recorded.filter(({ settled }) => settled.outcome.kind === 'refreshed');
+    expect(stored).toHaveLength(spotify.calls.length - 1);
+    expectEveryLeaseSettledOnce();
+    expect(store.connections().filter((connection) => connection.leaseId !== null)).toEqual([]);
+  });
+});
+
+describe('the result', () => {
+  test('counts a dead grant once and never tries it again', async () => {
+    connectMany(10);
+    answer = () => ({ kind: 'revoked' });
+    expect(await run()).toMatchObject({ status: 'completed', revoked: 10, total: 10, remaining: 0 });
+    expect(await run()).toMatchObject({ total: 0 });
+    expect(spotify.calls).toHaveLength(10);
+  });
+
+  test('counts as stale what somebody else changed meanwhile, and leaves it to them', async () => {
+    connectMany(10);
+    answer = (token) => {
+      if (token === 'refresh-token-of-user-7') {
+        store.connect('user-7', 3_600, { refreshToken: 'of-a-new-authorization' });
+      }
+      return refreshedAnswer({ rotated: true });
+    };
+    expect(await run()).toMatchObject({ refreshed: 9, stale: 1, total: 10, remaining: 0 });
+    expect(store.connection('user-7').refreshToken).toBe('of-a-new-authorization');
+  });
+
+  test('does not count as refreshed what did not reach the database', async () => {
+    connectMany(10);
+    store.beforeEach = (method) => {
+      if (method === 'record') {
+        throw new StoreError('STORE_UNAVAILABLE', 'down');
+      }
+    };
+    const result = await run({ milliseconds: 120_000 });
+    expect(result).toMatchObject({ refreshed: 0, failed: 10, remaining: 10, status: 'out_of_time' });
+  });
+
+  test('adds up, and every lease is settled exactly once, whatever Spotify answers and whoever interferes', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: 60 }),
+        fc.integer({ min: 1, max: 25 }),
+        fc.integer({ min: 30_000, max: 200_000 }),
+        fc.infiniteStream(
+          fc.oneof(
+            { weight: 5, arbitrary: fc.constant(refreshedAnswer({ rotated: true })) },
+            { weight: 2, arbitrary: fc.constantFrom(...answersOfEachKind) },
+          ),
+        ),
+        fc.infiniteStream(fc.oneof({ weight: 4, arbitrary: fc.nat(1_000) }, fc.nat(8_000))),
+        fc.infiniteStream(
+          fc.oneof(
+            { weight: 8, arbitrary: fc.constant('nothing') },
+            fc.constantFrom('reconnects', 'leaves', 'outage'),
+          ),
+        ),
+        async (connections, batchSize, milliseconds, answers, latencies, events) => {
+          start();
+          connectMany(connections);
+          answer = (token) => {
+            const userId = token.replace('refresh-token-of-', '');
+            const event = events.next().value;
+            if (event === 'reconnects') {
+              store.connect(userId, 3_600, { refreshToken: `of-a-new-authorization-of-${userId}` });
+            } else if (event === 'leaves') {
+              store.disconnect(userId);
+            }
+            return answers.next().value;
+          };
+          latencyMilliseconds = () => latencies.next().value;
+          store.beforeEach = (method) => {
+            if (method === 'record' && events.next().value === 'outage') {
+              throw new StoreError('STORE_UNAVAILABLE', 'down');
+            }
+          };
+          const deadline = clock.monotonicMilliseconds() + milliseconds;
+
+          const result = await run({ batchSize, milliseconds });
+
+          expectCountsAddUp(result);
+          expectEveryLeaseSettledOnce();
+          const successes = store.recorded.filter(
+            ({ settled, verdict }) => settled.outcome.kind === 'refreshed' && verdict === 'applied',
+          );
+          expect(result.refreshed).toBe(successes.length);
+          expect(clock.monotonicMilliseconds()).toBeLessThan(deadline);
+          expect(spotify.mostUnderWay).toBeLessThanOrEqual(batchSize);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+});
+
+test('a sweep does not hold on to the batches it is done with', async () => {
+  expect.assertions(1);
+  const batches: WeakRef<object>[] = [];
+  connectMany(200);
+  const claimDue = store.claimDue.bind(store);
+  store.claimDue = async (...parameters) => {
+    const batch = await claimDue(...parameters);
+    batches.push(new WeakRef(batch.leases));
+    // What the fake itself keeps is not the sweep's.
+    store.recorded.length = 0;
+    store.leases.clear();
+    if (batches.length === 15) {
+      await collectGarbage();
+      const alive = batches.filter((reference) => reference.deref() !== undefined);
+      expect(alive.length).toBeLessThanOrEqual(3);
+    }
+    return batch;
+  };
+  await run({ batchSize: 10 });
+});
+
+describe('the lease of a sweep', () => {
+  test('lasts two batches at the lowest concurrency, every call taking as long as it may', () => {
+    expect(sweepLeaseSeconds(8)).toBe(12);
+    expect(sweepLeaseSeconds(500)).toBe(632);
+  });
+
+  test('never lasts longer than an invocation', () => {
+    expect(sweepLeaseSeconds(1_000)).toBe(900);
+  });
+});
+
+function start(): void {
+  clock = new VirtualClock();
+  store = new InMemoryConnectionStore(clock);
+  log = new RecordingLog();
+  answer = () => refreshedAnswer();
+  latencyMilliseconds = () => 100;
+  spotify = new FakeTokenEndpoint(
+    clock,
+    (token) => answer(token),
+    () => latencyMilliseconds(),
+  );
+}
+
+function run(options: { batchSize?: number; milliseconds?: number } = {}): Promise<SweepResult> {
+  const deadline = clock.monotonicMilliseconds() + (options.milliseconds ?? INVOCATION_MILLISECONDS);
+  return sweep(deadline, dependencies(options.batchSize));
+}
+
+function dependencies(batchSize = 500) {
+  return {
+    store,
+    tokenEndpoint: spotify,
+    clock,
+    random: Math.random,
+    log,
+    windowSeconds: WINDOW_SECONDS,
+    batchSize,
+  };
+}
+
+function connectMany(count: number): void {
+  for (let index = 0; index < count; index += 1) {
+    store.connect(`user-${index}`, index / 10);
+  }
+}
+
+function callsOf(method: string): number {
+  return store.calls.filter((call) => call === method).length;
+}
+
+function expectCountsAddUp(result: SweepResult): void {
+  const { refreshed, failed, revoked, throttled, stale, total } = result;
+  expect(refreshed + failed + revoked + throttled + stale).toBe(total);
+}
+
+function expectEveryLeaseSettledOnce(): void {
+  const settlements = new Map<string, number>();
+  for (const { settled, verdict } of store.recorded) {
+    if (verdict !== 'busy') {
+      const { leaseId } = settled.lease;
+      settlements.set(leaseId, (settlements.get(leaseId) ?? 0) + 1);
+    }
+  }
+  expect(settlements).toEqual(new Map([...store.leases.keys()].map((leaseId) => [leaseId, 1])));
+}
+
+function withoutLeaseIds<Connection extends object>(connection: Connection) {
+  return { ...connection, leaseId: null, settledLeaseId: null };
+}
+
+function unavailable(): TokenAnswer {
+  return { kind: 'unavailable', reason: 'status 503' };
+}
+
+async function collectGarbage(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+}

@@ -1,0 +1,59 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { parseStageConfiguration } from '../lib/stage-configuration.ts';
+
+const projectRoot = join(import.meta.dirname, '..');
+const read = (path: string) => readFileSync(join(projectRoot, path), 'utf8');
+const readme = read('README.md');
+const shellBlocks = [...readme.matchAll(/```sh\n(.*?)```/gs)].map((match) => match[1]?.trim() ?? '');
+
+describe('the README', () => {
+  test('starts with the two commands, and CI runs exactly the second', () => {
+    expect(shellBlocks.slice(0, 2)).toEqual(['npm ci && npm start', 'npm ci && npm test']);
+    const commands = read('.ci/run')
+      .split('\n')
+      .filter((line) => line.startsWith('npm'));
+    expect(commands).toEqual(['npm ci && npm test']);
+  });
+
+  test('names only scripts that exist', () => {
+    const { scripts } = JSON.parse(read('package.json'));
+    const named = [...readme.matchAll(/npm run ([a-z:]+)/g)].map((match) => match[1] ?? '');
+    expect(named.length).toBeGreaterThan(0);
+    expect(named.filter((name) => !(name in scripts))).toEqual([]);
+  });
+
+  test.each(['README.md', 'docs/architecture.md'])('%s links only to files that exist', (document) => {
+    const links = [...read(document).matchAll(/\]\((?!https?:)([^)#]+)/g)].map((match) => match[1] ?? '');
+    const missing = links.filter((link) => !existsSync(join(projectRoot, document, '..', link)));
+    expect(missing).toEqual([]);
+  });
+
+  test('shows a configuration that is accepted, and the defaults that then hold', () => {
+    const example = readme.match(/```json\n(\{\s+"supabaseUrl".*?)```/s)?.[1] ?? '';
+    const configuration: Record<string, unknown> = parseStageConfiguration('example', {
+      example: JSON.parse(example.replace('<project>', 'project')),
+    });
+
+    // Rows such as "| `name`, `other` | 1, 2 | what it is |".
+    const rows = readme.split('\n').flatMap((line) => {
+      const [, names = '', defaults = ''] = line.split('|').map((cell) => cell.replaceAll('`', '').trim());
+      const values = defaults.split(', ');
+      return names.split(', ').map((name, index) => [name, values[index] ?? ''] as const);
+    });
+    const documented = Object.fromEntries(rows.filter(([name]) => name in configuration));
+    expect(Object.keys(documented).sort()).toEqual(Object.keys(configuration).sort());
+    for (const [name, value] of Object.entries(documented)) {
+      if (value !== '') expect(String(configuration[name])).toBe(value);
+    }
+  });
+
+  test('shows an answer with exactly the members of the contract', () => {
+    const example = JSON.parse(readme.match(/```json\n(\{\s+"connected".*?)```/s)?.[1] ?? '');
+    const connected = read('docs/openapi.yaml')
+      .match(/ {4}Connected:.*?required: \[(.*?)\]/s)?.[1]
+      ?.split(', ');
+    expect(Object.keys(example)).toEqual(connected);
+  });
+});
