@@ -4,15 +4,8 @@ import type { TokenAnswer } from './token-endpoint.ts';
 
 /** What became of a lease: one of these is recorded for every lease that was taken. */
 export type RefreshOutcome =
-  | {
-      readonly kind: 'refreshed';
-      readonly accessToken: string;
-      /** Absent: the stored refresh token stays. */
-      readonly refreshToken?: string;
-      readonly expiresInSeconds: number;
-    }
-  /** The grant is dead: marked, never retried. */
-  | { readonly kind: 'revoked' }
+  /** The new tokens are stored; the grant is dead: marked, never retried. */
+  | Extract<TokenAnswer, { kind: 'refreshed' | 'revoked' }>
   /** It failed for now; the connection is due again after this many seconds. */
   | { readonly kind: 'throttled' | 'unavailable' | 'rejected'; readonly retryAfterSeconds: number }
   /** The lease was not used, or for nothing that concerns the connection: it is free again at once. */

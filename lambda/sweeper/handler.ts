@@ -32,10 +32,6 @@ const sweepDependencies = {
 /** The refresh-sweeper function: a sweep, or the refresh of one user; see `SweepEvent`. */
 export const handler = middy<unknown, SweepResult | RefreshUserResult>()
   .before(({ context }) => log.startInvocation(context))
-  .onError(({ error }) => {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'UNEXPECTED';
-    log.error('sweeper failed', { code, reason: error instanceof Error ? error.message : undefined });
-  })
   .handler(async (payload, context: Context) => {
     const event = parseSweepEvent(payload);
     if (event.kind === 'refresh_user') {

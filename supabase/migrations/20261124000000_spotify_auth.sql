@@ -76,8 +76,9 @@ alter table public.profiles set (fillfactor = 85);
 -- From profile to queue. Users may write anything into their own spotify_* columns: nothing here raises on any value.
 -- ---------------------------------------------------------------------------------------------------------------
 
+-- These two have no `set`, which would keep the planner from inlining them; whoever calls them has set the search path.
 create function spotify_auth.clamp_time(moment timestamptz) returns timestamptz
-language sql immutable parallel safe set search_path = '' as $$
+language sql immutable parallel safe as $$
   select case when moment is not null then
     greatest(least(moment, timestamptz '2200-01-01 00:00:00+00'), timestamptz '2000-01-01 00:00:00+00')
   end;
@@ -85,42 +86,57 @@ $$;
 comment on function spotify_auth.clamp_time is 'Limits a time to the years 2000 to 2200, so that arithmetic on a hostile value (-infinity, the year 294276) cannot fail. Null stays null.';
 
 create function spotify_auth.is_usable_token(token text) returns boolean
-language sql immutable parallel safe set search_path = '' as $$
+language sql immutable parallel safe as $$
   select token is not null and token <> '' and octet_length(token) <= 4096;
 $$;
 comment on function spotify_auth.is_usable_token is 'Whether a stored value can be a token: neither null nor empty nor over 4,096 bytes.';
 
-create function spotify_auth.follow_profile(profile public.profiles) returns void
+create function spotify_auth.follow_profiles(users uuid[]) returns integer
 language plpgsql set search_path = '' as $$
 declare
-  has_access constant boolean := spotify_auth.is_usable_token(profile.spotify_access_token);
-  has_refresh constant boolean := spotify_auth.is_usable_token(profile.spotify_refresh_token);
-  expiry constant timestamptz := case when has_access then spotify_auth.clamp_time(profile.spotify_token_expires_at) end;
+  followed integer;
 begin
-  insert into spotify_auth.connections as c
-    (user_id, expires_at, authorized_at, due_at, reauthorization_required_since, reauthorization_reason)
-  select profile.id, expiry, spotify_auth.clamp_time(profile.spotify_connected_at),
-    case when has_refresh then coalesce(expiry, now()) end,
-    case when has_access and not has_refresh then now() end,
-    case when has_access and not has_refresh then 'no_refresh_token' end
-  where has_access or has_refresh
-    or exists (select from spotify_auth.connections known where known.user_id = profile.id)
-  on conflict (user_id) do update set
-    expires_at = excluded.expires_at,
-    authorized_at = excluded.authorized_at,
-    reauthorization_required_since = excluded.reauthorization_required_since,
-    reauthorization_reason = excluded.reauthorization_reason,
-    tokens_cleared_at = null,
-    lease_id = null,
-    failures = 0,
-    -- The floor between attempts: whoever keeps resetting a row cannot make us call Spotify more often.
-    claimable_at = case when c.attempted_at > now() - interval '30 seconds' then c.attempted_at + interval '30 seconds' end,
-    due_at = case when c.attempted_at > now() - interval '30 seconds' and excluded.due_at is not null
-      then greatest(excluded.due_at, c.attempted_at + interval '30 seconds' + (select s.sweep_window from spotify_auth.service s))
-      else excluded.due_at end;
+  with profile as materialized (
+    select p.id, spotify_auth.is_usable_token(p.spotify_access_token) as has_access,
+      spotify_auth.is_usable_token(p.spotify_refresh_token) as has_refresh,
+      spotify_auth.clamp_time(p.spotify_token_expires_at) as expires_at,
+      spotify_auth.clamp_time(p.spotify_connected_at) as authorized_at
+    from public.profiles p where p.id = any (users)
+    order by p.id
+    for no key update skip locked
+  ), state as (
+    select profile.id, profile.authorized_at,
+      case when profile.has_access then profile.expires_at end as expires_at,
+      case when profile.has_refresh then coalesce(case when profile.has_access then profile.expires_at end, now()) end as due_at,
+      profile.has_access and not profile.has_refresh as is_dead
+    from profile
+    where profile.has_access or profile.has_refresh
+      or exists (select from spotify_auth.connections known where known.user_id = profile.id)
+  ), upserted as (
+    insert into spotify_auth.connections as c
+      (user_id, expires_at, authorized_at, due_at, reauthorization_required_since, reauthorization_reason)
+    select state.id, state.expires_at, state.authorized_at, state.due_at,
+      case when state.is_dead then now() end, case when state.is_dead then 'no_refresh_token' end
+    from state
+    on conflict (user_id) do update set
+      expires_at = excluded.expires_at,
+      authorized_at = excluded.authorized_at,
+      reauthorization_required_since = excluded.reauthorization_required_since,
+      reauthorization_reason = excluded.reauthorization_reason,
+      tokens_cleared_at = null,
+      lease_id = null,
+      failures = 0,
+      -- The floor between attempts: whoever keeps resetting a row cannot make us call Spotify more often.
+      claimable_at = case when c.attempted_at > now() - interval '30 seconds' then c.attempted_at + interval '30 seconds' end,
+      due_at = case when c.attempted_at > now() - interval '30 seconds' and excluded.due_at is not null
+        then greatest(excluded.due_at, c.attempted_at + interval '30 seconds' + (select s.sweep_window from spotify_auth.service s))
+        else excluded.due_at end
+  )
+  select count(*) into followed from profile;
+  return followed;
 end;
 $$;
-comment on function spotify_auth.follow_profile(public.profiles) is 'Brings the queue row of one profile in step with it. Clears lease, failures and dead mark: a change from outside is proof of life. The caller holds the profile''s row lock.';
+comment on function spotify_auth.follow_profiles is 'Brings the queue rows of these users in step with their profiles. Clears lease, failures and dead mark: a change from outside is proof of life. Profiles that others have locked are left to their writers. Returns how many were there and free.';
 
 create function spotify_auth.on_profile_change() returns trigger
 language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
@@ -128,7 +144,7 @@ begin
   -- Our own writes maintain the queue themselves. Set in the functions' bodies, for a function-level `set` of a
   -- custom parameter needs a superuser.
   if coalesce(current_setting('spotify_auth.own_write', true), '') <> 'on' then
-    perform spotify_auth.follow_profile(new);
+    perform spotify_auth.follow_profiles(array[new.id]);
   end if;
   return null;
 end;
@@ -148,29 +164,18 @@ create trigger spotify_auth_profile_updated
     or old.spotify_connected_at is distinct from new.spotify_connected_at)
   execute function spotify_auth.on_profile_change();
 
-create function spotify_auth.heal(for_user uuid) returns boolean
-language plpgsql set search_path = '' as $$
-declare
-  profile public.profiles;
-begin
-  select p.* into profile from public.profiles p where p.id = for_user for no key update skip locked;
-  if not found then
-    return false;
-  end if;
-  perform spotify_auth.follow_profile(profile);
-  return true;
-end;
-$$;
-comment on function spotify_auth.heal is 'Brings one queue row in step with its profile. False when the profile is locked (or gone): its writer will do it.';
-
 create function public.spotify_reconcile(batch_size integer) returns jsonb
 language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
 declare
   resume_after uuid;
   page_end uuid;
+  drifted_users uuid[];
   healed integer;
   was_backfilled boolean;
 begin
+  if (batch_size > 0) is not true then
+    raise exception 'batch_size must be at least 1, got %', batch_size using errcode = '22023';
+  end if;
   select coalesce(s.reconciled_up_to, '00000000-0000-0000-0000-000000000000'), s.backfilled into resume_after, was_backfilled
     from spotify_auth.service s for update skip locked;
   if not found then
@@ -191,17 +196,18 @@ begin
     select page.id
     from page left join spotify_auth.connections c on c.user_id = page.id
     where case
-      when not page.has_access and not page.has_refresh then c.due_at is not null
+      when not page.has_access and not page.has_refresh then
+        c.due_at is not null or (c.reauthorization_required_since is not null and c.tokens_cleared_at is null)
       when c.user_id is null then true
       else c.authorized_at is distinct from page.authorized_at
-        or (page.has_access and c.expires_at is distinct from page.expires_at)
+        or c.expires_at is distinct from case when page.has_access then page.expires_at end
         or (page.has_refresh and c.due_at is null and c.reauthorization_reason is distinct from 'grant_revoked')
-        or (not page.has_refresh and c.due_at is not null)
+        or (not page.has_refresh and c.reauthorization_reason is null)
     end
   )
-  select (select count(*) from drifted where spotify_auth.heal(drifted.id)),
-         (select page.id from page order by page.id desc limit 1)
-  into healed, page_end;
+  select array(select drifted.id from drifted), (select page.id from page order by page.id desc limit 1)
+  into drifted_users, page_end;
+  healed := spotify_auth.follow_profiles(drifted_users);
 
   update spotify_auth.service set reconciled_up_to = page_end, backfilled = was_backfilled or page_end is null;
   return jsonb_build_object('healed', healed, 'done', was_backfilled or page_end is null);
@@ -222,7 +228,8 @@ declare
   state text;
   grant_token text;
 begin
-  select p.spotify_user_id, p.spotify_user_email, c.user_id is not null as queued,
+  select p.spotify_user_id, p.spotify_user_email,
+      coalesce(c.due_at, c.reauthorization_required_since) is not null as queued,
       spotify_auth.is_usable_token(p.spotify_access_token) or spotify_auth.is_usable_token(p.spotify_refresh_token) as has_token
     into profile
     from public.profiles p left join spotify_auth.connections c on c.user_id = p.id
@@ -230,7 +237,7 @@ begin
   if not found then
     return jsonb_build_object('state', 'disconnected');
   end if;
-  if profile.has_token and not profile.queued and not spotify_auth.heal(for_user) then
+  if profile.has_token and not profile.queued and spotify_auth.follow_profiles(array[for_user]) = 0 then
     return jsonb_build_object('state', 'locked');
   end if;
 
@@ -254,8 +261,7 @@ begin
     -- A statement of its own: the row lock may have come after a commit that the first snapshot cannot see.
     select p.spotify_refresh_token into grant_token from public.profiles p where p.id = for_user;
     if not spotify_auth.is_usable_token(grant_token) then
-      update spotify_auth.connections c set lease_id = null, claimable_at = null, due_at = null where c.user_id = for_user;
-      perform spotify_auth.heal(for_user);
+      delete from spotify_auth.connections c where c.user_id = for_user;
       return public.spotify_check_connection(for_user, refresh_within, lease);
     end if;
     state := 'leased';
@@ -298,70 +304,79 @@ comment on function public.spotify_check_connection is
 create function public.spotify_claim_due(batch_size integer, refresh_within interval, lease interval, sweep_age interval) returns jsonb
 language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
 declare
-  leased spotify_auth.connections[];
+  leased uuid[];
   claims jsonb;
   orphans uuid[];
 begin
-  if batch_size not between 1 and 1000 then
+  if (batch_size between 1 and 1000) is not true then
     raise exception 'batch_size must be 1 to 1000, got %', batch_size using errcode = '22023';
   end if;
   update spotify_auth.service set sweep_window = refresh_within where sweep_window <> refresh_within;
 
-  with due as materialized (
+  -- Three statements. Joined into the one that locks, the update is planned as a scan of the whole queue; and tokens
+  -- read by it may be older than the lock.
+  select array_agg(free.user_id) into leased from (
     select c.user_id from spotify_auth.connections c
     where c.due_at <= now() + refresh_within
       and (c.claimable_at is null or c.claimable_at <= now())
       and (c.refreshed_at is null or c.refreshed_at < now() - sweep_age)
     order by c.due_at
     limit batch_size
-    for update skip locked
-  ), taken as (
-    update spotify_auth.connections c set
-      lease_id = gen_random_uuid(),
-      claimable_at = now() + lease,
-      attempted_at = now(),
-      due_at = now() + lease + refresh_within
-    from due where c.user_id = due.user_id
-    returning c as connection
-  )
-  select array_agg(taken.connection) into leased from taken;
+    for update skip locked) free;
 
-  -- A statement of its own: tokens read in the one that locks may be older than the lock.
+  update spotify_auth.connections c set
+    lease_id = gen_random_uuid(),
+    claimable_at = now() + lease,
+    attempted_at = now(),
+    due_at = now() + lease + refresh_within
+  where c.user_id = any (leased);
+
   select
     jsonb_agg(jsonb_build_object(
-      'user_id', l.user_id,
-      'lease_id', l.lease_id,
+      'user_id', c.user_id,
+      'lease_id', c.lease_id,
       'leased_at', now(),
       'refresh_token', p.spotify_refresh_token,
-      'seconds_left', extract(epoch from l.expires_at - now()),
-      'failures', l.failures) order by l.expires_at nulls first)
+      'seconds_left', extract(epoch from c.expires_at - now()),
+      'failures', c.failures) order by c.expires_at nulls first)
       filter (where spotify_auth.is_usable_token(p.spotify_refresh_token)),
-    array_agg(l.user_id) filter (where not spotify_auth.is_usable_token(p.spotify_refresh_token))
+    array_agg(c.user_id) filter (where not spotify_auth.is_usable_token(p.spotify_refresh_token))
   into claims, orphans
-  from unnest(leased) l left join public.profiles p on p.id = l.user_id;
+  from spotify_auth.connections c left join public.profiles p on p.id = c.user_id
+  where c.user_id = any (leased);
 
   if orphans is not null then
-    update spotify_auth.connections c set lease_id = null, claimable_at = null, due_at = null where c.user_id = any (orphans);
-    perform spotify_auth.heal(orphan) from unnest(orphans) orphan;
+    -- Deleted, not updated: a second update in one transaction checks the foreign key, and a profile that a restore
+    -- removed would fail every claim.
+    delete from spotify_auth.connections c where c.user_id = any (orphans);
+    perform spotify_auth.follow_profiles(orphans);
   end if;
 
   return jsonb_build_object(
     'claims', coalesce(claims, '[]'),
-    'next_claim_in', case when coalesce(cardinality(leased), 0) < batch_size then (
-      select greatest(0, extract(epoch from c.claimable_at - now()))
-      from spotify_auth.connections c
-      where c.claimable_at > now()
-        and c.due_at is not null
-        and (c.expires_at is null or c.expires_at <= now() + refresh_within)
-        and (c.refreshed_at is null or c.refreshed_at < now() - sweep_age)
-        and not exists (select from unnest(leased) mine where mine.user_id = c.user_id)
-      order by c.claimable_at
-      limit 1) end
+    'next_claim_in', case when coalesce(jsonb_array_length(claims), 0) < batch_size then least(
+      (select extract(epoch from c.claimable_at - now())
+        from spotify_auth.connections c
+        where c.claimable_at > now()
+          and c.due_at is not null
+          and (c.expires_at is null or c.expires_at <= now() + refresh_within)
+          and (c.refreshed_at is null or c.refreshed_at < now() - sweep_age)
+          and c.user_id <> all (coalesce(leased, '{}'))
+        order by c.claimable_at
+        limit 1),
+      -- Still free and due: its row was locked for a moment, or a whole batch turned out to have no token. Ordered, for
+      -- an `exists` would be planned as a scan of the whole queue that hopes to find one early.
+      (select 1 from spotify_auth.connections c
+        where c.due_at <= now() + refresh_within
+          and (c.claimable_at is null or c.claimable_at <= now())
+          and (c.refreshed_at is null or c.refreshed_at < now() - sweep_age)
+        order by c.due_at
+        limit 1)) end
   );
 end;
 $$;
 comment on function public.spotify_claim_due is
-'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within `refresh_within`, soonest expiry first; passes over rows that others hold and those refreshed within `sweep_age`, the time since the sweep began. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], next_claim_in}: one document, because the REST API cuts result sets off silently. next_claim_in: seconds until a connection becomes free that others hold and that expires within the window; null when there is none, or when the batch was full.';
+'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within `refresh_within`, soonest expiry first; passes over rows that others hold and those refreshed within `sweep_age`, the time since the sweep began. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], next_claim_in}: one document, because the REST API cuts result sets off silently. next_claim_in: seconds until a connection becomes free that others hold or have locked and that expires within the window; null when there is none, or when the batch was full.';
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Outcomes
@@ -380,12 +395,14 @@ begin
   select array_agg(distinct r.user_id),
       count(*) filter (where coalesce(r.outcome, '') not in ('refreshed', 'revoked', 'throttled', 'unavailable', 'rejected', 'released')),
       count(*) filter (where r.outcome = 'refreshed' and not (
-        r.leased_at is not null and coalesce(r.expires_in > 0, false) and spotify_auth.is_usable_token(r.access_token)
+        r.leased_at is not null and r.used_refresh_token is not null and coalesce(r.expires_in > 0, false)
+        and spotify_auth.is_usable_token(r.access_token)
         and (r.refresh_token is null or spotify_auth.is_usable_token(r.refresh_token)))),
       count(*)
     into users, unknown_outcomes, broken_successes, total
     from jsonb_to_recordset(results) as r
-      (user_id uuid, outcome text, leased_at timestamptz, access_token text, refresh_token text, expires_in double precision);
+      (user_id uuid, outcome text, leased_at timestamptz, used_refresh_token text, access_token text, refresh_token text,
+       expires_in double precision);
   -- Refused whole, before anything is written: half-understood outcomes must not replace working tokens.
   if unknown_outcomes > 0 or broken_successes > 0 or coalesce(cardinality(users), 0) <> total then
     raise exception 'spotify_record: % unknown outcomes, % successes without usable tokens or expiry, % results for % users',
@@ -407,11 +424,12 @@ begin
     select result.*, case
       when p.id is null then 'stale'
       when not p.id = any (locked) then 'busy'
-      when c.settled_lease_id = result.lease_id then 'already_applied'
       -- It may be the only living token: it counts whatever became of the lease.
       when result.outcome = 'refreshed' and result.rotated and p.spotify_refresh_token = result.used_refresh_token then 'applied'
+      when c.settled_lease_id = result.lease_id then 'already_applied'
+      -- What Spotify said about one token says nothing about another; a restore can change it and leave the lease.
       when c.lease_id = result.lease_id
-        and (result.outcome <> 'revoked' or p.spotify_refresh_token = result.used_refresh_token) then 'applied'
+        and (result.outcome not in ('refreshed', 'revoked') or p.spotify_refresh_token = result.used_refresh_token) then 'applied'
       else 'stale'
     end as verdict
     from result
@@ -486,12 +504,16 @@ comment on function public.spotify_clear_dead_grants is
 -- Monitoring
 -- ---------------------------------------------------------------------------------------------------------------
 
+-- In plpgsql, which plans for the interval at hand; an SQL function is planned for any, and then reads the whole queue.
 create function public.spotify_due_count(refresh_within interval) returns bigint
-language sql stable security definer set search_path = '' as $$
-  select (select count(*) from spotify_auth.connections c where c.due_at <= now() + refresh_within)
+language plpgsql stable security definer set search_path = '' as $$
+begin
+  return (select count(*) from spotify_auth.connections c where c.due_at <= now() + refresh_within)
+    -- Leased, backing off, or lapsed since: queued for later than they expire.
     + (select count(*) from spotify_auth.connections c
-       where c.claimable_at > now() and c.due_at > now() + refresh_within
+       where c.claimable_at is not null and c.due_at > now() + refresh_within
          and (c.expires_at is null or c.expires_at <= now() + refresh_within));
+end;
 $$;
 comment on function public.spotify_due_count is 'How many living connections have a token that expires within `refresh_within`, those leased or backing off included.';
 

@@ -1,0 +1,349 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { type LeaseRow, refreshed, TestDatabase } from './database.ts';
+
+const minute = 60;
+const expiring = { access: 'access', refresh: 'refresh', expires: 10 * minute, connectedAt: '2026-09-01' };
+const disconnected = { access: null, refresh: null, expires: null, connectedAt: null };
+const week = '7 days';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await TestDatabase.start();
+});
+afterAll(() => database.stop());
+beforeEach(() => database.clear());
+
+async function claim(): Promise<LeaseRow> {
+  const { claims } = await database.claim();
+  expect(claims).toHaveLength(1);
+  return claims[0] as LeaseRow;
+}
+
+/** A connection whose grant was found dead so long ago. */
+async function createDeadGrant(age: string): Promise<string> {
+  const user = await database.createUser(expiring);
+  const lease = await claim();
+  await database.record(lease, { outcome: 'revoked', used_refresh_token: lease.refresh_token });
+  await database.letTimePass(user, age);
+  return user;
+}
+
+function clearDeadGrants(grace = week): Promise<number> {
+  return database.call('spotify_clear_dead_grants', { grace, batch_size: 100 });
+}
+
+describe('the queue follows', () => {
+  test('a connection that is made', async () => {
+    const user = await database.createUser();
+    expect(await database.connection(user)).toBeUndefined();
+
+    await database.writeProfile(user, expiring);
+
+    const profile = await database.profile(user);
+    expect(await database.connection(user)).toMatchObject({
+      expires_at: profile?.['spotify_token_expires_at'],
+      due_at: profile?.['spotify_token_expires_at'],
+      authorized_at: new Date('2026-09-01T00:00:00Z'),
+      lease_id: null,
+    });
+  });
+
+  test('a profile that is inserted with tokens', async () => {
+    const user = await database.createUser();
+    await database.owner('delete from public.profiles where id = $1', [user]);
+    await database.owner(
+      `insert into public.profiles (id, spotify_access_token, spotify_refresh_token, spotify_token_expires_at)
+        values ($1, 'access', 'refresh', now())`,
+      [user],
+    );
+
+    expect((await claim()).user_id).toBe(user);
+  });
+
+  test('a disconnection: nothing is due, and the user is told nothing but that', async () => {
+    const user = await database.createUser(expiring);
+    await claim();
+
+    await database.writeProfile(user, disconnected);
+
+    expect(await database.connection(user)).toMatchObject({ due_at: null, expires_at: null, lease_id: null });
+    expect(await database.check(user)).toEqual({ state: 'disconnected' });
+    expect(await database.claim()).toEqual({ claims: [], next_claim_in: null });
+  });
+
+  test('a disconnection of a dead grant: the mark goes too', async () => {
+    const user = await createDeadGrant('1 minute');
+    await database.writeProfile(user, disconnected);
+    expect(await database.check(user)).toEqual({ state: 'disconnected' });
+  });
+
+  test('a reconnection', async () => {
+    const user = await database.createUser(expiring);
+    await database.writeProfile(user, disconnected);
+    await database.writeProfile(user, { ...expiring, refresh: 'second' });
+    expect(await claim()).toMatchObject({ user_id: user, refresh_token: 'second' });
+  });
+
+  test('the deletion of an account', async () => {
+    const user = await database.createUser(expiring);
+    await database.owner('delete from auth.users where id = $1', [user]);
+    expect(await database.connection(user)).toBeUndefined();
+  });
+});
+
+describe('an outside write', () => {
+  const changes = {
+    'the access token': { access: 'other' },
+    'the refresh token': { refresh: 'other' },
+    'the expiry': { expires: 20 * minute },
+    'the time of connecting': { connectedAt: '2026-11-01' },
+  };
+
+  test.each(Object.entries(changes))('of %s ends the lease', async (_, columns) => {
+    const user = await database.createUser(expiring);
+    await claim();
+    await database.writeProfile(user, columns);
+    expect(await database.connection(user)).toMatchObject({ lease_id: null });
+  });
+
+  test.each(Object.entries(changes))(
+    'of %s ends the backoff and forgets the failures',
+    async (_, columns) => {
+      const user = await database.createUser(expiring);
+      await database.record(await claim(), { outcome: 'unavailable', retry_after: 10 * minute });
+      await database.letTimePass(user, '1 minute');
+
+      await database.writeProfile(user, columns);
+
+      expect(await claim()).toMatchObject({ user_id: user, failures: 0 });
+    },
+  );
+
+  test.each(Object.entries(changes))('of %s brings a dead grant back to life', async (_, columns) => {
+    const user = await createDeadGrant('1 minute');
+
+    await database.writeProfile(user, columns);
+
+    expect(await database.connection(user)).toMatchObject({ reauthorization_required_since: null });
+    expect((await claim()).user_id).toBe(user);
+  });
+
+  test('of anything else touches nothing of ours', async () => {
+    const user = await database.createUser(expiring);
+    await claim();
+    const { connection } = await database.rowsOnDisk(user);
+
+    await database.owner(
+      `update public.profiles set full_name = 'Alice', personality_data = '{"a": 1}', spotify_user_id = 'alice',
+        spotify_access_token = spotify_access_token where id = $1`,
+      [user],
+    );
+
+    expect((await database.rowsOnDisk(user))['connection']).toEqual(connection);
+  });
+
+  test('bumps updated_at, and so does a refresh', async () => {
+    const user = await database.createUser(expiring);
+    const updatedAt = async () => (await database.profile(user))?.['updated_at'] as Date;
+    const atFirst = await updatedAt();
+    await database.writeProfile(user, { access: 'other' });
+    const afterOutsideWrite = await updatedAt();
+    const lease = await claim();
+    await database.record(lease, refreshed(lease));
+
+    expect(afterOutsideWrite.getTime()).toBeGreaterThan(atFirst.getTime());
+    expect((await updatedAt()).getTime()).toBeGreaterThan(afterOutsideWrite.getTime());
+  });
+
+  test('in the same transaction as one of ours still counts as from outside', async () => {
+    const [ours, theirs] = [await database.createUser(expiring), await database.createUser(expiring)];
+    const { claims } = await database.claim();
+    const lease = claims.find((each) => each.user_id === ours) as LeaseRow;
+    const client = await database.connect(database.urls.ownerUrl);
+    await client.query('begin');
+    await client.query('select public.spotify_record($1)', [
+      JSON.stringify([{ ...lease, ...refreshed(lease) }]),
+    ]);
+    await client.query(`update public.profiles set spotify_access_token = 'other' where id = $1`, [theirs]);
+    await client.query('commit');
+    client.release();
+
+    expect(await database.connection(theirs)).toMatchObject({ lease_id: null });
+  });
+});
+
+describe('the floor of 30 seconds between attempts', () => {
+  test('survives whatever the user does to the row', async () => {
+    const user = await database.createUser({ ...expiring, expires: -minute });
+    await claim();
+
+    await database.writeProfile(user, { expires: -2 * minute });
+    expect(await database.claim()).toEqual({ claims: [], next_claim_in: expect.closeTo(30, -1) });
+    await database.writeProfile(user, disconnected);
+    await database.writeProfile(user, expiring);
+    expect(await database.claim()).toMatchObject({ claims: [] });
+    await database.writeProfile(user, { expires: -3 * minute });
+    expect(await database.check(user)).toMatchObject({ state: 'backing_off', lease: null });
+
+    await database.letTimePass(user, '29 seconds');
+    await database.writeProfile(user, { expires: -4 * minute });
+    expect(await database.claim()).toMatchObject({ claims: [] });
+
+    await database.letTimePass(user, '1 second');
+    expect((await claim()).user_id).toBe(user);
+  });
+
+  test('does not delay a user who was not just attempted', async () => {
+    const user = await database.createUser({ ...expiring, expires: -minute });
+    await claim();
+    await database.letTimePass(user, '31 seconds');
+    await database.writeProfile(user, { expires: -2 * minute });
+    expect((await claim()).user_id).toBe(user);
+  });
+});
+
+describe('the tokens of a dead grant', () => {
+  test('stay for the grace period', async () => {
+    const user = await createDeadGrant('6 days 23 hours');
+    expect(await clearDeadGrants()).toBe(0);
+    expect(await database.profile(user)).toMatchObject({ spotify_refresh_token: 'refresh' });
+  });
+
+  test('go after it, and the mark stays: the user is still told to reconnect', async () => {
+    const user = await createDeadGrant(week);
+    const before = await database.profile(user);
+
+    expect(await clearDeadGrants()).toBe(1);
+
+    expect(await database.profile(user)).toEqual({
+      ...before,
+      spotify_access_token: null,
+      spotify_refresh_token: null,
+      spotify_token_expires_at: null,
+      updated_at: expect.any(Date),
+    });
+    expect(await database.check(user)).toMatchObject({
+      state: 'reauthorization_required',
+      seconds_left: null,
+      connected_at: '2026-09-01T00:00:00+00:00',
+    });
+    expect(await clearDeadGrants()).toBe(0);
+  });
+
+  test('are not mistaken for a disconnection that Bondhu made', async () => {
+    const user = await createDeadGrant(week);
+    await clearDeadGrants();
+    await database.writeProfile(user, disconnected);
+    expect(await database.check(user)).toEqual({ state: 'disconnected' });
+  });
+
+  test('can be replaced by reconnecting', async () => {
+    const user = await createDeadGrant(week);
+    await clearDeadGrants();
+
+    await database.writeProfile(user, { ...expiring, refresh: 'second', connectedAt: '2026-11-24' });
+
+    expect(await claim()).toMatchObject({ user_id: user, refresh_token: 'second' });
+    await database.letTimePass(user, week);
+    expect(await clearDeadGrants()).toBe(0);
+  });
+
+  test('are left alone while somebody else is at the profile, and those of living grants always', async () => {
+    const dead = await createDeadGrant(week);
+    const living = await database.createUser(expiring);
+    const holder = await database.hold('select from public.profiles where id = $1 for update', [dead]);
+
+    expect(await clearDeadGrants()).toBe(0);
+    await holder.commit();
+    expect(await clearDeadGrants()).toBe(1);
+
+    expect(await database.profile(living)).toMatchObject({ spotify_refresh_token: 'refresh' });
+  });
+
+  test('go a batch at a time', async () => {
+    for (let grants = 0; grants < 3; grants += 1) await createDeadGrant(week);
+    const clearTwo = () => database.call<number>('spotify_clear_dead_grants', { grace: week, batch_size: 2 });
+
+    expect([await clearTwo(), await clearTwo(), await clearTwo()]).toEqual([2, 1, 0]);
+  });
+});
+
+describe('a signed-in user writes into the own profile', () => {
+  const hostile: [string, string, string][] = [
+    ['an expiry at infinity', 'spotify_token_expires_at', 'infinity'],
+    ['an expiry at -infinity', 'spotify_token_expires_at', '-infinity'],
+    ['the last expiry there is', 'spotify_token_expires_at', '294276-12-31 23:59:59+00'],
+    ['the first expiry there is', 'spotify_token_expires_at', '4713-01-01 00:00:00+00 BC'],
+    ['a connection at infinity', 'spotify_connected_at', 'infinity'],
+    ['a connection at -infinity', 'spotify_connected_at', '-infinity'],
+    ['the last connection time there is', 'spotify_connected_at', '294276-12-31 23:59:59+00'],
+    ['the first connection time there is', 'spotify_connected_at', '4713-01-01 00:00:00+00 BC'],
+    ['an empty access token', 'spotify_access_token', ''],
+    ['an empty refresh token', 'spotify_refresh_token', ''],
+    ['an access token of a megabyte', 'spotify_access_token', 'x'.repeat(1_000_000)],
+    ['a refresh token of a megabyte', 'spotify_refresh_token', 'x'.repeat(1_000_000)],
+    ['a refresh token of 4,097 bytes in fewer characters', 'spotify_refresh_token', `${'é'.repeat(2048)}x`],
+    ['a refresh token of any characters', 'spotify_refresh_token', '🎵\u202e"\\\r\n{}\u0001'],
+    ['a refresh token that looks like SQL', 'spotify_refresh_token', `'; drop table public.profiles; --`],
+    ['an e-mail of a megabyte', 'spotify_user_email', 'x'.repeat(1_000_000)],
+  ];
+
+  test.each(hostile)('%s: nothing fails, and everybody else is served', async (_, column, value) => {
+    const user = await database.createUser({ ...expiring, expires: -minute });
+    const other = await database.createUser({ ...expiring, refresh: 'other' });
+    const { claims: held } = await database.claim();
+    const write = `update public.profiles set ${column} = $2 where id = $1 returning ${column}::text as stored`;
+
+    expect(await database.asUser(user, write, [user, value])).toHaveLength(1);
+    await database.letTimePass(other, '5 minutes');
+    const { claims } = await database.claim();
+    await database.check(user, '40 minutes');
+    await database.call('spotify_reconcile', { batch_size: 10 });
+    await database.call('spotify_due_count', { refresh_within: '40 minutes' });
+    await database.call('spotify_connection_stats');
+    await database.call('spotify_clear_dead_grants', { grace: '0 seconds', batch_size: 10 });
+
+    const lease = claims.find(({ user_id }) => user_id === other) as LeaseRow;
+    expect(lease.refresh_token).toBe('other');
+    const results = [
+      { ...lease, ...refreshed(lease, 'new') },
+      ...held.filter(({ user_id }) => user_id === user).map((mine) => ({ ...mine, ...refreshed(mine) })),
+    ];
+    expect(await database.call('spotify_record', { results })).toContainEqual(
+      expect.objectContaining({ user_id: other, verdict: 'applied' }),
+    );
+  });
+
+  test.each(['', 'x'.repeat(4097)])('an unusable refresh token: it is never claimed', async (token) => {
+    const user = await database.createUser(expiring);
+    await database.asUser(user, 'update public.profiles set spotify_refresh_token = $1', [token]);
+    expect(await database.claim()).toEqual({ claims: [], next_claim_in: null });
+  });
+
+  test.each(['infinity', '294276-12-31'])(
+    'an expiry of %s: the queue holds the year 2200',
+    async (expiry) => {
+      const user = await database.createUser(expiring);
+      await database.asUser(user, 'update public.profiles set spotify_token_expires_at = $1', [expiry]);
+      expect(await database.connection(user)).toMatchObject({ expires_at: new Date('2200-01-01T00:00:00Z') });
+    },
+  );
+
+  test('tokens and everything else, and never sees or reaches another profile', async () => {
+    const user = await database.createUser(expiring);
+    const other = await database.createUser({ ...expiring, refresh: 'other' });
+
+    const written = await database.asUser(
+      user,
+      `update public.profiles set spotify_refresh_token = 'mine', full_name = 'Me' returning id`,
+    );
+
+    expect(written).toEqual([{ id: user }]);
+    expect(await database.profile(other)).toMatchObject({ spotify_refresh_token: 'other', full_name: null });
+    expect((await database.claim()).claims.map((lease) => lease.refresh_token).sort()).toEqual([
+      'mine',
+      'other',
+    ]);
+  });
+});

@@ -1,0 +1,150 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type LeaseRow, refreshed, TestDatabase } from './database.ts';
+
+/** 8 kB pages that one call may touch, however many profiles there are; measured values with some air. */
+const bounds = { claim: 15_000, record: 30_000, check: 200 };
+
+const batchSize = 500;
+
+type PlanNode = {
+  readonly 'Node Type': string;
+  readonly 'Relation Name'?: string;
+  readonly 'Shared Hit Blocks': number;
+  readonly 'Shared Read Blocks': number;
+  readonly Plans?: readonly PlanNode[];
+};
+
+/** What the server did for one call: every table scan of every statement in it, and the pages it touched. */
+type Execution = { readonly scans: readonly string[]; readonly buffers: number };
+
+let database: TestDatabase;
+const executions: { [call: string]: Execution }[] = [];
+
+beforeAll(async () => {
+  database = await TestDatabase.start();
+  await addProfiles(10_000);
+  executions.push(await executeEachCall());
+
+  await addProfiles(90_000);
+  // Every second grant is dead; of the living, every fifth is held by somebody and due when that ends.
+  await database.bypassingTriggers(
+    `update spotify_auth.connections set due_at = null, reauthorization_required_since = now(),
+      reauthorization_reason = 'grant_revoked' where get_byte(uuid_send(user_id), 0) % 2 = 0`,
+  );
+  await database.bypassingTriggers(
+    `update spotify_auth.connections set lease_id = gen_random_uuid(), claimable_at = now() + interval '5 minutes',
+      due_at = now() + interval '45 minutes' where due_at is not null and get_byte(uuid_send(user_id), 1) % 5 = 0`,
+  );
+  await database.owner('analyze');
+  executions.push(await executeEachCall());
+  // A sweep goes on without a vacuum in between; afterwards nobody holds any.
+  for (let batch = 0; batch < 10; batch += 1) {
+    await database.call('spotify_record', { results: successesOf(await claim()) });
+  }
+  await database.bypassingTriggers(
+    `update spotify_auth.connections set lease_id = null, claimable_at = null, due_at = expires_at
+      where claimable_at is not null`,
+  );
+  await database.owner('analyze');
+  executions.push(await executeEachCall());
+}, 60_000);
+afterAll(() => database.stop());
+
+describe.each([
+  { situation: 0, of: '10,000 profiles' },
+  { situation: 1, of: '100,000 profiles, half of them dead and a tenth leased' },
+  { situation: 2, of: '100,000 profiles, after 5,000 have been refreshed' },
+])('of $of', ({ situation }) => {
+  test.each(['claim', 'record', 'check'] as const)('a %s touches no more pages than ever', (call) => {
+    expect(executions[situation]?.[call]?.buffers).toBeLessThan(bounds[call]);
+  });
+});
+
+test.each([
+  ['claim', 1],
+  ['record', 1],
+  ['check', 1],
+  ['claim', 2],
+  ['record', 2],
+  ['check', 2],
+  ['due count', 2],
+])('a %s reads 100,000 profiles and their queue through indexes (%#)', (call, situation) => {
+  const scans = executions[situation]?.[call]?.scans ?? [];
+
+  expect(scans).toContainEqual(expect.stringMatching(/^(Index|Index Only|Bitmap Heap) Scan on connections$/));
+  expect(scans.filter((scan) => /^Seq Scan on (profiles|connections)$/.test(scan))).toEqual([]);
+});
+
+/** Adds wide profiles whose tokens expire within the next hour, at a speed that triggers would not allow. */
+async function addProfiles(count: number): Promise<void> {
+  await database.bypassingTriggers(
+    `with added as (insert into auth.users (id) select gen_random_uuid() from generate_series(1, $1::integer) returning id)
+    insert into public.profiles (id, personality_data, spotify_access_token, spotify_refresh_token, spotify_token_expires_at)
+    select id, jsonb_build_object('text', repeat(md5(id::text), 20)), 'access', 'refresh', now() + random() * interval '1 hour'
+    from added`,
+    [count],
+  );
+  await database.bypassingTriggers(
+    `insert into spotify_auth.connections (user_id, expires_at, due_at)
+      select id, spotify_token_expires_at, spotify_token_expires_at from public.profiles on conflict do nothing`,
+  );
+  await database.owner('analyze');
+}
+
+async function claim(): Promise<LeaseRow[]> {
+  return (await database.claim({ batch_size: batchSize })).claims;
+}
+
+function successesOf(leases: readonly LeaseRow[]) {
+  return leases.map((lease) => ({ ...lease, ...refreshed(lease, `new-${lease.user_id}`) }));
+}
+
+async function executeEachCall() {
+  const leases = await claim();
+  return {
+    claim: await execute(
+      `select public.spotify_claim_due(${batchSize}, '40 minutes', '5 minutes', '1 minute') -> 'claims'`,
+    ),
+    record: await execute('select public.spotify_record($1)', [JSON.stringify(successesOf(leases))]),
+    check: await execute(`select public.spotify_check_connection($1, '1 hour', '15 seconds')`, [
+      leases[0]?.user_id,
+    ]),
+    'due count': await execute(`select public.spotify_due_count('10 seconds')`),
+  };
+}
+
+/** Runs a call for the seventh time in its session, when generic plans are considered, and reports on that one. */
+async function execute(sql: string, values: readonly unknown[] = []): Promise<Execution> {
+  const client = await database.connect(database.urls.superuserUrl);
+  const plans: PlanNode[] = [];
+  client.on('notice', ({ message }) => {
+    const json = message?.split('plan:\n')[1];
+    if (json !== undefined) plans.push((JSON.parse(json) as { Plan: PlanNode }).Plan);
+  });
+  await client.query(`load 'auto_explain'`);
+  await client.query(
+    `set auto_explain.log_nested_statements = on; set auto_explain.log_analyze = on;
+    set auto_explain.log_timing = off; set auto_explain.log_buffers = on; set auto_explain.log_format = 'json';
+    set client_min_messages = 'log'`,
+  );
+  for (let run = 0; run < 6; run += 1) {
+    await client.query('begin');
+    await client.query(sql, [...values]);
+    await client.query('rollback');
+  }
+  await client.query('set auto_explain.log_min_duration = 0');
+  await client.query(sql, [...values]);
+  client.release(true);
+  // The call itself comes last; its pages include those of the statements in it.
+  const call = plans.at(-1) as PlanNode;
+  return {
+    scans: plans.flatMap(scansIn),
+    buffers: call['Shared Hit Blocks'] + call['Shared Read Blocks'],
+  };
+}
+
+function scansIn(node: PlanNode): string[] {
+  const isScan = node['Node Type'].endsWith('Scan') && node['Relation Name'] !== undefined;
+  const own = isScan ? [`${node['Node Type']} on ${node['Relation Name']}`] : [];
+  return [...own, ...(node.Plans ?? []).flatMap(scansIn)];
+}
