@@ -91,33 +91,33 @@ language sql immutable parallel safe as $$
 $$;
 comment on function spotify_auth.is_usable_token is 'Whether a stored value can be a token: neither null nor empty nor over 4,096 bytes.';
 
+create view spotify_auth.safe_profiles as
+  select p.id,
+    spotify_auth.is_usable_token(p.spotify_access_token) as has_access,
+    spotify_auth.is_usable_token(p.spotify_refresh_token) as has_refresh,
+    case when spotify_auth.is_usable_token(p.spotify_access_token) then spotify_auth.clamp_time(p.spotify_token_expires_at) end as expires_at,
+    spotify_auth.clamp_time(p.spotify_connected_at) as authorized_at
+  from public.profiles p;
+revoke all on table spotify_auth.safe_profiles from public, anon, authenticated, service_role;
+comment on view spotify_auth.safe_profiles is 'What the queue takes over from a profile, made safe.';
+
 create function spotify_auth.follow_profiles(users uuid[]) returns integer
 language plpgsql set search_path = '' as $$
 declare
   followed integer;
 begin
   with profile as materialized (
-    select p.id, spotify_auth.is_usable_token(p.spotify_access_token) as has_access,
-      spotify_auth.is_usable_token(p.spotify_refresh_token) as has_refresh,
-      spotify_auth.clamp_time(p.spotify_token_expires_at) as expires_at,
-      spotify_auth.clamp_time(p.spotify_connected_at) as authorized_at
-    from public.profiles p where p.id = any (users)
-    order by p.id
-    for no key update skip locked
-  ), state as (
-    select profile.id, profile.authorized_at,
-      case when profile.has_access then profile.expires_at end as expires_at,
-      case when profile.has_refresh then coalesce(case when profile.has_access then profile.expires_at end, now()) end as due_at,
-      profile.has_access and not profile.has_refresh as is_dead
-    from profile
-    where profile.has_access or profile.has_refresh
-      or exists (select from spotify_auth.connections known where known.user_id = profile.id)
+    select * from spotify_auth.safe_profiles p where p.id = any (users) order by p.id for no key update skip locked
   ), upserted as (
     insert into spotify_auth.connections as c
       (user_id, expires_at, authorized_at, due_at, reauthorization_required_since, reauthorization_reason)
-    select state.id, state.expires_at, state.authorized_at, state.due_at,
-      case when state.is_dead then now() end, case when state.is_dead then 'no_refresh_token' end
-    from state
+    select profile.id, profile.expires_at, profile.authorized_at,
+      case when profile.has_refresh then coalesce(profile.expires_at, now()) end,
+      case when profile.has_access and not profile.has_refresh then now() end,
+      case when profile.has_access and not profile.has_refresh then 'no_refresh_token' end
+    from profile
+    where profile.has_access or profile.has_refresh
+      or exists (select from spotify_auth.connections known where known.user_id = profile.id)
     on conflict (user_id) do update set
       expires_at = excluded.expires_at,
       authorized_at = excluded.authorized_at,
@@ -183,15 +183,7 @@ begin
   end if;
 
   with page as materialized (
-    select p.id,
-      spotify_auth.is_usable_token(p.spotify_access_token) as has_access,
-      spotify_auth.is_usable_token(p.spotify_refresh_token) as has_refresh,
-      spotify_auth.clamp_time(p.spotify_token_expires_at) as expires_at,
-      spotify_auth.clamp_time(p.spotify_connected_at) as authorized_at
-    from public.profiles p
-    where p.id > resume_after
-    order by p.id
-    limit batch_size
+    select * from spotify_auth.safe_profiles p where p.id > resume_after order by p.id limit batch_size
   ), drifted as materialized (
     select page.id
     from page left join spotify_auth.connections c on c.user_id = page.id
@@ -200,7 +192,7 @@ begin
         c.due_at is not null or (c.reauthorization_required_since is not null and c.tokens_cleared_at is null)
       when c.user_id is null then true
       else c.authorized_at is distinct from page.authorized_at
-        or c.expires_at is distinct from case when page.has_access then page.expires_at end
+        or c.expires_at is distinct from page.expires_at
         or (page.has_refresh and c.due_at is null and c.reauthorization_reason is distinct from 'grant_revoked')
         or (not page.has_refresh and c.reauthorization_reason is null)
     end
