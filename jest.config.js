@@ -5,6 +5,7 @@
 const project = {
   extensionsToTreatAsEsm: ['.ts'],
   transform: {},
+  setupFiles: ['<rootDir>/test/loopback-only.ts'],
   setupFilesAfterEnv: ['aws-cdk-lib/testhelpers/jest-autoclean'],
 };
 

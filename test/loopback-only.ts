@@ -1,17 +1,18 @@
+/**
+ * jest's setup for every test file: no connection can be opened to another machine. A test that tries fails with the
+ * host's name.
+ */
 import { Socket, type SocketConnectOpts } from 'node:net';
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 const GUARD = Symbol.for('loopback-only');
 
-type Connect = (this: Socket, ...parameters: unknown[]) => Socket;
+type Guarded = ((this: Socket, ...parameters: unknown[]) => Socket) & { [GUARD]?: true };
 
-/** From now on this process cannot open a connection to another machine: a test that tries fails with the host's name. */
-export function allowOnlyLoopback(): void {
-  const connect = Socket.prototype.connect as Connect & { [GUARD]?: true };
-  if (connect[GUARD]) {
-    return;
-  }
-  const guarded: Connect & { [GUARD]?: true } = function (...parameters) {
+const connect = Socket.prototype.connect as Guarded;
+// jest runs several test files in one process, each with modules of its own but with the same node:net.
+if (!connect[GUARD]) {
+  const guarded: Guarded = function (...parameters) {
     const host = hostOf(parameters);
     if (host !== undefined && !LOOPBACK.has(host)) {
       throw new Error(`tests must not reach ${host}: the network is blocked except loopback`);

@@ -14,6 +14,7 @@ const NEEDED = [
   'docs',
   'test/e2e',
   'test/closing-line-reporter.js',
+  'test/loopback-only.ts',
   'jest.config.js',
   'package.json',
 ];

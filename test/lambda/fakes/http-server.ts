@@ -1,9 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { allowOnlyLoopback } from '../../loopback-only.ts';
 import { recogniseErrorsOfNode } from './one-realm.ts';
 
-allowOnlyLoopback();
 recogniseErrorsOfNode();
 
 /** A request that the server received. */
