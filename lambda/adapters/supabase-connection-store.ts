@@ -6,9 +6,9 @@ import {
   type ClaimRequest,
   type ConnectionCheck,
   type ConnectionStore,
+  type Recorded,
   StoreError,
   type StoreErrorCode,
-  type Verdict,
 } from '../connection/connection-store.ts';
 import type { Lease } from '../connection/lease.ts';
 import type { SettledLease } from '../connection/refresh-outcome.ts';
@@ -46,11 +46,22 @@ const CheckRow = v.variant('state', [
   v.object({ state: v.picklist(['connected', 'reauthorization_required']), ...DetailsRow }),
 ]);
 
-const ClaimedRow = v.object({ claims: v.array(LeaseRow), next_claim_in: v.nullable(v.number()) });
+const ClaimedRow = v.object({
+  claims: v.array(LeaseRow),
+  next_claim_in: v.nullable(v.number()),
+  not_before_in: v.nullable(v.number()),
+});
 
-const VerdictRows = v.array(
-  v.object({ lease_id: v.string(), verdict: v.picklist(['applied', 'already_applied', 'stale', 'busy']) }),
-);
+const RecordedRow = v.object({
+  verdicts: v.array(
+    v.object({
+      lease_id: v.string(),
+      verdict: v.picklist(['applied', 'held', 'already_applied', 'stale', 'busy']),
+    }),
+  ),
+  not_before_in: v.nullable(v.number()),
+  breaker_is_open: v.boolean(),
+});
 
 const ReconciledRow = v.object({ healed: v.number(), done: v.boolean() });
 
@@ -106,23 +117,28 @@ export class SupabaseConnectionStore implements ConnectionStore {
 
   async claimDue(request: ClaimRequest, timeoutMilliseconds: number): Promise<ClaimedBatch> {
     const lapsesAt = this.#clock.monotonicMilliseconds() + request.leaseSeconds * 1_000;
-    const { claims, next_claim_in } = await this.#call('spotify_claim_due', ClaimedRow, timeoutMilliseconds, {
+    const row = await this.#call('spotify_claim_due', ClaimedRow, timeoutMilliseconds, {
       batch_size: request.batchSize,
       refresh_within: interval(request.refreshWithinSeconds),
       lease: interval(request.leaseSeconds),
       sweep_age: interval(request.sweepAgeSeconds),
     });
-    return { leases: claims.map((row) => leaseOf(row, lapsesAt)), nextClaimInSeconds: next_claim_in };
+    return {
+      leases: row.claims.map((claim) => leaseOf(claim, lapsesAt)),
+      nextClaimInSeconds: row.next_claim_in,
+      notBeforeInSeconds: row.not_before_in,
+    };
   }
 
-  async record(
-    settled: readonly SettledLease[],
-    timeoutMilliseconds: number,
-  ): Promise<ReadonlyMap<string, Verdict>> {
-    const rows = await this.#call('spotify_record', VerdictRows, timeoutMilliseconds, {
+  async record(settled: readonly SettledLease[], timeoutMilliseconds: number): Promise<Recorded> {
+    const row = await this.#call('spotify_record', RecordedRow, timeoutMilliseconds, {
       results: settled.map(resultOf),
     });
-    return new Map(rows.map((row) => [row.lease_id, row.verdict]));
+    return {
+      verdicts: new Map(row.verdicts.map(({ lease_id, verdict }) => [lease_id, verdict])),
+      notBeforeInSeconds: row.not_before_in,
+      breakerIsOpen: row.breaker_is_open,
+    };
   }
 
   async countDue(refreshWithinSeconds: number, timeoutMilliseconds: number): Promise<number> {

@@ -26,13 +26,32 @@ export type ConnectionCheck =
   | { readonly state: 'reauthorization_required'; readonly details: ConnectionDetails };
 
 /**
- * What recording an outcome did: `applied`; `already_applied` (the call was repeated); `stale` (the lease is over,
- * nothing changed); `busy` (somebody has the row locked: record it again).
+ * What recording an outcome did: `applied`; `held` (a revocation that is not believed while the breaker is open);
+ * `already_applied` (the call was repeated); `stale` (the lease is over, nothing changed); `busy` (somebody has the row
+ * locked: record it again).
  */
-export type Verdict = 'applied' | 'already_applied' | 'stale' | 'busy';
+export type Verdict = 'applied' | 'held' | 'already_applied' | 'stale' | 'busy';
 
-/** The claims of one batch, and when the next connection that others hold becomes free; null: none will. */
-export type ClaimedBatch = { readonly leases: readonly Lease[]; readonly nextClaimInSeconds: number | null };
+/** What holds for everybody who refreshes connections, as of one call to the database. */
+export type SharedState = {
+  /** Seconds for which nobody may call Spotify; null: anybody may. */
+  readonly notBeforeInSeconds: number | null;
+  /** So many grants are said to be dead that it is not believed. */
+  readonly breakerIsOpen: boolean;
+};
+
+/** What became of a batch of outcomes. */
+export type Recorded = SharedState & {
+  /** By lease id. */
+  readonly verdicts: ReadonlyMap<string, Verdict>;
+};
+
+/** The claims of one batch. */
+export type ClaimedBatch = Pick<SharedState, 'notBeforeInSeconds'> & {
+  readonly leases: readonly Lease[];
+  /** Seconds until a connection becomes free that others hold and that is due; null: none will. */
+  readonly nextClaimInSeconds: number | null;
+};
 
 /** How a claim chooses. */
 export type ClaimRequest = {
@@ -57,11 +76,8 @@ export interface ConnectionStore {
   ): Promise<ConnectionCheck>;
   /** Takes leases on due connections, soonest expiry first. */
   claimDue(request: ClaimRequest, timeoutMilliseconds: number): Promise<ClaimedBatch>;
-  /** Applies outcomes, at most one per user; answers with a verdict per lease id. Safe to repeat. */
-  record(
-    settled: readonly SettledLease[],
-    timeoutMilliseconds: number,
-  ): Promise<ReadonlyMap<string, Verdict>>;
+  /** Applies outcomes, at most one per user. Safe to repeat. */
+  record(settled: readonly SettledLease[], timeoutMilliseconds: number): Promise<Recorded>;
   /** How many living connections expire within the given time. */
   countDue(refreshWithinSeconds: number, timeoutMilliseconds: number): Promise<number>;
   /** Brings the next page of the queue in step with the profiles; `done` when that is enough for one sweep. */

@@ -1,5 +1,11 @@
 import { type Clock, millisecondsUntil } from './clock.ts';
-import { type ConnectionStore, StoreError, type Verdict } from './connection-store.ts';
+import {
+  type ConnectionStore,
+  type Recorded,
+  type SharedState,
+  StoreError,
+  type Verdict,
+} from './connection-store.ts';
 import type { SettledLease } from './refresh-outcome.ts';
 import { SecretError } from './secret-error.ts';
 
@@ -7,8 +13,11 @@ const CALL_TIMEOUT_MILLISECONDS = 10_000;
 const FIRST_DELAY_MILLISECONDS = 50;
 const LONGEST_DELAY_MILLISECONDS = 2_000;
 
-/** What became of each lease id. `unsettled`: the deadline came first; whether it was written is unknown. */
-export type RecordedVerdicts = ReadonlyMap<string, Verdict | 'unsettled'>;
+/** What became of outcomes that were to be recorded. */
+export type RecordedOutcomes = SharedState & {
+  /** By lease id. `unsettled`: the deadline came first; whether it was written is unknown. */
+  readonly verdicts: ReadonlyMap<string, Verdict | 'unsettled'>;
+};
 
 /**
  * Writes outcomes down and does not let go while there is time: a new refresh token may be the only living one.
@@ -23,8 +32,9 @@ export async function recordOutcomes(
   deadline: number,
   store: ConnectionStore,
   clock: Clock,
-): Promise<RecordedVerdicts> {
+): Promise<RecordedOutcomes> {
   const verdicts = new Map<string, Verdict | 'unsettled'>();
+  let sharedState: SharedState = { notBeforeInSeconds: null, breakerIsOpen: false };
   let open = settled;
   for (
     let delay = FIRST_DELAY_MILLISECONDS;
@@ -35,12 +45,12 @@ export async function recordOutcomes(
     if (timeLeft === 0) {
       break;
     }
-    for (const [leaseId, verdict] of await tryToRecord(
-      open,
-      Math.min(CALL_TIMEOUT_MILLISECONDS, timeLeft),
-      store,
-    )) {
-      verdicts.set(leaseId, verdict);
+    const recorded = await tryToRecord(open, Math.min(CALL_TIMEOUT_MILLISECONDS, timeLeft), store);
+    if (recorded !== null) {
+      sharedState = recorded;
+      for (const [leaseId, verdict] of recorded.verdicts) {
+        verdicts.set(leaseId, verdict);
+      }
     }
     open = open.filter(({ lease }) => (verdicts.get(lease.leaseId) ?? 'busy') === 'busy');
     if (open.length > 0) {
@@ -50,19 +60,19 @@ export async function recordOutcomes(
   for (const { lease } of open) {
     verdicts.set(lease.leaseId, 'unsettled');
   }
-  return verdicts;
+  return { ...sharedState, verdicts };
 }
 
 async function tryToRecord(
   settled: readonly SettledLease[],
   timeoutMilliseconds: number,
   store: ConnectionStore,
-): Promise<ReadonlyMap<string, Verdict>> {
+): Promise<Recorded | null> {
   try {
     return await store.record(settled, timeoutMilliseconds);
   } catch (error) {
     if (error instanceof SecretError || (error instanceof StoreError && error.code !== 'STORE_REFUSED')) {
-      return new Map();
+      return null;
     }
     throw error;
   }

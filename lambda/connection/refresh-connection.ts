@@ -44,7 +44,7 @@ export async function refreshConnection(
     },
   );
   const outcome = outcomeOf(answer, lease.failures, random());
-  const verdicts = await recordOutcomes([{ lease, outcome }], deadline, store, clock);
+  const { verdicts } = await recordOutcomes([{ lease, outcome }], deadline, store, clock);
   const verdict = verdicts.get(lease.leaseId) ?? 'unsettled';
   logRefresh(log, lease, answer, verdict);
   return { answer, outcome, verdict };

@@ -4,11 +4,20 @@ import type { TokenAnswer } from './token-endpoint.ts';
 
 /** What became of a lease: one of these is recorded for every lease that was taken. */
 export type RefreshOutcome =
-  /** The new tokens are stored; the grant is dead: marked, never retried. */
-  | Extract<TokenAnswer, { kind: 'refreshed' | 'revoked' }>
-  /** It failed for now; the connection is due again after this many seconds. */
-  | { readonly kind: 'throttled' | 'unavailable' | 'rejected'; readonly retryAfterSeconds: number }
-  /** The lease was not used, or for nothing that concerns the connection: it is free again at once. */
+  /** The new tokens are stored. */
+  | Extract<TokenAnswer, { kind: 'refreshed' }>
+  /**
+   * `revoked`: the grant is marked dead and never asked about again, or, should the breaker not believe it, after this
+   * many seconds. `throttled`: nobody calls Spotify for this many seconds. `unavailable`, `rejected`: it failed for
+   * now; the connection is due again after this many seconds.
+   */
+  | {
+      readonly kind: 'revoked' | 'throttled' | 'unavailable' | 'rejected';
+      readonly retryAfterSeconds: number;
+    }
+  /** Spotify refuses our client: nothing concerns the connection, and nobody calls Spotify for a minute. */
+  | { readonly kind: 'client_rejected' }
+  /** The lease was not used: the connection is free again at once. */
   | { readonly kind: 'released' };
 
 /** A lease together with what became of it. */
@@ -24,14 +33,15 @@ export type SettledLease = { readonly lease: Lease; readonly outcome: RefreshOut
 export function outcomeOf(answer: TokenAnswer | null, failures: number, random: number): RefreshOutcome {
   switch (answer?.kind) {
     case 'refreshed':
-    case 'revoked':
       return answer;
     case 'throttled':
       return { kind: 'throttled', retryAfterSeconds: answer.retryAfterSeconds };
+    case 'revoked':
     case 'unavailable':
     case 'rejected':
       return { kind: answer.kind, retryAfterSeconds: backoffSeconds(failures, random) };
     case 'client_rejected':
+      return { kind: 'client_rejected' };
     case undefined:
       return { kind: 'released' };
   }

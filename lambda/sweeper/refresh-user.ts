@@ -15,12 +15,13 @@ const WHATEVER_ITS_EXPIRY_SECONDS = 1_000 * 365 * 24 * 60 * 60;
 export type RefreshUserResult = {
   readonly user_id: string;
   /**
-   * Spotify's answer, or what became of recording it (`stale`, `unsettled`), or the state because of which Spotify
-   * was not asked.
+   * Spotify's answer, or what became of recording it (`held`, `stale`, `unsettled`), or the state because of which
+   * Spotify was not asked.
    */
   readonly outcome:
     | TokenAnswer['kind']
     | 'released'
+    | 'held'
     | 'stale'
     | 'unsettled'
     | Exclude<ConnectionCheck['state'], 'leased'>;
@@ -57,8 +58,14 @@ export async function refreshUser(
   const { answer, outcome, verdict } = await refreshConnection(check.lease, POLICY, deadline, dependencies);
   return {
     user_id: userId,
-    outcome: verdict === 'stale' || verdict === 'unsettled' ? verdict : (answer?.kind ?? 'released'),
+    outcome:
+      verdict === 'held' || verdict === 'stale' || verdict === 'unsettled'
+        ? verdict
+        : (answer?.kind ?? 'released'),
     ...(answer !== null && 'reason' in answer && { reason: answer.reason }),
-    ...('retryAfterSeconds' in outcome && { retry_after: Math.ceil(outcome.retryAfterSeconds) }),
+    ...('retryAfterSeconds' in outcome &&
+      (outcome.kind !== 'revoked' || verdict === 'held') && {
+        retry_after: Math.ceil(outcome.retryAfterSeconds),
+      }),
   };
 }

@@ -32,7 +32,7 @@ const LONGEST_LEASE_SECONDS = 15 * 60;
 /**
  * - `completed`: no connection expires before the next sweep, except those that could not be refreshed now.
  * - `out_of_time`: the invocation's time is up; `remaining` are still due.
- * - `throttled`: Spotify asked us to wait.
+ * - `throttled`: nobody may call Spotify for a while; the shared not-before says until when.
  * - `client_rejected`: Spotify refuses our client, or refuses everything; no connection changed because of it.
  */
 export type SweepStatus = 'completed' | 'out_of_time' | 'throttled' | 'client_rejected';
@@ -97,7 +97,9 @@ export async function sweep(deadline: number, dependencies: SweepDependencies): 
       },
       DATABASE_TIMEOUT_MILLISECONDS,
     );
-    if (batch.leases.length > 0) {
+    if (batch.notBeforeInSeconds !== null) {
+      status = 'throttled';
+    } else if (batch.leases.length > 0) {
       status = await refreshBatch(batch.leases, deadline, pacing, tally, dependencies);
       log.info('sweep progress', { ...tally.counts(), concurrency: pacing.limit });
     } else if (batch.nextClaimInSeconds === null) {
@@ -184,10 +186,10 @@ async function refreshBatch(
     }
   });
 
-  const verdicts = await recordOutcomes(settled, deadline - WRITE_RESERVE_MILLISECONDS, store, clock);
+  const recorded = await recordOutcomes(settled, deadline - WRITE_RESERVE_MILLISECONDS, store, clock);
   for (const { lease } of settled) {
     const answer = answers.get(lease.leaseId) ?? null;
-    const verdict = verdicts.get(lease.leaseId);
+    const verdict = recorded.verdicts.get(lease.leaseId);
     if (answer !== null) {
       tally.count(answer, verdict);
       logRefresh(log, lease, answer, verdict);
@@ -196,7 +198,10 @@ async function refreshBatch(
   if (failures.length > 0) {
     throw failures[0];
   }
-  return brake.reason ?? 'sweeping';
+  if (recorded.breakerIsOpen) {
+    log.error('revocation breaker is open: what Spotify calls revoked is not believed', tally.counts());
+  }
+  return brake.reason ?? (recorded.notBeforeInSeconds === null ? 'sweeping' : 'throttled');
 }
 
 /** Decides when going on is pointless or harmful. */
@@ -231,7 +236,12 @@ class Tally {
     }
     if (verdict === 'stale') {
       this.#counts.stale += 1;
-    } else if (verdict === 'unsettled' || answer.kind === 'unavailable' || answer.kind === 'rejected') {
+    } else if (
+      verdict === 'unsettled' ||
+      verdict === 'held' ||
+      answer.kind === 'unavailable' ||
+      answer.kind === 'rejected'
+    ) {
       this.#counts.failed += 1;
     } else {
       this.#counts[answer.kind] += 1;

@@ -25,8 +25,12 @@ create table spotify_auth.connections (
   attempted_at timestamptz,
   refreshed_at timestamptz,
   failures integer not null default 0,
+  held_since timestamptz,
+  attempt_counted_at timestamptz,
+  revocation_counted_at timestamptz,
   reauthorization_required_since timestamptz,
   reauthorization_reason text check (reauthorization_reason in ('grant_revoked', 'no_refresh_token')),
+  marked_after_all boolean not null default false,
   tokens_cleared_at timestamptz,
   check ((reauthorization_required_since is null) = (reauthorization_reason is null))
 );
@@ -43,7 +47,11 @@ comment on column spotify_auth.connections.settled_lease_id is 'The lease whose 
 comment on column spotify_auth.connections.attempted_at is 'When a lease was last taken; the floor of 30 s between attempts counts from it and survives every reset.';
 comment on column spotify_auth.connections.refreshed_at is 'When this system last stored a refreshed token.';
 comment on column spotify_auth.connections.failures is 'Attempts that failed in a row.';
+comment on column spotify_auth.connections.held_since is 'Spotify said that the grant is dead while the breaker was open: not believed, asked again with backoff.';
+comment on column spotify_auth.connections.attempt_counted_at is 'When the breaker last counted this user as attempted; it counts each user once in its window.';
+comment on column spotify_auth.connections.revocation_counted_at is 'When the breaker last counted this user as revoked.';
 comment on column spotify_auth.connections.reauthorization_required_since is 'Set when the grant is dead: nothing is refreshed until the user reconnects.';
+comment on column spotify_auth.connections.marked_after_all is 'The mark was made while the breaker was open, after a day of nothing but invalid_grant: opening does not undo it.';
 comment on column spotify_auth.connections.tokens_cleared_at is 'When the tokens of the dead grant were removed from the profile.';
 
 -- Dead and disconnected rows are in none of the indexes that a sweep reads.
@@ -51,11 +59,14 @@ create index connections_due on spotify_auth.connections (due_at) where due_at i
 create index connections_held on spotify_auth.connections (claimable_at) where claimable_at is not null;
 create index connections_dead on spotify_auth.connections (reauthorization_required_since)
   where reauthorization_required_since is not null and tokens_cleared_at is null;
+create index connections_held_by_breaker on spotify_auth.connections (held_since) where held_since is not null;
 
 create table spotify_auth.service (
   singleton boolean primary key default true check (singleton),
   schema_version integer not null,
   sweep_window interval not null,
+  not_before timestamptz,
+  breaker_opened_at timestamptz,
   reconciled_up_to uuid,
   backfilled boolean not null default false
 );
@@ -66,8 +77,19 @@ insert into spotify_auth.service (schema_version, sweep_window) values (1, '40 m
 comment on table spotify_auth.service is 'One row: what all connections share.';
 comment on column spotify_auth.service.schema_version is 'Raised by every migration that the functions'' code depends on.';
 comment on column spotify_auth.service.sweep_window is 'How long before expiry a sweep takes a token; kept up to date by the sweeps.';
+comment on column spotify_auth.service.not_before is 'Nobody calls Spotify before this moment: it asked us to wait, or refused our client.';
+comment on column spotify_auth.service.breaker_opened_at is 'Since when so many grants are said to be dead that it is not believed. Null: the breaker is closed.';
 comment on column spotify_auth.service.backfilled is 'Whether spotify_reconcile has been through all profiles once.';
 comment on column spotify_auth.service.reconciled_up_to is 'The last profile that spotify_reconcile compared. Null: it starts over.';
+
+create table spotify_auth.breaker_minutes (
+  minute timestamptz primary key,
+  attempted integer not null,
+  revoked integer not null
+);
+alter table spotify_auth.breaker_minutes enable row level security;
+revoke all on table spotify_auth.breaker_minutes from public, anon, authenticated, service_role;
+comment on table spotify_auth.breaker_minutes is 'What the breaker judges by: how many distinct users were attempted and revoked, by the minute.';
 
 -- Each refresh rewrites one wide profile; room on the page keeps most of these updates free of index writes.
 alter table public.profiles set (fillfactor = 85);
@@ -124,6 +146,7 @@ begin
       reauthorization_required_since = excluded.reauthorization_required_since,
       reauthorization_reason = excluded.reauthorization_reason,
       tokens_cleared_at = null,
+      held_since = null,
       lease_id = null,
       failures = 0,
       -- The floor between attempts: whoever keeps resetting a row cannot make us call Spotify more often.
@@ -212,11 +235,18 @@ comment on function public.spotify_reconcile is
 -- Leases
 -- ---------------------------------------------------------------------------------------------------------------
 
+create function spotify_auth.not_before_in() returns double precision
+language sql stable set search_path = '' as $$
+  select extract(epoch from s.not_before - now())::double precision from spotify_auth.service s where s.not_before > now();
+$$;
+comment on function spotify_auth.not_before_in is 'Seconds for which nobody may call Spotify. Null: anybody may.';
+
 create function public.spotify_check_connection(for_user uuid, refresh_within interval, lease interval) returns jsonb
 language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
 declare
   profile record;
   connection spotify_auth.connections;
+  spotify_not_before timestamptz;
   state text;
   grant_token text;
 begin
@@ -233,6 +263,8 @@ begin
     return jsonb_build_object('state', 'locked');
   end if;
 
+  select s.not_before into spotify_not_before from spotify_auth.service s where s.not_before > now();
+
   -- Takes the lease if the connection is due and free; a row that somebody else holds or has locked is passed over.
   update spotify_auth.connections c set
     lease_id = gen_random_uuid(),
@@ -242,6 +274,7 @@ begin
   where c.user_id = (
     select free.user_id from spotify_auth.connections free
     where free.user_id = for_user
+      and spotify_not_before is null
       and free.due_at is not null
       and (free.expires_at is null or free.expires_at <= now() + refresh_within)
       and (free.claimable_at is null or free.claimable_at <= now())
@@ -263,7 +296,7 @@ begin
       when connection.reauthorization_required_since is not null then 'reauthorization_required'
       when connection.due_at is null then 'disconnected'
       when connection.expires_at > now() + refresh_within then 'connected'
-      when connection.claimable_at > now() and connection.lease_id is null then 'backing_off'
+      when spotify_not_before is not null or (connection.claimable_at > now() and connection.lease_id is null) then 'backing_off'
       else 'busy'
     end;
     if state = 'disconnected' then
@@ -279,7 +312,7 @@ begin
     'expires_at', connection.expires_at,
     'seconds_left', extract(epoch from connection.expires_at - now()),
     'reauthorize_by', connection.authorized_at + interval '6 months',
-    'retry_in', greatest(0, extract(epoch from connection.claimable_at - now())),
+    'retry_in', greatest(0, extract(epoch from greatest(connection.claimable_at, spotify_not_before) - now())),
     'lease', case when state = 'leased' then jsonb_build_object(
       'user_id', connection.user_id,
       'lease_id', connection.lease_id,
@@ -291,7 +324,7 @@ begin
 end;
 $$;
 comment on function public.spotify_check_connection is
-'Reads one connection; if its token expires within `refresh_within` and nobody holds it, takes a lease of length `lease` in the same call. Returns {state, spotify_user_id, spotify_user_email, connected_at, expires_at, seconds_left, reauthorize_by, retry_in, lease}. state: disconnected, connected, leased (the caller now has to refresh and record), busy (somebody else is refreshing, or the queue row is locked), locked (the profile is locked and not in the queue yet), backing_off (a refresh failed; again in retry_in seconds), reauthorization_required. seconds_left is null when no usable access token is stored.';
+'Reads one connection; if its token expires within `refresh_within` and nobody holds it, takes a lease of length `lease` in the same call. Returns {state, spotify_user_id, spotify_user_email, connected_at, expires_at, seconds_left, reauthorize_by, retry_in, lease}. state: disconnected, connected, leased (the caller now has to refresh and record), busy (somebody else is refreshing, or the queue row is locked), locked (the profile is locked and not in the queue yet), backing_off (a refresh failed, or Spotify asked everybody to wait; again in retry_in seconds), reauthorization_required. seconds_left is null when no usable access token is stored.';
 
 create function public.spotify_claim_due(batch_size integer, refresh_within interval, lease interval, sweep_age interval) returns jsonb
 language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
@@ -299,11 +332,16 @@ declare
   leased uuid[];
   claims jsonb;
   orphans uuid[];
+  not_before_in double precision;
 begin
   if (batch_size between 1 and 1000) is not true then
     raise exception 'batch_size must be 1 to 1000, got %', batch_size using errcode = '22023';
   end if;
   update spotify_auth.service set sweep_window = refresh_within where sweep_window <> refresh_within;
+  not_before_in := spotify_auth.not_before_in();
+  if not_before_in is not null then
+    return jsonb_build_object('claims', '[]'::jsonb, 'next_claim_in', null, 'not_before_in', not_before_in);
+  end if;
 
   -- Three statements. Joined into the one that locks, the update is planned as a scan of the whole queue; and tokens
   -- read by it may be older than the lock.
@@ -363,16 +401,59 @@ begin
           and (c.claimable_at is null or c.claimable_at <= now())
           and (c.refreshed_at is null or c.refreshed_at < now() - sweep_age)
         order by c.due_at
-        limit 1)) end
+        limit 1)) end,
+    'not_before_in', null
   );
 end;
 $$;
 comment on function public.spotify_claim_due is
-'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within `refresh_within`, soonest expiry first; passes over rows that others hold and those refreshed within `sweep_age`, the time since the sweep began. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], next_claim_in}: one document, because the REST API cuts result sets off silently. next_claim_in: seconds until a connection becomes free that others hold or have locked and that expires within the window; null when there is none, or when the batch was full.';
+'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within `refresh_within`, soonest expiry first; passes over rows that others hold and those refreshed within `sweep_age`, the time since the sweep began. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], next_claim_in, not_before_in}: one document, because the REST API cuts result sets off silently. next_claim_in: seconds until a connection becomes free that others hold or have locked and that expires within the window; null when there is none, or when the batch was full. not_before_in: seconds for which nobody may call Spotify, and nothing is claimed; null: anybody may.';
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Outcomes
 -- ---------------------------------------------------------------------------------------------------------------
+
+create function spotify_auth.judge_breaker(held_grant_lives boolean) returns boolean
+language plpgsql set search_path = '' as $$
+declare
+  is_open boolean;
+  is_evident boolean;
+begin
+  select s.breaker_opened_at is not null into is_open from spotify_auth.service s;
+  select coalesce(sum(m.revoked) >= greatest(3, 0.02 * sum(m.attempted)), false) into is_evident
+    from spotify_auth.breaker_minutes m where m.minute > now() - interval '20 minutes';
+
+  if is_evident and not is_open then
+    update spotify_auth.service set breaker_opened_at = now() where breaker_opened_at is null;
+    is_open := true;
+  elsif is_open and not is_evident
+    and (held_grant_lives or not exists (select from spotify_auth.connections c where c.held_since is not null)) then
+    update spotify_auth.service set breaker_opened_at = null;
+    is_open := false;
+  end if;
+
+  if is_open then
+    -- What was believed on the way here, by whomever: undone, and asked again a minute from now. Who comes here holds
+    -- other locks, so rows that somebody has locked are left to the next call.
+    update spotify_auth.connections c set
+      held_since = now(),
+      reauthorization_required_since = null,
+      reauthorization_reason = null,
+      claimable_at = now() + interval '1 minute',
+      due_at = greatest(c.expires_at, now() + interval '1 minute' + (select s.sweep_window from spotify_auth.service s))
+    where c.user_id in (
+      select marked.user_id from spotify_auth.connections marked
+      where marked.reauthorization_required_since > now() - interval '20 minutes'
+        and marked.reauthorization_reason = 'grant_revoked'
+        and marked.tokens_cleared_at is null
+        and not marked.marked_after_all
+      for no key update skip locked);
+  end if;
+  return is_open;
+end;
+$$;
+comment on function spotify_auth.judge_breaker is
+'Opens the revocation breaker when the distinct users revoked within 20 minutes reach 3 and 2 % of those attempted, and undoes the marks of that time; closes it when that evidence is gone and either a held grant turned out to live or none is held any more. Returns whether it is open. docs/decisions/0006.';
 
 create function public.spotify_record(results jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
@@ -382,10 +463,16 @@ declare
   total integer;
   unknown_outcomes integer;
   broken_successes integer;
+  breaker_is_open boolean;
+  attempts integer;
+  revocations integer;
+  marks integer;
+  held_grant_lives boolean;
+  wait_seconds double precision;
   verdicts jsonb;
 begin
   select array_agg(distinct r.user_id),
-      count(*) filter (where coalesce(r.outcome, '') not in ('refreshed', 'revoked', 'throttled', 'unavailable', 'rejected', 'released')),
+      count(*) filter (where coalesce(r.outcome, '') not in ('refreshed', 'revoked', 'throttled', 'unavailable', 'rejected', 'client_rejected', 'released')),
       count(*) filter (where r.outcome = 'refreshed' and not (
         r.leased_at is not null and r.used_refresh_token is not null and coalesce(r.expires_in > 0, false)
         and spotify_auth.is_usable_token(r.access_token)
@@ -405,6 +492,7 @@ begin
     select p.id from public.profiles p where p.id = any (users) order by p.id for no key update skip locked) profile;
   perform from spotify_auth.connections c where c.user_id = any (locked) order by c.user_id for no key update;
 
+  select s.breaker_opened_at is not null into breaker_is_open from spotify_auth.service s;
   perform set_config('spotify_auth.own_write', 'on', true);
   with result as materialized (
     select r.*, coalesce(r.refresh_token <> r.used_refresh_token, false) as rotated,
@@ -421,9 +509,17 @@ begin
       when c.settled_lease_id = result.lease_id then 'already_applied'
       -- What Spotify said about one token says nothing about another; a restore can change it and leave the lease.
       when c.lease_id = result.lease_id
-        and (result.outcome not in ('refreshed', 'revoked') or p.spotify_refresh_token = result.used_refresh_token) then 'applied'
+        and (result.outcome not in ('refreshed', 'revoked') or p.spotify_refresh_token = result.used_refresh_token) then
+        -- After a day of nothing else it is believed after all: the app's client id may have changed.
+        case when result.outcome = 'revoked' and breaker_is_open and coalesce(c.held_since > now() - interval '24 hours', true)
+          then 'held' else 'applied' end
       else 'stale'
-    end as verdict
+    end as verdict,
+    c.held_since,
+    coalesce(c.attempt_counted_at < now() - interval '20 minutes', true) as is_new_attempt,
+    -- Not evidence: what is as old as six months, and what a held connection repeats.
+    coalesce(c.authorized_at > now() - interval '180 days', true) and c.held_since is null
+      and coalesce(c.revocation_counted_at < now() - interval '20 minutes', true) as is_new_revocation
     from result
       left join public.profiles p on p.id = result.user_id
       left join spotify_auth.connections c on c.user_id = result.user_id
@@ -442,29 +538,58 @@ begin
       refreshed_at = case judged.outcome when 'refreshed' then now() else c.refreshed_at end,
       failures = case
         when judged.outcome = 'refreshed' then 0
-        when judged.outcome in ('unavailable', 'rejected') then c.failures + 1
+        when judged.outcome in ('unavailable', 'rejected') or judged.verdict = 'held' then c.failures + 1
         else c.failures end,
-      attempted_at = case judged.outcome when 'released' then null else c.attempted_at end,
-      claimable_at = case when judged.outcome in ('throttled', 'unavailable', 'rejected') then judged.retry_at end,
+      attempted_at = case when judged.outcome = 'released' then null else c.attempted_at end,
+      claimable_at = case when judged.outcome in ('throttled', 'unavailable', 'rejected') or judged.verdict = 'held' then judged.retry_at end,
       due_at = case
         when judged.outcome = 'refreshed' then judged.expires_at
-        when judged.outcome = 'released' then coalesce(c.expires_at, now())
-        when judged.outcome = 'revoked' then null
+        when judged.outcome in ('released', 'client_rejected') then coalesce(c.expires_at, now())
+        when judged.outcome = 'revoked' and judged.verdict = 'applied' then null
         else greatest(c.expires_at, judged.retry_at + (select s.sweep_window from spotify_auth.service s)) end,
-      reauthorization_required_since = case judged.outcome when 'revoked' then now() end,
-      reauthorization_reason = case judged.outcome when 'revoked' then 'grant_revoked' end
+      held_since = case
+        when judged.verdict = 'held' then coalesce(c.held_since, now())
+        when judged.outcome in ('refreshed', 'revoked') then null
+        else c.held_since end,
+      marked_after_all = judged.outcome = 'revoked' and judged.verdict = 'applied' and breaker_is_open,
+      attempt_counted_at = case when judged.outcome in ('refreshed', 'revoked') and judged.is_new_attempt then now() else c.attempt_counted_at end,
+      revocation_counted_at = case when judged.outcome = 'revoked' and judged.is_new_revocation then now() else c.revocation_counted_at end,
+      reauthorization_required_since = case when judged.outcome = 'revoked' and judged.verdict = 'applied' then now() end,
+      reauthorization_reason = case when judged.outcome = 'revoked' and judged.verdict = 'applied' then 'grant_revoked' end
     from judged
-    where c.user_id = judged.user_id and judged.verdict = 'applied'
+    where c.user_id = judged.user_id and judged.verdict in ('applied', 'held')
   )
-  select jsonb_agg(jsonb_build_object('user_id', judged.user_id, 'lease_id', judged.lease_id, 'verdict', judged.verdict))
-    into verdicts from judged;
+  select jsonb_agg(jsonb_build_object('user_id', judged.user_id, 'lease_id', judged.lease_id, 'verdict', judged.verdict)),
+      count(*) filter (where judged.verdict in ('applied', 'held') and judged.outcome in ('refreshed', 'revoked') and judged.is_new_attempt),
+      count(*) filter (where judged.verdict in ('applied', 'held') and judged.outcome = 'revoked' and judged.is_new_revocation),
+      count(*) filter (where judged.verdict = 'applied' and judged.outcome = 'revoked'),
+      coalesce(bool_or(judged.verdict = 'applied' and judged.outcome = 'refreshed' and judged.held_since is not null), false),
+      max(case judged.outcome when 'throttled' then least(greatest(judged.retry_after, 1), 86400) when 'client_rejected' then 60 end)
+    into verdicts, attempts, revocations, marks, held_grant_lives, wait_seconds
+    from judged;
   perform set_config('spotify_auth.own_write', '', true);
 
-  return coalesce(verdicts, '[]');
+  if wait_seconds is not null then
+    update spotify_auth.service set not_before = greatest(not_before, now() + make_interval(secs => wait_seconds));
+  end if;
+  -- The row that everybody counts in comes last, so that it is locked for the shortest time.
+  if attempts > 0 or revocations > 0 then
+    insert into spotify_auth.breaker_minutes as m (minute, attempted, revoked) values (date_trunc('minute', now()), attempts, revocations)
+      on conflict (minute) do update set attempted = m.attempted + excluded.attempted, revoked = m.revoked + excluded.revoked;
+    delete from spotify_auth.breaker_minutes m where m.minute < now() - interval '1 hour';
+  end if;
+  if breaker_is_open or revocations > 0 or marks > 0 then
+    breaker_is_open := spotify_auth.judge_breaker(held_grant_lives);
+  end if;
+
+  return jsonb_build_object(
+    'verdicts', coalesce(verdicts, '[]'),
+    'not_before_in', spotify_auth.not_before_in(),
+    'breaker_is_open', breaker_is_open);
 end;
 $$;
 comment on function public.spotify_record is
-'Applies a batch of refresh outcomes, one per user: [{user_id, lease_id, leased_at, outcome, used_refresh_token, access_token, refresh_token, expires_in, retry_after}]. outcome: refreshed (tokens stored; refresh_token null keeps the stored one), revoked (marked dead), throttled, unavailable or rejected (again after retry_after seconds, at most a day), released (the lease was not used). Returns [{user_id, lease_id, verdict}] with verdict applied, already_applied (the call was repeated), stale (the lease is over, nothing changed) or busy (somebody has the profile locked: repeat). A success with a new refresh token applies whenever the stored one is the one that was used; everything else needs its lease.';
+'Applies a batch of refresh outcomes, one per user: [{user_id, lease_id, leased_at, outcome, used_refresh_token, access_token, refresh_token, expires_in, retry_after}]. outcome: refreshed (tokens stored; refresh_token null keeps the stored one), revoked (marked dead), throttled (again after retry_after seconds, at most a day, and nobody calls Spotify until then), unavailable or rejected (again after retry_after seconds), client_rejected (the connection is free, nobody calls Spotify for 60 s), released (the lease was not used). Returns {verdicts: [{user_id, lease_id, verdict}], not_before_in, breaker_is_open} with verdict applied, held (revoked, but not believed while the breaker is open: asked again after retry_after seconds), already_applied (the call was repeated), stale (the lease is over, nothing changed) or busy (somebody has the profile locked: repeat). A success with a new refresh token applies whenever the stored one is the one that was used; everything else needs its lease.';
 
 create function public.spotify_clear_dead_grants(grace interval, batch_size integer) returns integer
 language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
@@ -474,6 +599,7 @@ begin
   with dead as materialized (
     select c.user_id from spotify_auth.connections c
     where c.reauthorization_required_since <= now() - grace and c.tokens_cleared_at is null
+      and not exists (select from spotify_auth.service s where s.breaker_opened_at is not null)
     order by c.reauthorization_required_since
     limit batch_size
     for no key update skip locked
@@ -490,7 +616,26 @@ begin
 end;
 $$;
 comment on function public.spotify_clear_dead_grants is
-'Removes the tokens and the expiry of up to `batch_size` grants that have been dead for longer than `grace`; the mark stays, so that the user is still told to reconnect. Returns how many.';
+'Removes the tokens and the expiry of up to `batch_size` grants that have been dead for longer than `grace`; the mark stays, so that the user is still told to reconnect. Never while the breaker is open. Returns how many.';
+
+create function public.spotify_restore_connections(since timestamptz) returns integer
+language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
+declare
+  restored integer;
+begin
+  update spotify_auth.connections c set
+    reauthorization_required_since = null,
+    reauthorization_reason = null,
+    marked_after_all = false,
+    failures = 0,
+    due_at = coalesce(c.expires_at, now())
+  where c.reauthorization_required_since >= since and c.reauthorization_reason = 'grant_revoked' and c.tokens_cleared_at is null;
+  get diagnostics restored = row_count;
+  return restored;
+end;
+$$;
+comment on function public.spotify_restore_connections is
+'For operators, after Spotify wrongly said that grants were dead: undoes the marks made since a moment, as long as the tokens are still there (a week). The connections are due at once. Returns how many.';
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Monitoring
@@ -517,11 +662,14 @@ language sql stable security definer set search_path = '' as $$
     'expired', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= now())),
     'waiting_for_reauthorization', count(*) filter (where c.reauthorization_required_since is not null),
     'oldest_overdue_seconds', coalesce(extract(epoch from now() - min(c.expires_at) filter (where c.due_at is not null and c.expires_at <= now())), 0),
+    'held_by_breaker', count(*) filter (where c.held_since is not null),
+    'breaker_open_seconds', extract(epoch from now() - s.breaker_opened_at),
+    'not_before_in', spotify_auth.not_before_in(),
     'schema_version', s.schema_version)
   from spotify_auth.service s left join spotify_auth.connections c on true
-  group by s.schema_version;
+  group by s.schema_version, s.breaker_opened_at;
 $$;
-comment on function public.spotify_connection_stats is 'For monitoring: {connected, due (within the sweeps'' window), expired, waiting_for_reauthorization, oldest_overdue_seconds, schema_version}. Reads the whole queue.';
+comment on function public.spotify_connection_stats is 'For monitoring: {connected, due (within the sweeps'' window), expired, waiting_for_reauthorization, oldest_overdue_seconds, held_by_breaker, breaker_open_seconds (null: closed), not_before_in (null: anybody may call Spotify), schema_version}. Reads the whole queue.';
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- The door: service_role alone. Revoking from public is not enough, for Supabase's older default privileges grant
@@ -536,6 +684,7 @@ revoke all on function
   public.spotify_claim_due(integer, interval, interval, interval),
   public.spotify_record(jsonb),
   public.spotify_clear_dead_grants(interval, integer),
+  public.spotify_restore_connections(timestamptz),
   public.spotify_due_count(interval),
   public.spotify_connection_stats()
 from public, anon, authenticated;
@@ -546,6 +695,7 @@ grant execute on function
   public.spotify_claim_due(integer, interval, interval, interval),
   public.spotify_record(jsonb),
   public.spotify_clear_dead_grants(interval, integer),
+  public.spotify_restore_connections(timestamptz),
   public.spotify_due_count(interval),
   public.spotify_connection_stats()
 to service_role;

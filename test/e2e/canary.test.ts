@@ -73,6 +73,7 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
            expires_at = now() - interval '1 minute', failures = 0, refreshed_at = null where user_id = $1`,
         [user.id],
       );
+      await stack.sql('update spotify_auth.service set not_before = null');
     };
 
     spotify.configure({ rotatesRefreshTokens: true });

@@ -153,6 +153,8 @@ describe('when Spotify refuses our client', () => {
     const { result, functionError } = await stack.sweep();
     const after = await allProfiles();
     await fillIn(spotifyClient);
+    // The minute for which nobody calls Spotify after that.
+    await stack.sql('update spotify_auth.service set not_before = null');
 
     expect(functionError).toBe('Unhandled');
     expect(result['errorType']).toBe('SweepFailedError');

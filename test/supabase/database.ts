@@ -31,6 +31,17 @@ export type LeaseRow = {
 /** A transaction that holds locks until it is told to commit. */
 export type OpenTransaction = { readonly commit: () => Promise<void> };
 
+/** What spotify_record answers. */
+export type Recorded = {
+  readonly verdicts: readonly {
+    readonly user_id: string;
+    readonly lease_id: string;
+    readonly verdict: string;
+  }[];
+  readonly not_before_in: number | null;
+  readonly breaker_is_open: boolean;
+};
+
 /** A real PostgreSQL server with Bondhu's schema and the migrations, and short words for what tests do with it. */
 export class TestDatabase {
   readonly urls: BondhuDatabase;
@@ -64,7 +75,12 @@ export class TestDatabase {
   async clear(): Promise<void> {
     this.#endHolders();
     await this.owner('truncate auth.users cascade');
-    await this.owner('update spotify_auth.service set reconciled_up_to = null, backfilled = false');
+    await this.owner('truncate spotify_auth.breaker_minutes');
+    await this.owner(
+      `update spotify_auth.service set reconciled_up_to = null, backfilled = false, not_before = null,
+        breaker_opened_at = null`,
+    );
+    await this.#keepBreakerClosed();
   }
 
   migrate(): Promise<void> {
@@ -193,7 +209,9 @@ export class TestDatabase {
     return this.call('spotify_check_connection', { for_user: id, refresh_within: refreshWithin, lease });
   }
 
-  claim(overrides: Json = {}): Promise<{ claims: LeaseRow[]; next_claim_in: number | null }> {
+  claim(
+    overrides: Json = {},
+  ): Promise<{ claims: LeaseRow[]; next_claim_in: number | null; not_before_in: number | null }> {
     return this.call('spotify_claim_due', {
       batch_size: 100,
       refresh_within: '40 minutes',
@@ -211,8 +229,12 @@ export class TestDatabase {
       leased_at: lease.leased_at,
       ...outcome,
     };
-    const verdicts = await this.call<{ verdict: string }[]>('spotify_record', { results: [result] });
-    return (verdicts[0] as { verdict: string }).verdict;
+    return (await this.recordAll([result])).verdicts[0]?.verdict ?? '';
+  }
+
+  /** Records outcomes as they are. */
+  recordAll(results: readonly Json[]): Promise<Recorded> {
+    return this.call('spotify_record', { results });
   }
 
   /** Moves everything that is stored about a connection into the past, as if so much time had gone by. */
@@ -224,8 +246,25 @@ export class TestDatabase {
       update spotify_auth.connections set expires_at = expires_at - $2::interval,
         claimable_at = claimable_at - $2::interval, due_at = due_at - $2::interval,
         attempted_at = attempted_at - $2::interval, refreshed_at = refreshed_at - $2::interval,
+        held_since = held_since - $2::interval,
         reauthorization_required_since = reauthorization_required_since - $2::interval where user_id = $1`,
       [id, interval],
+    );
+    await this.owner('update spotify_auth.service set not_before = not_before - $1::interval', [interval]);
+  }
+
+  /** Lets the breaker's window pass: of what it has counted, nothing is left. */
+  async letEvidenceExpire(): Promise<void> {
+    await this.owner('truncate spotify_auth.breaker_minutes');
+    await this.owner(
+      'update spotify_auth.connections set attempt_counted_at = null, revocation_counted_at = null',
+    );
+  }
+
+  /** Makes so many attempts known to the breaker that a test about something else cannot open it. */
+  async #keepBreakerClosed(): Promise<void> {
+    await this.owner(
+      "insert into spotify_auth.breaker_minutes values (now() + interval '1 hour', 1000000, 0)",
     );
   }
 

@@ -22,6 +22,8 @@ type Model = {
   attemptedAt: number;
   settled: number | null;
   dead: boolean;
+  /** Nobody calls Spotify before. */
+  notBefore: number;
 };
 
 /** The user in the database, and every lease that was ever given out, with the moment it was. */
@@ -60,7 +62,7 @@ class Check implements Command {
 
   async run(model: Model, real: Real): Promise<void> {
     const answer = await database.check(real.user);
-    const isFree = model.claimableAt <= model.now;
+    const isFree = model.claimableAt <= model.now && model.notBefore <= model.now;
     const expected = model.dead
       ? 'reauthorization_required'
       : !isAlive(model)
@@ -69,7 +71,7 @@ class Check implements Command {
           ? 'connected'
           : isFree
             ? 'leased'
-            : model.lease === null
+            : model.lease === null || model.notBefore > model.now
               ? 'backing_off'
               : 'busy';
     expect(answer['state']).toBe(expected);
@@ -82,7 +84,12 @@ class Claim implements Command {
   toString = () => 'claim';
 
   async run(model: Model, real: Real): Promise<void> {
-    const { claims, next_claim_in } = await database.claim();
+    const { claims, next_claim_in, not_before_in } = await database.claim();
+    expect(not_before_in !== null).toBe(model.notBefore > model.now);
+    if (not_before_in !== null) {
+      expect([claims, next_claim_in]).toEqual([[], null]);
+      return;
+    }
     const isWanted = isAlive(model) && expiresWithin(model, window);
     const isFree = model.claimableAt <= model.now;
     expect(claims).toHaveLength(isWanted && isFree ? 1 : 0);
@@ -131,6 +138,8 @@ class Record implements Command {
     });
 
     expect(verdict).toBe(this.#verdict(model, index, row));
+    // For everybody, whatever becomes of the lease.
+    if (this.#outcome === 'throttled') model.notBefore = Math.max(model.notBefore, model.now + backoff);
     if (verdict === 'applied') this.#apply(model, index, takenAt, newRefresh);
   }
 
@@ -284,6 +293,7 @@ test('leases, fencing and outside writes follow the model, in any order', async 
             attemptedAt: Number.NEGATIVE_INFINITY,
             settled: null,
             dead: false,
+            notBefore: 0,
           },
           real: { user, leases: [] },
         });

@@ -67,6 +67,9 @@ describe('the statistics', () => {
       waiting_for_reauthorization: 0,
       oldest_overdue_seconds: 0,
       schema_version: 1,
+      held_by_breaker: 0,
+      breaker_open_seconds: null,
+      not_before_in: null,
     });
   });
 
@@ -88,6 +91,9 @@ describe('the statistics', () => {
       waiting_for_reauthorization: 2,
       oldest_overdue_seconds: expect.closeTo(2 * minute, -1),
       schema_version: 1,
+      held_by_breaker: 0,
+      breaker_open_seconds: null,
+      not_before_in: null,
     });
   });
 });

@@ -137,6 +137,7 @@ describe('claiming', () => {
     supabase.respond = json(200, {
       claims: [leaseRow, { ...leaseRow, seconds_left: null }],
       next_claim_in: 12.5,
+      not_before_in: null,
     });
     expect(await store.claimDue(request, TIMEOUT_MILLISECONDS)).toMatchObject({
       leases: [
@@ -144,6 +145,7 @@ describe('claiming', () => {
         { secondsLeft: null, lapsesAt },
       ],
       nextClaimInSeconds: 12.5,
+      notBeforeInSeconds: null,
     });
     expect(sentParameters()).toEqual({
       batch_size: 500,
@@ -153,11 +155,12 @@ describe('claiming', () => {
     });
   });
 
-  test('reads that nothing is due', async () => {
-    supabase.respond = json(200, { claims: [], next_claim_in: null });
+  test('reads that nothing may be claimed', async () => {
+    supabase.respond = json(200, { claims: [], next_claim_in: null, not_before_in: 30 });
     expect(await store.claimDue(request, TIMEOUT_MILLISECONDS)).toEqual({
       leases: [],
       nextClaimInSeconds: null,
+      notBeforeInSeconds: 30,
     });
   });
 });
@@ -178,7 +181,10 @@ describe('recording', () => {
       { kind: 'refreshed', accessToken: 'BQC', expiresInSeconds: 3_600 },
       { outcome: 'refreshed', used_refresh_token: 'AQDold', access_token: 'BQC', expires_in: 3_600 },
     ],
-    [{ kind: 'revoked' }, { outcome: 'revoked', used_refresh_token: 'AQDold' }],
+    [
+      { kind: 'revoked', retryAfterSeconds: 45 },
+      { outcome: 'revoked', used_refresh_token: 'AQDold', retry_after: 45 },
+    ],
     [
       { kind: 'throttled', retryAfterSeconds: 60 },
       { outcome: 'throttled', retry_after: 60 },
@@ -191,10 +197,11 @@ describe('recording', () => {
       { kind: 'rejected', retryAfterSeconds: 22.5 },
       { outcome: 'rejected', retry_after: 22.5 },
     ],
+    [{ kind: 'client_rejected' }, { outcome: 'client_rejected' }],
     [{ kind: 'released' }, { outcome: 'released' }],
   ];
   test.each(outcomes)('%j sends what the database needs, and no more', async (outcome, sent) => {
-    supabase.respond = json(200, []);
+    supabase.respond = json(200, { verdicts: [], not_before_in: null, breaker_is_open: false });
     const lease = aLease({ refreshToken: 'AQDold' });
     await store.record([{ lease, outcome }], TIMEOUT_MILLISECONDS);
     expect(sentParameters()).toEqual({
@@ -202,13 +209,15 @@ describe('recording', () => {
     });
   });
 
-  test('reads a verdict for each lease', async () => {
-    const verdicts = ['applied', 'already_applied', 'stale', 'busy'];
+  test('reads a verdict for each lease, and what holds for everybody', async () => {
+    const verdicts = ['applied', 'held', 'already_applied', 'stale', 'busy'];
     const rows = verdicts.map((verdict, index) => ({ user_id: USER, lease_id: `lease-${index}`, verdict }));
-    supabase.respond = json(200, rows);
-    expect([...(await store.record([], TIMEOUT_MILLISECONDS))]).toEqual(
-      verdicts.map((verdict, index) => [`lease-${index}`, verdict]),
-    );
+    supabase.respond = json(200, { verdicts: rows, not_before_in: 12.5, breaker_is_open: true });
+    expect(await store.record([], TIMEOUT_MILLISECONDS)).toEqual({
+      verdicts: new Map(verdicts.map((verdict, index) => [`lease-${index}`, verdict])),
+      notBeforeInSeconds: 12.5,
+      breakerIsOpen: true,
+    });
   });
 });
 

@@ -151,8 +151,8 @@ async function settle(userIds: readonly string[]): Promise<SettledLease[]> {
   return leases.map((lease) => ({ lease, outcome: outcomeOf(refreshedAnswer({ rotated: true }), 0, 0) }));
 }
 
-function record(settled: readonly SettledLease[], milliseconds = 60_000) {
-  return recordOutcomes(settled, clock.monotonicMilliseconds() + milliseconds, store, clock);
+async function record(settled: readonly SettledLease[], milliseconds = 60_000) {
+  return (await recordOutcomes(settled, clock.monotonicMilliseconds() + milliseconds, store, clock)).verdicts;
 }
 
 function recordCalls(): number {

@@ -11,8 +11,11 @@ describe('what an answer means for the connection', () => {
     },
   );
 
-  test('a revoked grant is dead', () => {
-    expect(outcomeOf({ kind: 'revoked' }, 3, 0.5)).toEqual({ kind: 'revoked' });
+  test('a revoked grant is dead, or, should the breaker not believe it, backs off', () => {
+    expect(outcomeOf({ kind: 'revoked' }, 3, 0.5)).toEqual({
+      kind: 'revoked',
+      retryAfterSeconds: backoffSeconds(3, 0.5),
+    });
   });
 
   test('a throttled connection rests for as long as Spotify asked', () => {
@@ -27,7 +30,7 @@ describe('what an answer means for the connection', () => {
 
   test('a rejected client says nothing about the connection', () => {
     const answer = { kind: 'client_rejected', reason: 'invalid_client' } as const;
-    expect(outcomeOf(answer, 2, 0.5)).toEqual({ kind: 'released' });
+    expect(outcomeOf(answer, 2, 0.5)).toEqual({ kind: 'client_rejected' });
   });
 
   test('a lease that was not used is released', () => {

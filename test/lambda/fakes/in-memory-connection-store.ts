@@ -5,6 +5,7 @@ import {
   type ClaimRequest,
   type ConnectionCheck,
   type ConnectionStore,
+  type Recorded,
   StoreError,
   type Verdict,
 } from '../../../lambda/connection/connection-store.ts';
@@ -44,6 +45,10 @@ export class InMemoryConnectionStore implements ConnectionStore {
   /** Pages that `reconcile` needs, and the grants that `clearDeadGrants` clears. */
   pagesToReconcile = 1;
   grantsToClear = 0;
+  /** What is said to be revoked is held instead of marked. */
+  breakerIsOpen = false;
+  /** Nobody calls Spotify before this moment. */
+  notBefore = 0;
   readonly #clock: Clock;
   readonly #connections = new Map<string, StoredConnection>();
 
@@ -130,7 +135,8 @@ export class InMemoryConnectionStore implements ConnectionStore {
       reauthorizeBy: new Date(EPOCH + 180 * 86_400_000).toISOString(),
       secondsLeft: this.secondsLeft(userId),
     };
-    const retryInSeconds = Math.max(0, (claimableAt - this.#now()) / 1_000);
+    const notBeforeInSeconds = this.#notBeforeInSeconds();
+    const retryInSeconds = Math.max(0, (claimableAt - this.#now()) / 1_000, notBeforeInSeconds ?? 0);
     if (connection.dead) {
       return { state: 'reauthorization_required', details };
     }
@@ -139,6 +145,9 @@ export class InMemoryConnectionStore implements ConnectionStore {
     }
     if (connection.locked) {
       return { state: 'busy', details: null, retryInSeconds: 0 };
+    }
+    if (notBeforeInSeconds !== null) {
+      return { state: 'backing_off', details, retryInSeconds };
     }
     if (claimableAt <= this.#now()) {
       return { state: 'leased', details, lease: this.#lease(connection, leaseSeconds, askedAt) };
@@ -149,6 +158,10 @@ export class InMemoryConnectionStore implements ConnectionStore {
   async claimDue(request: ClaimRequest, timeoutMilliseconds: number): Promise<ClaimedBatch> {
     const askedAt = this.#now();
     await this.#roundTrip('claimDue', timeoutMilliseconds);
+    const notBeforeInSeconds = this.#notBeforeInSeconds();
+    if (notBeforeInSeconds !== null) {
+      return { leases: [], nextClaimInSeconds: null, notBeforeInSeconds };
+    }
     const sweepBeganAt = this.#now() - request.sweepAgeSeconds * 1_000;
     const due = this.#due(request.refreshWithinSeconds).filter(
       (connection) => connection.refreshedAt < sweepBeganAt,
@@ -164,24 +177,22 @@ export class InMemoryConnectionStore implements ConnectionStore {
       .map((connection) => (connection.claimableAt - this.#now()) / 1_000);
     const nextClaimInSeconds =
       leases.length === request.batchSize || waits.length === 0 ? null : Math.min(...waits);
-    return { leases, nextClaimInSeconds };
+    return { leases, nextClaimInSeconds, notBeforeInSeconds };
   }
 
-  async record(
-    settled: readonly SettledLease[],
-    timeoutMilliseconds: number,
-  ): Promise<ReadonlyMap<string, Verdict>> {
+  async record(settled: readonly SettledLease[], timeoutMilliseconds: number): Promise<Recorded> {
     await this.#roundTrip('record', timeoutMilliseconds);
-    return new Map(
-      settled.map((each) => {
-        const verdict = this.#judge(each);
-        if (verdict === 'applied') {
-          this.#apply(this.connection(each.lease.userId), each);
-        }
-        this.recorded.push({ settled: each, verdict });
-        return [each.lease.leaseId, verdict];
-      }),
-    );
+    const verdicts = new Map<string, Verdict>();
+    for (const each of settled) {
+      const verdict = this.#judge(each);
+      if (verdict === 'applied' || verdict === 'held') {
+        this.#apply(this.connection(each.lease.userId), each);
+      }
+      this.#waitFor(each.outcome);
+      this.recorded.push({ settled: each, verdict });
+      verdicts.set(each.lease.leaseId, verdict);
+    }
+    return { verdicts, notBeforeInSeconds: this.#notBeforeInSeconds(), breakerIsOpen: this.breakerIsOpen };
   }
 
   async countDue(refreshWithinSeconds: number, timeoutMilliseconds: number): Promise<number> {
@@ -221,7 +232,20 @@ export class InMemoryConnectionStore implements ConnectionStore {
     const tokenIsStored = connection.refreshToken === lease.refreshToken;
     const rotated = outcome.kind === 'refreshed' && outcome.refreshToken !== undefined;
     const holdsLease = connection.leaseId === lease.leaseId && (outcome.kind !== 'revoked' || tokenIsStored);
-    return (rotated && tokenIsStored) || holdsLease ? 'applied' : 'stale';
+    if (!(rotated && tokenIsStored) && !holdsLease) {
+      return 'stale';
+    }
+    return outcome.kind === 'revoked' && this.breakerIsOpen ? 'held' : 'applied';
+  }
+
+  #waitFor(outcome: RefreshOutcome): void {
+    const seconds =
+      outcome.kind === 'throttled' ? outcome.retryAfterSeconds : outcome.kind === 'client_rejected' ? 60 : 0;
+    this.notBefore = Math.max(this.notBefore, this.#now() + seconds * 1_000);
+  }
+
+  #notBeforeInSeconds(): number | null {
+    return this.notBefore > this.#now() ? (this.notBefore - this.#now()) / 1_000 : null;
   }
 
   #apply(connection: StoredConnection, { lease, outcome }: SettledLease): void {
@@ -230,7 +254,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
     connection.claimableAt =
       'retryAfterSeconds' in outcome ? this.#now() + outcome.retryAfterSeconds * 1_000 : 0;
     connection.failures = failuresAfter(outcome, connection.failures);
-    connection.dead = outcome.kind === 'revoked';
+    connection.dead = outcome.kind === 'revoked' && !this.breakerIsOpen;
     if (outcome.kind === 'refreshed') {
       connection.accessToken = outcome.accessToken;
       connection.refreshToken = outcome.refreshToken ?? connection.refreshToken;

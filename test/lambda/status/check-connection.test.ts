@@ -152,10 +152,22 @@ describe('when the refresh fails for now', () => {
     store.connect(USER, -60);
     answer = () => ({ kind: 'throttled', retryAfterSeconds: 3_600 });
     expect(await check()).toEqual({ kind: 'refresh_failed', retryAfterSeconds: 3_600 });
+  });
 
+  test('does not ask Spotify again, for whomever, while everybody has to wait', async () => {
     store.connect(USER, -60);
     answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
-    expect(await check()).toEqual({ kind: 'refresh_failed', retryAfterSeconds: 10 });
+    expect(await check()).toEqual({ kind: 'refresh_failed', retryAfterSeconds: 60 });
+    expect(await check()).toEqual({ kind: 'refresh_failed', retryAfterSeconds: 60 });
+    expect(spotify.calls).toHaveLength(1);
+  });
+
+  test('does not believe a revocation while the breaker is open', async () => {
+    store.connect(USER, -60);
+    store.breakerIsOpen = true;
+    answer = () => ({ kind: 'revoked' });
+    expect(await check()).toMatchObject({ kind: 'refresh_failed' });
+    expect(store.connection(USER)).toMatchObject({ dead: false });
   });
 
   test('the next request does not call Spotify until the backoff is over', async () => {

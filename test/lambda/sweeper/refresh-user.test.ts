@@ -56,6 +56,13 @@ describe('refreshing one user by hand', () => {
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'revoked' });
   });
 
+  test('reports a revocation that the breaker does not believe, and when it asks again', async () => {
+    store.connect(USER, 60);
+    store.breakerIsOpen = true;
+    answer = () => ({ kind: 'revoked' });
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'held', retry_after: expect.any(Number) });
+  });
+
   test('reports why it failed and when it may be tried again', async () => {
     store.connect(USER, 60);
     answer = () => ({ kind: 'unavailable', reason: 'status 503' });

@@ -115,6 +115,23 @@ describe('a sweep', () => {
     expect(log.lines[0]).toMatchObject({ level: 'warn', message: 'sweep maintenance failed' });
   });
 
+  test('does not call Spotify while everybody has to wait, and ends at once', async () => {
+    connectMany(3);
+    store.notBefore = clock.monotonicMilliseconds() + 3_600_000;
+    expect(await run()).toMatchObject({ status: 'throttled', total: 0, remaining: 3 });
+    expect(spotify.calls).toHaveLength(0);
+  });
+
+  test('counts what the breaker holds as failed for now, and says that it is open', async () => {
+    connectMany(3);
+    store.breakerIsOpen = true;
+    answer = () => ({ kind: 'revoked' });
+    expect(await run({ milliseconds: 40_000 })).toMatchObject({ revoked: 0, failed: 3, remaining: 3 });
+    expect(log.lines).toContainEqual(
+      expect.objectContaining({ level: 'error', message: expect.stringContaining('breaker is open') }),
+    );
+  });
+
   test('logs each refresh and its progress, and no token', async () => {
     connectMany(20);
     await run();
