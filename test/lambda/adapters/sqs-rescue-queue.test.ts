@@ -157,12 +157,13 @@ describe('a queue out of reach', () => {
   test('is given up when the time is over', async () => {
     const server = await FakeHttpServer.start();
     server.respond = hang;
-    const startedAt = performance.now();
-    await expect(connect({ endpointUrl: server.url.href }).put(aRotation(), 200)).rejects.toBeInstanceOf(
-      RescueQueueError,
-    );
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    const attempt = connect({ endpointUrl: server.url.href }).put(aRotation(), 200);
+    const outcome = await Promise.race([
+      attempt.catch((error: unknown) => error),
+      new Promise((resolve) => setTimeout(resolve, 2_000, 'still waiting')),
+    ]);
     await server.stop();
+    expect(outcome).toBeInstanceOf(RescueQueueError);
   });
 });
 
