@@ -11,6 +11,10 @@ export const EnvironmentVariables = {
   spotifySecretArn: 'SPOTIFY_SECRET_ARN',
   /** Spotify's token endpoint. */
   spotifyTokenUrl: 'SPOTIFY_TOKEN_URL',
+  /** Address of the queue for rotated refresh tokens that could not be stored. */
+  rescueQueueUrl: 'RESCUE_QUEUE_URL',
+  /** ARN of the secret with the key that seals the messages of that queue. */
+  rescueKeyArn: 'RESCUE_KEY_ARN',
   /** Status function: seconds before expiry from which a status call refreshes the token. */
   statusRefreshMarginSeconds: 'STATUS_REFRESH_MARGIN_SECONDS',
   /** Status function: seconds that a request may take for its own work. */

@@ -7,6 +7,7 @@ import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { EnvironmentVariables } from '../lambda/environment-variables.ts';
 import type { Credentials } from './credentials.ts';
+import type { RescueQueue } from './rescue-queue.ts';
 import type { StageConfiguration } from './stage-configuration.ts';
 
 const projectRoot = join(import.meta.dirname, '..');
@@ -20,6 +21,8 @@ export interface ConnectionFunctionProps
 
   readonly credentials: Credentials;
 
+  readonly rescueQueue: RescueQueue;
+
   /** Variables of this function alone, besides those that every connection function has. */
   readonly environment: Record<string, string>;
 
@@ -28,7 +31,7 @@ export interface ConnectionFunctionProps
   readonly memoryMegabytes: number;
 }
 
-/** A function that may refresh connections: knows Supabase and Spotify, and may read their credentials. */
+/** A function that may refresh connections: knows Supabase and Spotify, may read their credentials, and may send to the rescue queue. */
 export class ConnectionFunction extends Construct {
   readonly function: NodejsFunction;
 
@@ -46,6 +49,7 @@ export class ConnectionFunction extends Construct {
     const role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
     logGroup.grantWrite(role);
     props.credentials.grantRead(role);
+    props.rescueQueue.grantSend(role);
 
     this.function = new NodejsFunction(this, 'Function', {
       description: props.description,
@@ -77,6 +81,8 @@ export class ConnectionFunction extends Construct {
         [EnvironmentVariables.supabaseSecretArn]: props.credentials.supabase.secretArn,
         [EnvironmentVariables.spotifySecretArn]: props.credentials.spotify.secretArn,
         [EnvironmentVariables.spotifyTokenUrl]: props.spotifyTokenUrl,
+        [EnvironmentVariables.rescueQueueUrl]: props.rescueQueue.queue.queueUrl,
+        [EnvironmentVariables.rescueKeyArn]: props.rescueQueue.key.secretArn,
         ...props.environment,
       },
     });

@@ -13,11 +13,14 @@ import { Construct } from 'constructs';
 import { EnvironmentVariables } from '../lambda/environment-variables.ts';
 import { ConnectionFunction } from './connection-function.ts';
 import type { Credentials } from './credentials.ts';
+import type { RescueQueue } from './rescue-queue.ts';
 import type { StageConfiguration } from './stage-configuration.ts';
 import { sweepWindowMinutes } from './sweep-window.ts';
 
 export interface RefreshSweeperProps extends StageConfiguration {
   readonly credentials: Credentials;
+
+  readonly rescueQueue: RescueQueue;
 }
 
 /** The function that refreshes every token before it expires, its schedule, and the queue for sweeps that failed. */
@@ -47,6 +50,7 @@ export class RefreshSweeper extends Construct {
         [EnvironmentVariables.sweepBatchSize]: String(props.sweepBatchSize),
       },
     }).function;
+    props.rescueQueue.grantDrain(this.function);
 
     // The Scheduler delivers within the first half of the interval, Lambda retries within another half: no attempt
     // starts after the next sweep, which does the same work. The Scheduler sees only deliveries that fail, because

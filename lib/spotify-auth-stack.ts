@@ -2,6 +2,7 @@ import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { Credentials } from './credentials.ts';
 import { RefreshSweeper } from './refresh-sweeper.ts';
+import { RescueQueue } from './rescue-queue.ts';
 import type { StageConfiguration } from './stage-configuration.ts';
 import { StatusApi } from './status-api.ts';
 
@@ -26,8 +27,10 @@ export class SpotifyAuthStack extends Stack {
     }
 
     const credentials = new Credentials(this, 'Credentials');
-    const statusApi = new StatusApi(this, 'StatusApi', { ...configuration, credentials });
-    const refreshSweeper = new RefreshSweeper(this, 'RefreshSweeper', { ...configuration, credentials });
+    const rescueQueue = new RescueQueue(this, 'RescueQueue');
+    const shared = { ...configuration, credentials, rescueQueue };
+    const statusApi = new StatusApi(this, 'StatusApi', shared);
+    const refreshSweeper = new RefreshSweeper(this, 'RefreshSweeper', shared);
 
     new CfnOutput(this, 'ApiUrl', {
       description: "Address of the status API, for Bondhu's frontend.",
@@ -52,6 +55,10 @@ export class SpotifyAuthStack extends Stack {
     new CfnOutput(this, 'DeadLetterQueueUrl', {
       description: 'Queue with the sweeps that failed for good.',
       value: refreshSweeper.deadLetterQueue.queueUrl,
+    });
+    new CfnOutput(this, 'RescueDeadLetterQueueArn', {
+      description: 'Queue with the rescued tokens that could not be stored.',
+      value: rescueQueue.deadLetterQueue.queueArn,
     });
   }
 }

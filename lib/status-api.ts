@@ -14,6 +14,7 @@ import { Construct } from 'constructs';
 import { EnvironmentVariables } from '../lambda/environment-variables.ts';
 import { ConnectionFunction } from './connection-function.ts';
 import type { Credentials } from './credentials.ts';
+import type { RescueQueue } from './rescue-queue.ts';
 import type { StageConfiguration } from './stage-configuration.ts';
 
 /** Bondhu's frontend calls the first. The others are what its backend served before. */
@@ -40,6 +41,8 @@ const accessLogFormat = AccessLogFormat.custom(
 
 export interface StatusApiProps extends StageConfiguration {
   readonly credentials: Credentials;
+
+  readonly rescueQueue: RescueQueue;
 }
 
 /** The HTTP API that tells the frontend whether a user is connected, and the function behind it. */

@@ -1,15 +1,23 @@
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import { SQSClient } from '@aws-sdk/client-sqs';
 import type { RefreshDependencies } from '../connection/refresh-connection.ts';
 import { EnvironmentVariables } from '../environment-variables.ts';
 import type { Environment } from './environment.ts';
 import type { PowertoolsLog } from './powertools-log.ts';
-import { Secret, SPOTIFY_CLIENT, SUPABASE_CREDENTIALS, type SupabaseCredentials } from './secret.ts';
+import {
+  RESCUE_KEY,
+  Secret,
+  SPOTIFY_CLIENT,
+  SUPABASE_CREDENTIALS,
+  type SupabaseCredentials,
+} from './secret.ts';
 import { SpotifyTokenEndpoint } from './spotify-token-endpoint.ts';
+import { SqsRescueQueue } from './sqs-rescue-queue.ts';
 import { SupabaseConnectionStore } from './supabase-connection-store.ts';
 import { systemClock } from './system-clock.ts';
 
-/** Bounds of a call to Secrets Manager; the answer comes from within the region. */
-const SECRETS_MANAGER = {
+/** Bounds of a call to an AWS service; the answer comes from within the region. */
+const AWS_CLIENT = {
   maxAttempts: 2,
   requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000, throwOnRequestTimeout: true },
 };
@@ -24,7 +32,7 @@ export type Adapters = {
 
 /** Composes what both functions need from their environment. Throws an EnvironmentError. */
 export function createAdapters(environment: Environment, log: PowertoolsLog): Adapters {
-  const client = new SecretsManagerClient(SECRETS_MANAGER);
+  const client = new SecretsManagerClient(AWS_CLIENT);
   const spotifySecret = new Secret(
     client,
     environment.text(EnvironmentVariables.spotifySecretArn),
@@ -37,12 +45,24 @@ export function createAdapters(environment: Environment, log: PowertoolsLog): Ad
     SUPABASE_CREDENTIALS,
     systemClock,
   );
+  const rescueKey = new Secret(
+    client,
+    environment.text(EnvironmentVariables.rescueKeyArn),
+    RESCUE_KEY,
+    systemClock,
+  );
   return {
     refresh: {
       store: new SupabaseConnectionStore(
         environment.url(EnvironmentVariables.supabaseUrl),
         supabaseSecret,
         systemClock,
+      ),
+      rescueQueue: new SqsRescueQueue(
+        // The region's endpoint, or the one in the environment, rather than the host in the queue's address.
+        new SQSClient({ ...AWS_CLIENT, useQueueUrlAsEndpoint: false }),
+        environment.url(EnvironmentVariables.rescueQueueUrl),
+        rescueKey,
       ),
       tokenEndpoint: new SpotifyTokenEndpoint(
         environment.url(EnvironmentVariables.spotifyTokenUrl),
@@ -53,6 +73,6 @@ export function createAdapters(environment: Environment, log: PowertoolsLog): Ad
       log,
     },
     supabaseSecret,
-    warmUp: () => Promise.allSettled([spotifySecret.read(), supabaseSecret.read()]),
+    warmUp: () => Promise.allSettled([spotifySecret.read(), supabaseSecret.read(), rescueKey.read()]),
   };
 }

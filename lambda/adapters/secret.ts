@@ -43,6 +43,15 @@ export const SUPABASE_CREDENTIALS: SecretFormat<SupabaseCredentials> = {
   example: '{"secret_key": "sb_secret_..."}',
 };
 
+/** What seals the messages of the rescue queue. */
+export type RescueKey = { readonly key: string };
+
+/** The secret that holds that key; the stack generates it. */
+export const RESCUE_KEY: SecretFormat<RescueKey> = {
+  schema: v.object({ key: v.pipe(v.string(), v.minLength(32)) }),
+  example: '{"key": "32 or more random characters"}',
+};
+
 /**
  * One secret in Secrets Manager: read once, kept, and read again only when something rejected its value, at most
  * once in ten seconds. A failed first read is answered again for as long; one that fails later changes nothing, so

@@ -2,8 +2,8 @@ import { type Clock, millisecondsUntil } from './clock.ts';
 import type { Lease } from './lease.ts';
 import type { TokenAnswer, TokenEndpoint } from './token-endpoint.ts';
 
-/** Kept free at the end of every budget, so that what Spotify answered can still be written down. */
-export const WRITE_RESERVE_MILLISECONDS = 1_500;
+/** Kept free at the end of every budget, so that what Spotify answered can still be written down, or else rescued. */
+export const WRITE_RESERVE_MILLISECONDS = 2_500;
 
 const FIRST_RETRY_DELAY_MILLISECONDS = 150;
 

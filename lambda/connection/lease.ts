@@ -15,3 +15,6 @@ export type Lease = {
    */
   readonly lapsesAt: number;
 };
+
+/** What of a lease goes back to the database with its outcome. */
+export type LeaseReference = Pick<Lease, 'userId' | 'leaseId' | 'leasedAt' | 'refreshToken'>;

@@ -4,13 +4,16 @@ import { type ExchangePolicy, exchange } from './exchange.ts';
 import type { Lease } from './lease.ts';
 import type { Log } from './log.ts';
 import { logRefresh } from './log-refresh.ts';
+import { recordOrRescue } from './record-or-rescue.ts';
 import { recordOutcomes } from './record-outcomes.ts';
 import { outcomeOf, type RefreshOutcome } from './refresh-outcome.ts';
+import type { RescueQueue } from './rescue-queue.ts';
 import type { TokenAnswer, TokenEndpoint } from './token-endpoint.ts';
 
 /** What refreshing works with. */
 export type RefreshDependencies = {
   readonly store: ConnectionStore;
+  readonly rescueQueue: RescueQueue;
   readonly tokenEndpoint: TokenEndpoint;
   readonly clock: Clock;
   /** A number from 0 up to, not including, 1; spreads retries. */
@@ -35,8 +38,9 @@ export async function refreshConnection(
   lease: Lease,
   policy: ExchangePolicy,
   deadline: number,
-  { store, tokenEndpoint, clock, random, log }: RefreshDependencies,
+  dependencies: RefreshDependencies,
 ): Promise<Refresh> {
+  const { store, tokenEndpoint, clock, random, log } = dependencies;
   const answer = await exchange(lease, policy, deadline, tokenEndpoint, clock, random).catch(
     async (error) => {
       await recordOutcomes([{ lease, outcome: { kind: 'released' } }], deadline, store, clock);
@@ -44,7 +48,7 @@ export async function refreshConnection(
     },
   );
   const outcome = outcomeOf(answer, lease.failures, random());
-  const { verdicts } = await recordOutcomes([{ lease, outcome }], deadline, store, clock);
+  const { verdicts } = await recordOrRescue([{ lease, outcome }], deadline, dependencies);
   const verdict = verdicts.get(lease.leaseId) ?? 'unsettled';
   logRefresh(log, lease, answer, verdict);
   return { answer, outcome, verdict };

@@ -1,5 +1,5 @@
 import { backoffSeconds } from './backoff.ts';
-import type { Lease } from './lease.ts';
+import type { LeaseReference } from './lease.ts';
 import type { TokenAnswer } from './token-endpoint.ts';
 
 /** What became of a lease: one of these is recorded for every lease that was taken. */
@@ -21,7 +21,7 @@ export type RefreshOutcome =
   | { readonly kind: 'released' };
 
 /** A lease together with what became of it. */
-export type SettledLease = { readonly lease: Lease; readonly outcome: RefreshOutcome };
+export type SettledLease = { readonly lease: LeaseReference; readonly outcome: RefreshOutcome };
 
 /**
  * What an answer of Spotify means for the connection whose token was sent.

@@ -2,6 +2,7 @@ import type { ConnectionCheck } from '../connection/connection-store.ts';
 import type { ExchangePolicy } from '../connection/exchange.ts';
 import { type RefreshDependencies, refreshConnection } from '../connection/refresh-connection.ts';
 import type { TokenAnswer } from '../connection/token-endpoint.ts';
+import { drainRescueQueue } from './drain-rescue-queue.ts';
 
 const POLICY: ExchangePolicy = { attempts: 2, callTimeoutMilliseconds: 5_000 };
 const LEASE_SECONDS = 30;
@@ -42,6 +43,7 @@ export async function refreshUser(
 ): Promise<RefreshUserResult> {
   const { store, clock } = dependencies;
   const deadline = clock.monotonicMilliseconds() + BUDGET_MILLISECONDS;
+  await drainRescueQueue(deadline, dependencies);
   const check = await store.check(
     userId,
     WHATEVER_ITS_EXPIRY_SECONDS,

@@ -3,10 +3,11 @@ import { StoreError, type Verdict } from '../connection/connection-store.ts';
 import { type ExchangePolicy, exchange, WRITE_RESERVE_MILLISECONDS } from '../connection/exchange.ts';
 import type { Lease } from '../connection/lease.ts';
 import { logRefresh } from '../connection/log-refresh.ts';
-import { recordOutcomes } from '../connection/record-outcomes.ts';
+import { recordOrRescue } from '../connection/record-or-rescue.ts';
 import type { RefreshDependencies } from '../connection/refresh-connection.ts';
 import { outcomeOf, type SettledLease } from '../connection/refresh-outcome.ts';
 import type { TokenAnswer } from '../connection/token-endpoint.ts';
+import { drainRescueQueue } from './drain-rescue-queue.ts';
 import { LOWEST_CONCURRENCY, Pacing, runPaced } from './pacing.ts';
 
 /** A failed attempt is not repeated at once: the connection backs off and this sweep or the next comes back to it. */
@@ -71,7 +72,7 @@ export function sweepLeaseSeconds(batchSize: number): number {
 }
 
 /**
- * Keeps every stored token fresh: claims a batch of due connections, refreshes them, records the batch, until
+ * Keeps every stored token fresh: stores what waits in the rescue queue, then claims a batch of due connections, refreshes them, records the batch, until
  * nothing is left that would expire before the next sweep, or time is up, or Spotify makes going on pointless.
  * Connections that somebody holds or that back off are waited for. Memory does not grow with their number.
  *
@@ -85,6 +86,9 @@ export async function sweep(deadline: number, dependencies: SweepDependencies): 
   const pacing = new Pacing();
   const tally = new Tally();
 
+  await drainRescueQueue(claimUntil, dependencies);
+  // What was rescued is stored just now, but may have run out long ago: it is no refresh of this sweep.
+  const refreshingSince = clock.monotonicMilliseconds();
   await maintain(claimUntil, dependencies);
   let status: SweepStatus | 'sweeping' = 'sweeping';
   while (status === 'sweeping') {
@@ -93,7 +97,7 @@ export async function sweep(deadline: number, dependencies: SweepDependencies): 
         batchSize: dependencies.batchSize,
         refreshWithinSeconds: windowSeconds,
         leaseSeconds: sweepLeaseSeconds(dependencies.batchSize),
-        sweepAgeSeconds: (clock.monotonicMilliseconds() - startedAt) / 1_000,
+        sweepAgeSeconds: (clock.monotonicMilliseconds() - refreshingSince) / 1_000,
       },
       DATABASE_TIMEOUT_MILLISECONDS,
     );
@@ -161,8 +165,9 @@ async function refreshBatch(
   deadline: number,
   pacing: Pacing,
   tally: Tally,
-  { store, tokenEndpoint, clock, random, log }: SweepDependencies,
+  dependencies: SweepDependencies,
 ): Promise<SweepStatus | 'sweeping'> {
+  const { tokenEndpoint, clock, random, log } = dependencies;
   const callDeadline = deadline - CLOSING_RESERVE_MILLISECONDS;
   const answers = new Map<string, TokenAnswer | null>();
   const settled: SettledLease[] = [];
@@ -186,8 +191,8 @@ async function refreshBatch(
     }
   });
 
-  const recorded = await recordOutcomes(settled, deadline - WRITE_RESERVE_MILLISECONDS, store, clock);
-  for (const { lease } of settled) {
+  const recorded = await recordOrRescue(settled, deadline - WRITE_RESERVE_MILLISECONDS, dependencies);
+  for (const lease of leases) {
     const answer = answers.get(lease.leaseId) ?? null;
     const verdict = recorded.verdicts.get(lease.leaseId);
     if (answer !== null) {

@@ -1,3 +1,4 @@
+import type { Caller } from './credentials.ts';
 import type { PolicyStatement } from './policy-document.ts';
 import type { StackTemplate } from './template.ts';
 import { matchesWildcard } from './wildcard.ts';
@@ -85,6 +86,21 @@ export class AccessControl {
       throw new Error(`${service} cannot assume ${roleArn}: its trust policy does not allow that`);
     }
   }
+}
+
+/** What AWS's services answer to a caller whom they refuse. */
+export function explainDenial(
+  decision: Exclude<AccessDecision, 'allowed'>,
+  { functionName, roleArn }: Caller,
+  action: string,
+  resourceArn: string,
+): string {
+  const assumedRole = `${roleArn.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/${functionName}`;
+  const reason =
+    decision === 'explicitDeny'
+      ? 'with an explicit deny in an identity-based policy'
+      : `because no identity-based policy allows the ${action} action`;
+  return `User: ${assumedRole} is not authorized to perform: ${action} on resource: ${resourceArn} ${reason}`;
 }
 
 function evaluate(statements: readonly PolicyStatement[], request: AccessRequest): AccessDecision {

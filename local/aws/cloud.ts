@@ -7,6 +7,7 @@ import { LambdaService } from './lambda-service.ts';
 import { Queues } from './queue.ts';
 import { Scheduler } from './schedule.ts';
 import { SecretsManager } from './secrets-manager.ts';
+import { SqsEndpoint } from './sqs-endpoint.ts';
 import { loadTemplate, type StackTemplate } from './template.ts';
 
 export interface CloudOptions {
@@ -31,6 +32,7 @@ export interface Cloud {
   readonly lambda: LambdaService;
   readonly secretsManager: SecretsManager;
   readonly queues: Queues;
+  readonly sqs: SqsEndpoint;
   /** Invokes a function as an event source does, with Lambda's retries. */
   invokeAsync(functionArn: string, event: unknown): Promise<void>;
   /** Stops everything, down to the last process of a function. */
@@ -58,11 +60,17 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   });
   started.defer(() => secretsManager.stop());
 
+  const sqs = await SqsEndpoint.start({ queues, access, credentials });
+  started.defer(() => sqs.stop());
+
   const lambda = new LambdaService({
     template,
     access,
     credentials,
-    serviceEndpoints: { AWS_ENDPOINT_URL_SECRETS_MANAGER: secretsManager.url },
+    serviceEndpoints: {
+      AWS_ENDPOINT_URL_SECRETS_MANAGER: secretsManager.url,
+      AWS_ENDPOINT_URL_SQS: sqs.url,
+    },
     environmentOverrides: options.environmentOverrides,
     onLog: options.onLog,
   });
@@ -103,6 +111,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     lambda,
     secretsManager,
     queues,
+    sqs,
     invokeAsync,
     stop: () => running.disposeAsync(),
   };

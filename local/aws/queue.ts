@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { StackTemplate } from './template.ts';
+import type { Resource, StackTemplate } from './template.ts';
 
 export interface QueueMessage {
   readonly messageId: string;
@@ -8,36 +8,129 @@ export interface QueueMessage {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/** An SQS queue that keeps what is put into it, in order; nothing receives from it. */
+interface StoredMessage extends QueueMessage {
+  receiveCount: number;
+  /** Of the last receipt: earlier ones are no longer good for anything. */
+  receiptHandle: string | null;
+  /** Milliseconds since the epoch. */
+  visibleAt: number;
+}
+
+/** A message that was handed out: hidden from others until its visibility timeout has passed or it is deleted. */
+export interface ReceivedMessage extends QueueMessage {
+  readonly receiptHandle: string;
+  readonly receiveCount: number;
+}
+
+interface Redrive {
+  readonly deadLetterQueue: Queue;
+  readonly maxReceiveCount: number;
+}
+
+/** An SQS standard queue that happens to keep the order. */
 export class Queue {
   readonly logicalId: string;
+  readonly url: string;
   readonly arn: string;
-  readonly messages: QueueMessage[] = [];
+  readonly #messages: StoredMessage[] = [];
+  readonly #visibilityTimeoutSeconds: number;
+  #redrive: Redrive | null = null;
 
-  constructor(logicalId: string, arn: string) {
+  constructor({ logicalId, ref, attributes, properties }: Resource<'AWS::SQS::Queue'>) {
     this.logicalId = logicalId;
-    this.arn = arn;
+    this.url = ref;
+    this.arn = attributes.Arn;
+    this.#visibilityTimeoutSeconds = properties.VisibilityTimeout;
   }
 
-  send(body: string, attributes: Readonly<Record<string, string>> = {}): void {
-    this.messages.push({ messageId: randomUUID(), body, attributes });
+  /** Everything that has been put into it and not been deleted, received or not. */
+  get messages(): readonly QueueMessage[] {
+    return this.#messages;
+  }
+
+  /** What has been received too often goes there instead of being received once more. */
+  redriveTo(deadLetterQueue: Queue, maxReceiveCount: number): void {
+    this.#redrive = { deadLetterQueue, maxReceiveCount };
+  }
+
+  /** @returns the id that the message has from now on */
+  send(body: string, attributes: Readonly<Record<string, string>> = {}): string {
+    const messageId = randomUUID();
+    this.#add({ messageId, body, attributes });
+    return messageId;
+  }
+
+  receive(maxNumberOfMessages: number): ReceivedMessage[] {
+    const now = Date.now();
+    this.#giveUp(now);
+    const received = this.#messages.filter(({ visibleAt }) => visibleAt <= now).slice(0, maxNumberOfMessages);
+    return received.map((message) => {
+      const receiptHandle = randomUUID();
+      message.visibleAt = now + this.#visibilityTimeoutSeconds * 1_000;
+      message.receiptHandle = receiptHandle;
+      message.receiveCount += 1;
+      return { ...message, receiptHandle };
+    });
+  }
+
+  /** Deletes the message of a receipt, as long as it has not been received again since. */
+  delete(receiptHandle: string): void {
+    const index = this.#messages.findIndex((message) => message.receiptHandle === receiptHandle);
+    if (index >= 0) this.#messages.splice(index, 1);
+  }
+
+  /** Lets the visibility timeouts of all messages pass at once. */
+  showAgain(): void {
+    for (const message of this.#messages) message.visibleAt = 0;
+  }
+
+  #add(message: QueueMessage): void {
+    this.#messages.push({ ...message, receiveCount: 0, receiptHandle: null, visibleAt: 0 });
+  }
+
+  #giveUp(now: number): void {
+    if (this.#redrive === null) return;
+    const { deadLetterQueue, maxReceiveCount } = this.#redrive;
+    const exhausted = this.#messages.filter(
+      ({ visibleAt, receiveCount }) => visibleAt <= now && receiveCount >= maxReceiveCount,
+    );
+    for (const message of exhausted) {
+      this.#messages.splice(this.#messages.indexOf(message), 1);
+      deadLetterQueue.#add({
+        messageId: message.messageId,
+        body: message.body,
+        attributes: message.attributes,
+      });
+    }
   }
 }
 
-/** The template's queues, found by ARN. */
+/** The template's queues. */
 export class Queues {
   readonly all: readonly Queue[];
 
   constructor(template: StackTemplate) {
-    this.all = template
-      .resourcesOfType('AWS::SQS::Queue')
-      .map(({ logicalId, attributes }) => new Queue(logicalId, attributes.Arn));
+    const resources = template.resourcesOfType('AWS::SQS::Queue');
+    this.all = resources.map((resource) => new Queue(resource));
+    for (const { attributes, properties } of resources) {
+      if (properties.RedrivePolicy) {
+        const { deadLetterTargetArn, maxReceiveCount } = properties.RedrivePolicy;
+        this.get(attributes.Arn).redriveTo(this.get(deadLetterTargetArn), maxReceiveCount);
+      }
+    }
   }
 
-  /** @throws where the stack has no such queue */
-  get(arn: string): Queue {
-    const queue = this.all.find((candidate) => candidate.arn === arn);
-    if (!queue) throw new Error(`the stack has no queue ${arn}`);
+  /**
+   * @param id the queue's ARN, address or logical id
+   * @throws where the stack has no such queue
+   */
+  get(id: string): Queue {
+    const queue = this.find(id);
+    if (!queue) throw new Error(`the stack has no queue ${id}`);
     return queue;
+  }
+
+  find(id: string): Queue | undefined {
+    return this.all.find(({ arn, url, logicalId }) => [arn, url, logicalId].includes(id));
   }
 }

@@ -127,6 +127,14 @@ export const resourceTypes = {
   'AWS::SecretsManager::Secret': {
     properties: v.strictObject({
       Description: withoutEffect('descriptions are not kept'),
+      GenerateSecretString: v.optional(
+        v.strictObject({
+          ExcludePunctuation: v.literal(true),
+          GenerateStringKey: v.string(),
+          PasswordLength: v.optional(v.number(), 32),
+          SecretStringTemplate: v.string(),
+        }),
+      ),
       Name: v.optional(v.string()),
       Tags: tags,
     }),
@@ -233,15 +241,19 @@ export const resourceTypes = {
       KmsMasterKeyId: withoutEffect('messages are not encrypted'),
       MessageRetentionPeriod: withoutEffect('messages are kept until the machine stops'),
       QueueName: v.optional(v.string()),
+      RedrivePolicy: v.optional(
+        v.strictObject({ deadLetterTargetArn: v.string(), maxReceiveCount: v.number() }),
+      ),
       SqsManagedSseEnabled: withoutEffect('messages are not encrypted'),
       Tags: tags,
-      VisibilityTimeout: withoutEffect('nothing receives messages here'),
+      VisibilityTimeout: v.optional(v.number(), 30),
     }),
     nameProperty: 'QueueName',
     identify: (name, { region, accountId }) => ({
       ref: `https://sqs.${region}.amazonaws.com/${accountId}/${name}`,
       attributes: { Arn: `arn:aws:sqs:${region}:${accountId}:${name}`, QueueName: name },
     }),
+    limits: ['no message is delivered twice, and whoever asks an empty queue need not wait'],
   },
   'AWS::SQS::QueuePolicy': {
     properties: v.strictObject({ PolicyDocument: policyDocument, Queues: v.array(v.string()) }),

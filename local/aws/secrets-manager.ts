@@ -1,11 +1,12 @@
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
 import { listen } from '../listen.ts';
-import type { AccessControl, AccessDecision } from './access.ts';
+import { type AccessControl, explainDenial } from './access.ts';
 import type { Caller, CredentialIssuer } from './credentials.ts';
+import type { Properties } from './resource-types.ts';
 import type { Resource, StackTemplate } from './template.ts';
 
 export interface SecretsManagerOptions {
@@ -28,6 +29,8 @@ interface SecretVersion {
   readonly createdAt: Date;
 }
 
+type GenerateSecretString = NonNullable<Properties<'AWS::SecretsManager::Secret'>['GenerateSecretString']>;
+
 interface Answer {
   readonly status: number;
   readonly body: Readonly<Record<string, unknown>>;
@@ -40,7 +43,7 @@ const getSecretValueInput = v.strictObject({
 
 /**
  * Secrets Manager's `GetSecretValue` over HTTP. Callers are known by their access key and may read what their role's
- * policies allow. Secrets are empty, as CloudFormation creates them, until a value is put.
+ * policies allow. Secrets are as CloudFormation creates them, generated or empty, until a value is put.
  *
  * @see https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
  */
@@ -62,6 +65,11 @@ export class SecretsManager {
 
   private constructor({ template, access, credentials }: SecretsManagerOptions) {
     this.#secrets = template.resourcesOfType('AWS::SecretsManager::Secret');
+    for (const { ref, properties } of this.#secrets) {
+      if (properties.GenerateSecretString !== undefined) {
+        this.putSecretValue(ref, generateSecretString(properties.GenerateSecretString));
+      }
+    }
     this.#access = access;
     this.#credentials = credentials;
     this.#server = createServer(async (request, response) => {
@@ -127,9 +135,10 @@ export class SecretsManager {
   #getSecretValue(secretId: string, caller: Caller): Answer {
     const secret = this.#secrets.find(({ ref, name }) => ref === secretId || name === secretId);
     const resourceArn = secret?.ref ?? secretId;
-    const decision = this.#access.decide(caller.roleArn, 'secretsmanager:GetSecretValue', resourceArn);
+    const action = 'secretsmanager:GetSecretValue';
+    const decision = this.#access.decide(caller.roleArn, action, resourceArn);
     if (decision !== 'allowed') {
-      return failure('AccessDeniedException', explainDenial(decision, caller, resourceArn));
+      return failure('AccessDeniedException', explainDenial(decision, caller, action, resourceArn));
     }
     const version = secret && this.#versions.get(secret.ref);
     if (!version) {
@@ -165,16 +174,14 @@ function failure(type: string, message: string, status = 400): Answer {
   return { status, body: { __type: type, Message: message } };
 }
 
-function explainDenial(
-  decision: Exclude<AccessDecision, 'allowed'>,
-  { functionName, roleArn }: Caller,
-  resourceArn: string,
-): string {
-  const assumedRole = `${roleArn.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/${functionName}`;
-  const action = 'secretsmanager:GetSecretValue';
-  const reason =
-    decision === 'explicitDeny'
-      ? 'with an explicit deny in an identity-based policy'
-      : `because no identity-based policy allows the ${action} action`;
-  return `User: ${assumedRole} is not authorized to perform: ${action} on resource: ${resourceArn} ${reason}`;
+/** @see https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-secretsmanager-secret-generatesecretstring.html */
+function generateSecretString({ PasswordLength, ...generate }: GenerateSecretString): string {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+  const password = Array.from({ length: PasswordLength }, () => alphabet[randomInt(alphabet.length)]).join(
+    '',
+  );
+  return JSON.stringify({
+    ...JSON.parse(generate.SecretStringTemplate),
+    [generate.GenerateStringKey]: password,
+  });
 }

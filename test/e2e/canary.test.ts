@@ -87,6 +87,19 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
       await exerciseEveryPath();
     }
     spotify.setFault(undefined);
+    // Supabase is lost between Spotify's answer and the write: the new tokens go to the rescue queue.
+    spotify.configure({ latencyMillis: 300 });
+    const asked = spotify.nextTokenRequest();
+    const rescued = stack.status(user.id, { authorization: `Bearer ${jwt}` });
+    await asked;
+    supabase.setFault({ kind: 'reset' });
+    await rescued;
+    supabase.setFault(undefined);
+    spotify.configure({ latencyMillis: 0 });
+    const messages = cloud.queues.all.flatMap((queue) => queue.messages.map(({ body }) => body));
+    canaries['refreshTokenBeforeRescue'] = await storedRefreshToken(user.id);
+    await stack.sweep();
+    canaries['rescuedRefreshToken'] = await storedRefreshToken(user.id);
     for (const fault of [{ kind: 'reset' }, { kind: 'status', status: 500 }] as const) {
       supabase.setFault(fault);
       await stack.status(user.id, { authorization: `Bearer ${jwt}` });
@@ -110,9 +123,15 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
       await exerciseEveryPath();
     }
 
-    const texts = [...stack.logLines, ...errors, ...foreignAnswers.map((answer) => answer.text)];
+    const texts = [...stack.logLines, ...errors, ...messages, ...foreignAnswers.map((answer) => answer.text)];
+    expect(messages).toMatchObject([expect.stringContaining(user.id)]);
+    expect(canaries['rescuedRefreshToken']).not.toBe(canaries['refreshTokenBeforeRescue']);
     expect(stack.logLines.length).toBeGreaterThan(30);
     expect(texts.some((text) => text.includes(user.id))).toBe(true);
     expect(findLeaks(canaries, texts)).toEqual([]);
   });
 });
+
+async function storedRefreshToken(userId: string): Promise<string> {
+  return (await stack.profile(userId)).spotify_refresh_token ?? '';
+}

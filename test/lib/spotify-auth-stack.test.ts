@@ -4,6 +4,10 @@ import { createApp, createStack, requiredSettings, synthesize } from './synthesi
 
 const deadLetterQueueArn = { 'Fn::GetAtt': [expect.stringMatching(/^RefreshSweeperDeadLetterQueue/), 'Arn'] };
 const sweeperArn = { 'Fn::GetAtt': [expect.stringMatching(/^RefreshSweeperSweeperFunction/), 'Arn'] };
+const rescueVariables = {
+  RESCUE_QUEUE_URL: { Ref: expect.stringMatching(/^RescueQueue[0-9A-F]{8}$/) },
+  RESCUE_KEY_ARN: { Ref: expect.stringMatching(/^RescueQueueKey/) },
+};
 
 describe('the stack', () => {
   test('puts out what an operator needs', () => {
@@ -16,6 +20,7 @@ describe('the stack', () => {
       ['SpotifySecretName', expect.stringContaining('{"Ref":"CredentialsSpotify"}')],
       ['SupabaseSecretName', expect.stringContaining('{"Ref":"CredentialsSupabase"}')],
       ['DeadLetterQueueUrl', '{"Ref":"RefreshSweeperDeadLetterQueue"}'],
+      ['RescueDeadLetterQueueArn', '{"Fn::GetAtt":["RescueQueueDeadLetterQueue","Arn"]}'],
     ]);
     for (const [, { Description }] of outputs) expect(Description).toMatch(/\.$/);
   });
@@ -52,12 +57,26 @@ describe('the stack', () => {
 describe('the secrets', () => {
   const secrets = Object.values(synthesize().findResources('AWS::SecretsManager::Secret'));
 
-  test('are created empty, so that a deployment never writes over their values', () => {
-    expect(secrets.map(({ Properties }) => Properties)).toEqual([
+  test('of an operator are created empty, so that a deployment never writes over their values', () => {
+    expect(secrets.slice(0, 2).map(({ Properties }) => Properties)).toEqual([
       { Description: 'SpotifyAuth-test, Spotify app: {"client_id": "...", "client_secret": "..."}' },
       {
         Description:
           'SpotifyAuth-test, Supabase project: {"secret_key": "sb_secret_...", "jwt_secret": "only if user tokens are signed with HS256"}',
+      },
+    ]);
+  });
+
+  test('include the key of the rescue queue, generated: another word here would have it generated anew', () => {
+    expect(secrets.slice(2).map(({ Properties }) => Properties)).toEqual([
+      {
+        Description: 'SpotifyAuth-test, key of the rescue queue: generated, do not change it',
+        GenerateSecretString: {
+          SecretStringTemplate: '{}',
+          GenerateStringKey: 'key',
+          PasswordLength: 64,
+          ExcludePunctuation: true,
+        },
       },
     ]);
   });
@@ -123,6 +142,7 @@ describe('the status function', () => {
       SUPABASE_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSupabase/) },
       SPOTIFY_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSpotify/) },
       SPOTIFY_TOKEN_URL: 'https://accounts.example.com/token',
+      ...rescueVariables,
       STATUS_REFRESH_MARGIN_SECONDS: '420',
       STATUS_BUDGET_SECONDS: '4',
     });
@@ -247,6 +267,7 @@ describe('the sweeper', () => {
       SUPABASE_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSupabase/) },
       SPOTIFY_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSpotify/) },
       SPOTIFY_TOKEN_URL: 'https://accounts.spotify.com/api/token',
+      ...rescueVariables,
       SWEEP_WINDOW_SECONDS: String((20 + 5 + 8) * 60),
       SWEEP_BATCH_SIZE: '250',
     });
@@ -288,24 +309,65 @@ describe('the sweeper', () => {
   });
 });
 
-describe('the dead-letter queue', () => {
-  test('keeps events, encrypted, for 14 days', () => {
-    expect(findOnly(synthesize(), 'AWS::SQS::Queue')).toEqual({
-      MessageRetentionPeriod: 14 * 24 * 60 * 60,
-      SqsManagedSseEnabled: true,
+describe('the queues', () => {
+  const template = synthesize();
+  const queues = template.findResources('AWS::SQS::Queue');
+  const ids = Object.keys(queues);
+
+  test('are one for rescued tokens, and a dead-letter queue each for those and for sweeps', () => {
+    expect(ids.map(withoutHash)).toEqual([
+      'RescueQueueDeadLetterQueue',
+      'RescueQueue',
+      'RefreshSweeperDeadLetterQueue',
+    ]);
+  });
+
+  test('keep what is in them, encrypted, for 14 days', () => {
+    for (const { Properties } of Object.values(queues)) {
+      expect(Properties).toMatchObject({
+        MessageRetentionPeriod: 14 * 24 * 60 * 60,
+        SqsManagedSseEnabled: true,
+      });
+    }
+  });
+
+  test('refuse connections without TLS', () => {
+    const policies = findProperties(template, 'AWS::SQS::QueuePolicy');
+
+    expect(policies.map(({ Queues }) => Queues)).toEqual(ids.map((id) => [{ Ref: id }]));
+    expect(policies.map(({ PolicyDocument }) => PolicyDocument.Statement)).toEqual(
+      ids.map((id) => [
+        {
+          Effect: 'Deny',
+          Principal: { AWS: '*' },
+          Action: 'sqs:*',
+          Resource: { 'Fn::GetAtt': [id, 'Arn'] },
+          Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+        },
+      ]),
+    );
+  });
+});
+
+describe('the rescue queue', () => {
+  const queues = Object.entries(synthesize().findResources('AWS::SQS::Queue'));
+  const [deadLetterQueueId, deadLetterQueue] = queues[0] ?? [];
+  const [, queue] = queues[1] ?? [];
+
+  test('hides what is being stored for longer than that takes, and gives up what never can be', () => {
+    expect(queue?.['Properties']).toMatchObject({
+      VisibilityTimeout: 30,
+      RedrivePolicy: {
+        deadLetterTargetArn: { 'Fn::GetAtt': [deadLetterQueueId, 'Arn'] },
+        maxReceiveCount: 10,
+      },
     });
   });
 
-  test('refuses connections without TLS', () => {
-    expect(findOnly(synthesize(), 'AWS::SQS::QueuePolicy').PolicyDocument.Statement).toEqual([
-      {
-        Effect: 'Deny',
-        Principal: { AWS: '*' },
-        Action: 'sqs:*',
-        Resource: deadLetterQueueArn,
-        Condition: { Bool: { 'aws:SecureTransport': 'false' } },
-      },
-    ]);
+  test('outlives the stack, its dead-letter queue too: they may hold the only living tokens', () => {
+    for (const kept of [queue, deadLetterQueue]) {
+      expect(kept).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+    }
   });
 });
 
@@ -319,19 +381,27 @@ describe('the roles', () => {
         'logs:PutLogEvents on StatusApiStatusFunctionLogs',
         'secretsmanager:DescribeSecret on CredentialsSpotify',
         'secretsmanager:DescribeSecret on CredentialsSupabase',
+        'secretsmanager:DescribeSecret on RescueQueueKey',
         'secretsmanager:GetSecretValue on CredentialsSpotify',
         'secretsmanager:GetSecretValue on CredentialsSupabase',
+        'secretsmanager:GetSecretValue on RescueQueueKey',
+        'sqs:SendMessage on RescueQueue',
       ],
       RefreshSweeperSweeperFunctionRole: [
         'logs:CreateLogStream on RefreshSweeperSweeperFunctionLogs',
         'logs:PutLogEvents on RefreshSweeperSweeperFunctionLogs',
         'secretsmanager:DescribeSecret on CredentialsSpotify',
         'secretsmanager:DescribeSecret on CredentialsSupabase',
+        'secretsmanager:DescribeSecret on RescueQueueKey',
         'secretsmanager:GetSecretValue on CredentialsSpotify',
         'secretsmanager:GetSecretValue on CredentialsSupabase',
+        'secretsmanager:GetSecretValue on RescueQueueKey',
+        'sqs:DeleteMessage on RescueQueue',
         'sqs:GetQueueAttributes on RefreshSweeperDeadLetterQueue',
         'sqs:GetQueueUrl on RefreshSweeperDeadLetterQueue',
+        'sqs:ReceiveMessage on RescueQueue',
         'sqs:SendMessage on RefreshSweeperDeadLetterQueue',
+        'sqs:SendMessage on RescueQueue',
       ],
       SchedulerRoleForTarget698640: [
         'lambda:InvokeFunction on RefreshSweeperSweeperFunction',

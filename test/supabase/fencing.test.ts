@@ -333,4 +333,13 @@ describe('a batch', () => {
     await expect(recording).rejects.toMatchObject({ code: '22023', message: /^spotify_record: / });
     expect(await Promise.all(users.map((id) => database.rowsOnDisk(id)))).toEqual(before);
   });
+
+  test('of nothing fails where nothing can be written: so the drain of the rescue queue finds out', async () => {
+    expect(await recordAll([])).toEqual([]);
+    const client = await database.connect(database.urls.serviceRoleUrl);
+    await client.query('begin read only');
+    await expect(client.query("select public.spotify_record('[]')")).rejects.toMatchObject({ code: '25006' });
+    await client.query('rollback');
+    client.release();
+  });
 });

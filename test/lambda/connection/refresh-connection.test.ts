@@ -6,16 +6,19 @@ import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { answersOfEachKind, FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
+import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 let clock: VirtualClock;
 let store: InMemoryConnectionStore;
+let rescueQueue: InMemoryRescueQueue;
 let log: RecordingLog;
 
 beforeEach(() => {
   clock = new VirtualClock();
   store = new InMemoryConnectionStore(clock);
+  rescueQueue = new InMemoryRescueQueue();
   log = new RecordingLog();
 });
 
@@ -125,6 +128,7 @@ function refresh(lease: Lease, answer: () => TokenAnswer, milliseconds = 20_000)
   const policy = { attempts: 1, callTimeoutMilliseconds: 4_000 };
   return refreshConnection(lease, policy, clock.monotonicMilliseconds() + milliseconds, {
     store,
+    rescueQueue,
     tokenEndpoint: new FakeTokenEndpoint(clock, answer),
     clock,
     random: () => 0.5,

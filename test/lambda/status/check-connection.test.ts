@@ -5,6 +5,7 @@ import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { checkConnection } from '../../../lambda/status/check-connection.ts';
 import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
+import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
@@ -13,6 +14,7 @@ const BUDGET_MILLISECONDS = 8_000;
 
 let clock: VirtualClock;
 let store: InMemoryConnectionStore;
+let rescueQueue: InMemoryRescueQueue;
 let answer: (refreshToken: string) => TokenAnswer;
 let latencyMilliseconds: number;
 let spotify: FakeTokenEndpoint;
@@ -20,6 +22,7 @@ let spotify: FakeTokenEndpoint;
 beforeEach(() => {
   clock = new VirtualClock();
   store = new InMemoryConnectionStore(clock);
+  rescueQueue = new InMemoryRescueQueue();
   answer = () => refreshedAnswer();
   latencyMilliseconds = 100;
   spotify = new FakeTokenEndpoint(
@@ -280,6 +283,7 @@ test('a database that is out of reach is passed on', async () => {
 function check() {
   return checkConnection(USER, clock.monotonicMilliseconds() + BUDGET_MILLISECONDS, {
     store,
+    rescueQueue,
     tokenEndpoint: spotify,
     clock,
     random: () => 0.5,

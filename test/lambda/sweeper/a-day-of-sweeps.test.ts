@@ -3,6 +3,7 @@ import { type SweepResult, sweep } from '../../../lambda/sweeper/sweep.ts';
 import { sweepWindowMinutes } from '../../../lib/sweep-window.ts';
 import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
+import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
@@ -43,7 +44,15 @@ async function live(windowSeconds: number) {
     () => refreshedAnswer(),
     () => 50 + 400 * Math.random(),
   );
-  const dependencies = { store, tokenEndpoint: spotify, clock, random: Math.random, log: new RecordingLog() };
+  const rescueQueue = new InMemoryRescueQueue();
+  const dependencies = {
+    store,
+    rescueQueue,
+    tokenEndpoint: spotify,
+    clock,
+    random: Math.random,
+    log: new RecordingLog(),
+  };
   const startedAt = clock.monotonicMilliseconds();
   const results: SweepResult[] = [];
   let longestExpiredSeconds = 0;

@@ -4,19 +4,24 @@ import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { refreshUser } from '../../../lambda/sweeper/refresh-user.ts';
 import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
+import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
+import { aLease } from '../fakes/leases.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { aRotation } from '../fakes/rotations.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const USER = 'the-user';
 
 let clock: VirtualClock;
 let store: InMemoryConnectionStore;
+let rescueQueue: InMemoryRescueQueue;
 let answer: () => TokenAnswer;
 let spotify: FakeTokenEndpoint;
 
 beforeEach(() => {
   clock = new VirtualClock();
   store = new InMemoryConnectionStore(clock);
+  rescueQueue = new InMemoryRescueQueue();
   answer = () => refreshedAnswer();
   spotify = new FakeTokenEndpoint(clock, () => answer());
 });
@@ -26,6 +31,15 @@ describe('refreshing one user by hand', () => {
     store.connect(USER, seconds);
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'refreshed' });
     expect(store.secondsLeft(USER)).toBeGreaterThan(3_590);
+  });
+
+  test('stores what waits in the rescue queue first: Spotify is sent the token that lives', async () => {
+    store.connect(USER, 60);
+    const { refreshToken } = store.connection(USER);
+    const rotation = aRotation(aLease({ userId: USER, refreshToken, leasedAt: '0' }));
+    rescueQueue.add(rotation);
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'refreshed' });
+    expect(spotify.calls.map((call) => call.refreshToken)).toEqual([rotation.outcome.refreshToken]);
   });
 
   test('says that a user is not connected', async () => {
@@ -107,6 +121,7 @@ describe('refreshing one user by hand', () => {
 function refresh() {
   return refreshUser(USER, {
     store,
+    rescueQueue,
     tokenEndpoint: spotify,
     clock,
     random: () => 0.5,

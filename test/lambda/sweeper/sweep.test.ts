@@ -8,7 +8,10 @@ import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { type SweepResult, sweep, sweepLeaseSeconds } from '../../../lambda/sweeper/sweep.ts';
 import { answersOfEachKind, FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
+import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
+import { aLease } from '../fakes/leases.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { aRotation } from '../fakes/rotations.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const WINDOW_SECONDS = 40 * 60;
@@ -16,6 +19,7 @@ const INVOCATION_MILLISECONDS = 15 * 60_000;
 
 let clock: VirtualClock;
 let store: InMemoryConnectionStore;
+let rescueQueue: InMemoryRescueQueue;
 let log: RecordingLog;
 let answer: (refreshToken: string) => TokenAnswer;
 let latencyMilliseconds: () => number;
@@ -38,7 +42,7 @@ describe('a sweep', () => {
       duration_ms: expect.any(Number),
     });
     expect(spotify.calls).toHaveLength(0);
-    expect(store.calls).toEqual(['reconcile', 'clearDeadGrants', 'claimDue', 'countDue']);
+    expect(store.calls).toEqual(['record', 'reconcile', 'clearDeadGrants', 'claimDue', 'countDue']);
   });
 
   test('refreshes what expires within the window, what has expired, and what has no expiry; nothing else', async () => {
@@ -56,6 +60,38 @@ describe('a sweep', () => {
     expect(store.connection('later').accessToken).toBe('access-token-of-later');
   });
 
+  test('stores what waits in the rescue queue before it claims: Spotify is sent the token that lives', async () => {
+    store.connect('a', -60);
+    const { refreshToken } = store.connection('a');
+    const rotation = aRotation(aLease({ userId: 'a', refreshToken, leasedAt: '-3600000' }));
+    rescueQueue.add(rotation);
+    expect(await run()).toMatchObject({ status: 'completed', refreshed: 1 });
+    expect(spotify.calls.map((call) => call.refreshToken)).toEqual([rotation.outcome.refreshToken]);
+    expect(rescueQueue.messages).toEqual([]);
+  });
+
+  test('that loses the database after Spotify rotated the tokens sends them to the rescue queue, and the next stores them', async () => {
+    for (let index = 0; index < 30; index += 1) {
+      store.connect(`user-${index}`, 60);
+    }
+    answer = () => {
+      store.beforeEach = () => {
+        throw new StoreError('STORE_UNAVAILABLE', 'down');
+      };
+      return refreshedAnswer({ rotated: true });
+    };
+    await expect(run()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(rescueQueue.messages).toHaveLength(30);
+
+    store.beforeEach = () => {};
+    expect(await run()).toMatchObject({ status: 'completed', total: 0 });
+    expect(rescueQueue.messages).toEqual([]);
+    expect(new Set(store.connections().map((connection) => connection.refreshToken)).size).toBe(30);
+    expect(
+      store.connections().every(({ refreshToken }) => !refreshToken.startsWith('refresh-token-of')),
+    ).toBe(true);
+  });
+
   test('goes on batch after batch until nothing is due', async () => {
     connectMany(2_345);
     expect(await run({ batchSize: 500 })).toMatchObject({
@@ -64,7 +100,7 @@ describe('a sweep', () => {
       remaining: 0,
     });
     expect(callsOf('claimDue')).toBe(6);
-    expect(callsOf('record')).toBe(5);
+    expect(callsOf('record')).toBe(1 + 5);
     expect(spotify.calls).toHaveLength(2_345);
   });
 
@@ -94,7 +130,7 @@ describe('a sweep', () => {
     store.pagesToReconcile = 3;
     store.grantsToClear = 2;
     await run();
-    expect(store.calls.slice(0, 5)).toEqual([
+    expect(store.calls.slice(1, 6)).toEqual([
       'reconcile',
       'reconcile',
       'reconcile',
@@ -421,8 +457,8 @@ test('a sweep does not hold on to the batches it is done with', async () => {
 
 describe('the lease of a sweep', () => {
   test('lasts two batches at the lowest concurrency, every call taking as long as it may', () => {
-    expect(sweepLeaseSeconds(8)).toBe(12);
-    expect(sweepLeaseSeconds(500)).toBe(632);
+    expect(sweepLeaseSeconds(8)).toBe(13);
+    expect(sweepLeaseSeconds(500)).toBe(633);
   });
 
   test('never lasts longer than an invocation', () => {
@@ -433,6 +469,7 @@ describe('the lease of a sweep', () => {
 function start(): void {
   clock = new VirtualClock();
   store = new InMemoryConnectionStore(clock);
+  rescueQueue = new InMemoryRescueQueue();
   log = new RecordingLog();
   answer = () => refreshedAnswer();
   latencyMilliseconds = () => 100;
@@ -451,6 +488,7 @@ function run(options: { batchSize?: number; milliseconds?: number } = {}): Promi
 function dependencies(batchSize = 500) {
   return {
     store,
+    rescueQueue,
     tokenEndpoint: spotify,
     clock,
     random: Math.random,

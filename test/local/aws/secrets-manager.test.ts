@@ -8,16 +8,35 @@ import { createFakeCdkOut, createRole } from './fake-cdk-out.ts';
 
 let secretsManager: SecretsManager;
 let secretArn: string;
+let secretArnOf: (logicalId: string) => string;
 const credentials = new CredentialIssuer();
 let readerRoleArn: string;
 let strangerRoleArn: string;
 
 beforeAll(async () => {
+  const generated = {
+    Type: 'AWS::SecretsManager::Secret',
+    Properties: {
+      GenerateSecretString: {
+        ExcludePunctuation: true,
+        GenerateStringKey: 'key',
+        PasswordLength: 40,
+        SecretStringTemplate: '{"a":1}',
+      },
+    },
+  };
   const template = loadTemplate(
     createFakeCdkOut({
       Secret: { Type: 'AWS::SecretsManager::Secret', Properties: { Name: 'spotify' } },
+      One: generated,
+      Other: generated,
       Reader: createRole('lambda.amazonaws.com', [
         { Effect: 'Allow', Action: 'secretsmanager:GetSecretValue', Resource: { Ref: 'Secret' } },
+        {
+          Effect: 'Allow',
+          Action: 'secretsmanager:GetSecretValue',
+          Resource: [{ Ref: 'One' }, { Ref: 'Other' }],
+        },
       ]),
       Stranger: createRole('lambda.amazonaws.com'),
     }),
@@ -25,7 +44,9 @@ beforeAll(async () => {
   const [reader, stranger] = template.resourcesOfType('AWS::IAM::Role');
   readerRoleArn = reader?.attributes.Arn ?? '';
   strangerRoleArn = stranger?.attributes.Arn ?? '';
-  secretArn = template.resourcesOfType('AWS::SecretsManager::Secret')[0]?.ref ?? '';
+  const secrets = template.resourcesOfType('AWS::SecretsManager::Secret');
+  secretArnOf = (logicalId) => secrets.find((secret) => secret.logicalId === logicalId)?.ref ?? '';
+  secretArn = secretArnOf('Secret');
   secretsManager = await SecretsManager.start({
     template,
     access: new AccessControl(template),
@@ -94,4 +115,19 @@ test('calls are counted, and can be made to fail', async () => {
   secretsManager.makeTrouble({});
   await getSecretValue(readerRoleArn, secretArn);
   expect(secretsManager.callCount).toBe(before + 2);
+});
+
+test('a secret that CloudFormation generates has a value from the start, never the same', async () => {
+  const values = await Promise.all(
+    ['One', 'Other'].map(async (logicalId) => {
+      const { SecretString = '' } = await getSecretValue(readerRoleArn, secretArnOf(logicalId));
+      return JSON.parse(SecretString);
+    }),
+  );
+
+  expect(values).toEqual([
+    { a: 1, key: expect.stringMatching(/^\w{40}$/) },
+    { a: 1, key: expect.stringMatching(/^\w{40}$/) },
+  ]);
+  expect(values[0]).not.toEqual(values[1]);
 });

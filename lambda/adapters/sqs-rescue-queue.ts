@@ -1,0 +1,128 @@
+import {
+  DeleteMessageCommand,
+  type Message,
+  ReceiveMessageCommand,
+  SendMessageCommand,
+  type SQSClient,
+} from '@aws-sdk/client-sqs';
+import * as v from 'valibot';
+import {
+  type RescueMessage,
+  type RescueQueue,
+  RescueQueueError,
+  type Rotation,
+} from '../connection/rescue-queue.ts';
+import { openText, sealText } from './sealed-text.ts';
+import type { RescueKey, Secret } from './secret.ts';
+
+/** As many as SQS hands out at once. */
+const LARGEST_BATCH = 10;
+
+/** With it SQS asks all of its servers; without it only some, and a message is easily missed. */
+const WAIT_SECONDS = 1;
+
+const Json = v.pipe(v.string(), v.parseJson());
+
+const Envelope = v.pipe(Json, v.object({ user_id: v.string(), sealed: v.string() }));
+
+const Content = v.pipe(
+  Json,
+  v.object({
+    lease_id: v.string(),
+    leased_at: v.string(),
+    used_refresh_token: v.string(),
+    access_token: v.string(),
+    refresh_token: v.string(),
+    expires_in: v.number(),
+  }),
+);
+
+/** The rescue queue in SQS. A message names the user; everything else in it is sealed. */
+export class SqsRescueQueue implements RescueQueue {
+  readonly #client: SQSClient;
+  readonly #queueUrl: string;
+  readonly #secret: Secret<RescueKey>;
+
+  constructor(client: SQSClient, queueUrl: URL, secret: Secret<RescueKey>) {
+    this.#client = client;
+    this.#queueUrl = queueUrl.href;
+    this.#secret = secret;
+  }
+
+  async put(rotation: Rotation, timeoutMilliseconds: number): Promise<void> {
+    const abortSignal = AbortSignal.timeout(timeoutMilliseconds);
+    const { key } = await this.#secret.read();
+    const command = new SendMessageCommand({
+      QueueUrl: this.#queueUrl,
+      MessageBody: bodyOf(rotation, key),
+    });
+    await this.#client.send(command, { abortSignal }).catch(reject('SendMessage'));
+  }
+
+  async receive(): Promise<readonly RescueMessage[]> {
+    // First, for a message that is received and then cannot be opened is hidden for a while.
+    const { key } = await this.#secret.read();
+    const command = new ReceiveMessageCommand({
+      QueueUrl: this.#queueUrl,
+      MaxNumberOfMessages: LARGEST_BATCH,
+      WaitTimeSeconds: WAIT_SECONDS,
+    });
+    const { Messages = [] } = await this.#client.send(command).catch(reject('ReceiveMessage'));
+    return Messages.map((message) => ({
+      messageId: message.MessageId ?? '',
+      receipt: message.ReceiptHandle ?? '',
+      rotation: rotationIn(message, key),
+    }));
+  }
+
+  async remove(message: RescueMessage): Promise<void> {
+    const command = new DeleteMessageCommand({ QueueUrl: this.#queueUrl, ReceiptHandle: message.receipt });
+    await this.#client.send(command).catch(reject('DeleteMessage'));
+  }
+}
+
+function bodyOf({ lease, outcome }: Rotation, key: string): string {
+  const content: v.InferOutput<typeof Content> = {
+    lease_id: lease.leaseId,
+    leased_at: lease.leasedAt,
+    used_refresh_token: lease.refreshToken,
+    access_token: outcome.accessToken,
+    refresh_token: outcome.refreshToken,
+    expires_in: outcome.expiresInSeconds,
+  };
+  const envelope: v.InferOutput<typeof Envelope> = {
+    user_id: lease.userId,
+    sealed: sealText(JSON.stringify(content), lease.userId, key),
+  };
+  return JSON.stringify(envelope);
+}
+
+function rotationIn({ Body }: Message, key: string): Rotation | null {
+  const envelope = v.safeParse(Envelope, Body);
+  if (!envelope.success) {
+    return null;
+  }
+  const { user_id, sealed } = envelope.output;
+  const content = v.safeParse(Content, openText(sealed, user_id, key));
+  if (!content.success) {
+    return null;
+  }
+  const { lease_id, leased_at, used_refresh_token, access_token, refresh_token, expires_in } = content.output;
+  return {
+    lease: { userId: user_id, leaseId: lease_id, leasedAt: leased_at, refreshToken: used_refresh_token },
+    outcome: {
+      kind: 'refreshed',
+      accessToken: access_token,
+      refreshToken: refresh_token,
+      expiresInSeconds: expires_in,
+    },
+  };
+}
+
+/** Names the error and leaves its message out. */
+function reject(operation: string): (error: unknown) => never {
+  return (error) => {
+    const name = error instanceof Error ? error.name : 'unknown error';
+    throw new RescueQueueError(`${operation} on the rescue queue failed: ${name}`);
+  };
+}

@@ -1,0 +1,81 @@
+import { type Clock, millisecondsUntil } from './clock.ts';
+import type { ConnectionStore } from './connection-store.ts';
+import type { Log } from './log.ts';
+import { type RecordedOutcomes, recordOutcomes } from './record-outcomes.ts';
+import type { SettledLease } from './refresh-outcome.ts';
+import { isRotation, type RescueQueue, RescueQueueError, type Rotation } from './rescue-queue.ts';
+import { SecretError } from './secret-error.ts';
+
+/** Kept free of the time for the write: for a connection to the queue, and for every message to be sealed and sent. */
+const RESCUE_RESERVE_MILLISECONDS = 1_000;
+const RESERVE_PER_MESSAGE_MILLISECONDS = 5;
+
+/** What recording works with. */
+export type RecordDependencies = {
+  readonly store: ConnectionStore;
+  readonly rescueQueue: RescueQueue;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/**
+ * Records outcomes as {@link recordOutcomes} does, giving up a little earlier; rotated refresh tokens that are not
+ * known to be stored by then go to the rescue queue.
+ *
+ * @param deadline a moment of the monotonic clock
+ * @returns a verdict for every lease that was given, `unsettled` also for what was rescued, and the shared state
+ */
+export async function recordOrRescue(
+  settled: readonly SettledLease[],
+  deadline: number,
+  dependencies: RecordDependencies,
+): Promise<RecordedOutcomes> {
+  const { store, clock } = dependencies;
+  const rotations = settled.filter(isRotation);
+  const recorded = await recordOutcomes(
+    settled,
+    deadline - rescueReserveMilliseconds(rotations.length),
+    store,
+    clock,
+  ).catch(async (error) => {
+    await rescue(rotations, deadline, dependencies);
+    throw error;
+  });
+  await rescue(
+    rotations.filter(({ lease }) => recorded.verdicts.get(lease.leaseId) === 'unsettled'),
+    deadline,
+    dependencies,
+  );
+  return recorded;
+}
+
+function rescueReserveMilliseconds(rotations: number): number {
+  return rotations === 0 ? 0 : RESCUE_RESERVE_MILLISECONDS + rotations * RESERVE_PER_MESSAGE_MILLISECONDS;
+}
+
+async function rescue(
+  rotations: readonly Rotation[],
+  deadline: number,
+  { rescueQueue, clock, log }: RecordDependencies,
+): Promise<void> {
+  // Tried even when the process slept past its deadline: that costs a late answer, leaving it costs a grant.
+  const timeout = Math.max(RESCUE_RESERVE_MILLISECONDS / 2, millisecondsUntil(clock, deadline));
+  await Promise.all(
+    rotations.map(async (rotation) => {
+      const user_id = rotation.lease.userId;
+      try {
+        await rescueQueue.put(rotation, timeout);
+        log.warn('rotated refresh token sent to the rescue queue', { user_id });
+      } catch (error) {
+        if (!(error instanceof RescueQueueError || error instanceof SecretError)) {
+          throw error;
+        }
+        log.error('rotated refresh token could not be rescued', {
+          user_id,
+          code: error.code,
+          reason: error.message,
+        });
+      }
+    }),
+  );
+}

@@ -1,0 +1,140 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { findLeaks } from './canaries.ts';
+import { type ConnectedUser, TestStack } from './test-stack.ts';
+
+/** Short enough for a sweep to run out of time while a test waits, long enough for it to claim before. */
+const SWEEPER_TIMEOUT_SECONDS = 28;
+
+const cdkOutDirectory = mkdtempSync(join(tmpdir(), 'spotify-auth-cdk-'));
+let stack: TestStack;
+
+beforeAll(async () => {
+  copyStackWithShorterSweeps();
+  stack = await TestStack.start({ cdkOutDirectory });
+  await stack.sweep();
+  // As strict as a server can be: whoever sends a refresh token a second time loses the grant.
+  stack.stack.spotify.configure({
+    rotatesRefreshTokens: true,
+    detectsReuse: true,
+    latencyMillis: 300,
+  });
+});
+
+afterAll(async () => {
+  await stack.stop();
+  rmSync(cdkOutDirectory, { recursive: true, force: true });
+});
+
+test('a message that nobody can open ends in the dead-letter queue, and keeps no sweep from its work', async () => {
+  const { queues } = stack.stack.cloud;
+  const queue = queues.get(stackQueueUrl());
+  const deadLetterQueue = queues.get(stack.stack.cloud.template.outputs['RescueDeadLetterQueueArn'] ?? '');
+  queue.send('not for us');
+
+  for (let sweeps = 0; sweeps < 11; sweeps += 1) {
+    expect(await stack.sweep()).toMatchObject({ functionError: undefined, result: { status: 'completed' } });
+    queue.showAgain();
+  }
+
+  expect(queue.messages).toEqual([]);
+  expect(deadLetterQueue.messages).toMatchObject([{ body: 'not for us' }]);
+  expect(stack.logLines.filter((line) => line.includes('RESCUE_MESSAGE_UNREADABLE'))).toHaveLength(10);
+});
+
+describe('when Supabase goes down between the answer of a strict Spotify and the write', () => {
+  test('a status call sends the new tokens to the rescue queue, and the next sweep stores them', async () => {
+    const user = await stack.createConnectedUser(-60);
+
+    const answer = await loseSupabaseMidway(() => stack.status(user.id));
+
+    expect(answer).toMatchObject({ status: 200, body: { connected: false, retryable: true } });
+    await expectRescueOf([user]);
+  });
+
+  test('a sweep does the same for its whole batch', async () => {
+    const users = await Promise.all(Array.from({ length: 12 }, () => stack.createConnectedUser(1_200)));
+
+    const { functionError } = await loseSupabaseMidway(() => stack.sweep());
+
+    expect(functionError).toBe('Unhandled');
+    await expectRescueOf(users);
+  });
+
+  test('and the queue too, the log says so, by user and code', async () => {
+    const user = await stack.createConnectedUser(-60);
+    stack.stack.cloud.sqs.makeTrouble(true);
+
+    await loseSupabaseMidway(() => stack.status(user.id));
+    stack.stack.cloud.sqs.makeTrouble(false);
+
+    const lines = stack.logLines.filter((line) => line.includes('could not be rescued'));
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { level: 'ERROR', user_id: user.id, code: 'RESCUE_QUEUE_UNAVAILABLE' },
+    ]);
+  });
+});
+
+/** Takes Supabase away as soon as Spotify has been asked, and gives it back when the call is over. */
+async function loseSupabaseMidway<Result>(call: () => Promise<Result>): Promise<Result> {
+  const { spotify, supabase } = stack.stack;
+  const asked = spotify.nextTokenRequest();
+  const result = call();
+  await asked;
+  supabase.setFault({ kind: 'reset' });
+  try {
+    return await result;
+  } finally {
+    supabase.setFault(undefined);
+  }
+}
+
+/** Of users whose new tokens are in the queue and nowhere else: sealed; then stored by the next sweep, and good. */
+async function expectRescueOf(users: readonly ConnectedUser[]): Promise<void> {
+  const queue = stack.stack.cloud.queues.get(stackQueueUrl());
+  const bodies = queue.messages.map(({ body }) => body);
+  expect(bodies.map((body) => JSON.parse(body).user_id).sort()).toEqual(users.map(({ id }) => id).sort());
+  for (const { id, refreshToken } of users) {
+    expect((await stack.profile(id)).spotify_refresh_token).toBe(refreshToken);
+  }
+
+  expect(await stack.sweep()).toMatchObject({ result: { status: 'completed', total: 0, remaining: 0 } });
+
+  expect(queue.messages).toEqual([]);
+  const canaries: Record<string, string> = {};
+  for (const { id, accessToken, refreshToken } of users) {
+    const profile = await stack.profile(id);
+    expect(profile.spotify_refresh_token).not.toBe(refreshToken);
+    expect(stack.stack.spotify.acceptsAccessToken(profile.spotify_access_token ?? '')).toBe(true);
+    expect(stack.spotifyCallsFor(id)).toHaveLength(1);
+    canaries[`old tokens of ${id}`] = refreshToken;
+    canaries[`old access token of ${id}`] = accessToken;
+    canaries[`new refresh token of ${id}`] = profile.spotify_refresh_token ?? '';
+    canaries[`new access token of ${id}`] = profile.spotify_access_token ?? '';
+    // The grant has survived: the token that was rescued refreshes.
+    expect(await stack.sweep({ userId: id })).toMatchObject({ result: { outcome: 'refreshed' } });
+  }
+  expect(findLeaks(canaries, [...bodies, ...stack.logLines])).toEqual([]);
+}
+
+function stackQueueUrl(): string {
+  const [queue] = stack.stack.cloud.template
+    .resourcesOfType('AWS::SQS::Queue')
+    .filter(({ properties }) => properties.RedrivePolicy !== undefined);
+  return queue?.ref ?? '';
+}
+
+/** The synthesized stack as it is, but for the time that a sweep has. */
+function copyStackWithShorterSweeps(): void {
+  cpSync(process.env['SYNTHESIZED_STACK'] ?? '', cdkOutDirectory, { recursive: true });
+  for (const name of readdirSync(cdkOutDirectory).filter((file) => file.endsWith('.template.json'))) {
+    const file = join(cdkOutDirectory, name);
+    const shorter = readFileSync(file, 'utf8').replace(
+      '"Timeout": 900',
+      `"Timeout": ${SWEEPER_TIMEOUT_SECONDS}`,
+    );
+    writeFileSync(file, shorter);
+  }
+}
