@@ -20,6 +20,8 @@ export interface SecretsManagerTrouble {
   readonly delayInMillis?: number;
   /** Every call is answered with an internal error. */
   readonly isFailing?: boolean;
+  /** Every call is refused, as by a policy that a deployment broke. */
+  readonly isDenying?: boolean;
 }
 
 interface SecretVersion {
@@ -127,7 +129,9 @@ export class SecretsManager {
   #getSecretValue(secretId: string, caller: Caller): Answer {
     const secret = this.#secrets.find(({ ref, name }) => ref === secretId || name === secretId);
     const resourceArn = secret?.ref ?? secretId;
-    const decision = this.#access.decide(caller.roleArn, 'secretsmanager:GetSecretValue', resourceArn);
+    const decision = this.#trouble.isDenying
+      ? 'implicitDeny'
+      : this.#access.decide(caller.roleArn, 'secretsmanager:GetSecretValue', resourceArn);
     if (decision !== 'allowed') {
       return failure('AccessDeniedException', explainDenial(decision, caller, resourceArn));
     }

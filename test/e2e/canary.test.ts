@@ -87,10 +87,10 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
     }
     spotify.setFault(undefined);
     for (const fault of [{ kind: 'reset' }, { kind: 'status', status: 500 }] as const) {
-      supabase.setFault(fault);
+      await supabase.setFault(fault);
       await stack.status(user.id, { authorization: `Bearer ${jwt}` });
       errors.push(JSON.stringify((await stack.sweep()).result));
-      supabase.setFault(undefined);
+      await supabase.setFault(undefined);
     }
     spotify.revokeGrants(user.id);
     await exerciseEveryPath();
