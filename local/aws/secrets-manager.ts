@@ -21,6 +21,8 @@ export interface SecretsManagerTrouble {
   readonly delayInMillis?: number;
   /** Every call is answered with an internal error. */
   readonly isFailing?: boolean;
+  /** Every call is refused, as by a policy that a deployment broke. */
+  readonly isDenying?: boolean;
 }
 
 interface SecretVersion {
@@ -136,7 +138,9 @@ export class SecretsManager {
     const secret = this.#secrets.find(({ ref, name }) => ref === secretId || name === secretId);
     const resourceArn = secret?.ref ?? secretId;
     const action = 'secretsmanager:GetSecretValue';
-    const decision = this.#access.decide(caller.roleArn, action, resourceArn);
+    const decision = this.#trouble.isDenying
+      ? 'implicitDeny'
+      : this.#access.decide(caller.roleArn, action, resourceArn);
     if (decision !== 'allowed') {
       return failure('AccessDeniedException', explainDenial(decision, caller, action, resourceArn));
     }

@@ -7,7 +7,7 @@
  * | request | body | does |
  * | --- | --- | --- |
  * | `PATCH /control/settings` | some of `Settings` | changes how the service behaves; answers with all settings |
- * | `PUT /control/fault` | a `Fault` | lets something go wrong with every token request, or some |
+ * | `PUT /control/fault` | a `Fault` (faults.ts) | lets something go wrong with token requests |
  * | `DELETE /control/fault` | | ends that |
  * | `POST /control/grants` | an array of `NewGrant` | lets users authorize; answers with their tokens |
  * | `POST /control/revoke` | `{"userId": ...}` | lets a user revoke |
@@ -80,6 +80,8 @@ interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
+  /** How much of the body is sent before the service falls silent. @default - all of it */
+  readonly hangsAfterBytes?: number;
 }
 
 /** What a token request led to; without an answer, the connection is closed (`reset`) or left alone (`hang`). */
@@ -88,6 +90,8 @@ interface Result {
   readonly grant?: { readonly id: string; readonly userId: string } | undefined;
   readonly answer: Answer | 'reset' | 'hang';
 }
+
+const OVERSIZE_BYTES = 10_000_000;
 
 /** Starts the service on 127.0.0.1. */
 export async function startAccountsService(options: AccountsServiceOptions): Promise<AccountsService> {
@@ -116,10 +120,13 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
   async function answerTokenRequest(request: http.IncomingMessage): Promise<Result> {
     const body = await readText(request);
     if (settings.latencyMillis > 0) await sleep(settings.latencyMillis);
-    const fault = faults.take();
-    if (fault && fault.kind !== 'reset-after') return resultOfFault(fault);
-    const result = refresh(request.headers, body);
-    return fault ? { ...result, outcome: fault.kind, answer: 'reset' } : result;
+    const grant = grants.findByRefreshToken(new URLSearchParams(body).get('refresh_token') ?? '');
+    const fault = faults.take(grant?.userId);
+    if (!fault) return refresh(request.headers, body);
+    const instead = resultInsteadOfExchange(fault);
+    if (instead) return { ...instead, grant };
+    const { answer } = refresh(request.headers, body);
+    return { outcome: fault.kind, grant, answer: spoil(answer, fault) };
   }
 
   function refresh(headers: http.IncomingHttpHeaders, body: string): Result {
@@ -264,29 +271,73 @@ function refuse(error: string, description: string): Result {
   return { outcome: error, answer: { status: 400, body: { error, error_description: description } } };
 }
 
-function resultOfFault(fault: Fault): Result {
-  if (fault.kind === 'hang') return { outcome: 'hang', answer: 'hang' };
-  if (fault.kind !== 'status') return { outcome: fault.kind, answer: 'reset' };
-  const { status, retryAfter } = fault;
+/** @returns undefined for the faults of a request whose exchange takes place */
+function resultInsteadOfExchange(fault: Fault): Result | undefined {
+  switch (fault.kind) {
+    case 'status':
+      return { outcome: String(fault.status), answer: htmlPage(fault) };
+    case 'error':
+      return {
+        outcome: fault.error,
+        answer: {
+          status: fault.status ?? 400,
+          body: { error: fault.error, error_description: 'a fault that was switched on' },
+        },
+      };
+    case 'hang':
+      return { outcome: fault.kind, answer: 'hang' };
+    case 'reset-before':
+      return { outcome: fault.kind, answer: 'reset' };
+    default:
+      return undefined;
+  }
+}
+
+function htmlPage({ status, retryAfter, location }: Extract<Fault, { kind: 'status' }>): Answer {
   return {
-    outcome: String(status),
-    answer: {
-      status,
-      headers: {
-        'content-type': 'text/html',
-        ...(retryAfter !== undefined && { 'retry-after': retryAfter }),
-      },
-      body: `<html><head><title>${status}</title></head><body>upstream error</body></html>`,
+    status,
+    headers: {
+      'content-type': 'text/html',
+      ...(retryAfter !== undefined && { 'retry-after': retryAfter }),
+      ...(location !== undefined && { location }),
     },
+    body: `<html><head><title>${status}</title></head><body>upstream error</body></html>`,
   };
 }
 
-function send(response: http.ServerResponse, { status, headers = {}, body }: Answer): void {
-  if (body === undefined || typeof body === 'string') {
-    response.writeHead(status, headers).end(body);
-  } else {
-    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
+/** What arrives of the answer to an exchange that took place. */
+function spoil(answer: Result['answer'], fault: Fault): Result['answer'] {
+  if (typeof answer === 'string' || fault.kind === 'reset-after') return 'reset';
+  const body = JSON.stringify(answer.body);
+  const headers = { 'content-type': 'application/json' };
+  switch (fault.kind) {
+    case 'hang-in-body':
+      return { ...answer, headers, body, hangsAfterBytes: body.length / 2 };
+    case 'truncated':
+      return { ...answer, headers, body: body.slice(0, body.length / 2) };
+    case 'content-type':
+      return { ...answer, headers: { 'content-type': fault.contentType }, body };
+    case 'fields': {
+      const members = Object.entries({ ...Object(answer.body), ...fault.fields });
+      return { ...answer, body: Object.fromEntries(members.filter(([, value]) => value !== null)) };
+    }
+    case 'oversized':
+      return { ...answer, body: { ...Object(answer.body), padding: 'x'.repeat(OVERSIZE_BYTES) } };
+    default:
+      return answer;
   }
+}
+
+function send(response: http.ServerResponse, { status, headers = {}, body, hangsAfterBytes }: Answer): void {
+  if (body === undefined) {
+    response.writeHead(status, headers).end();
+    return;
+  }
+  const isText = typeof body === 'string';
+  const text = isText ? body : JSON.stringify(body);
+  response.writeHead(status, { ...(!isText && { 'content-type': 'application/json' }), ...headers });
+  if (hangsAfterBytes === undefined) response.end(text);
+  else response.write(text.slice(0, hangsAfterBytes));
 }
 
 async function readText(request: http.IncomingMessage): Promise<string> {

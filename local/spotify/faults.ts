@@ -1,46 +1,97 @@
-/** What goes wrong with a token request. */
-export type Fault = (
-  | {
-      readonly kind: 'status';
-      readonly status: 429 | 500 | 502 | 503;
-      /** The `Retry-After` header, verbatim. @default no such header */
-      readonly retryAfter?: string;
-    }
-  /** No answer comes, and the exchange does not take place. */
-  | { readonly kind: 'hang' }
-  /** The connection is closed without an answer, before or after the exchange took place. */
-  | { readonly kind: 'reset-before' | 'reset-after' }
-) & {
-  /** How many requests it strikes. @default every one until it is replaced */
-  readonly times?: number;
-  /** The probability, 0 to 1, that it strikes a request. @default 1 */
-  readonly share?: number;
-};
+/**
+ * What can go wrong with a token request. Faults also come as JSON from other processes.
+ *
+ * | kind | with | the exchange | what the client sees |
+ * | --- | --- | --- | --- |
+ * | `status` | `status`; the headers `retryAfter`, `location`, verbatim | does not take place | an HTML page |
+ * | `error` | `error`; `status`, by default 400 | does not take place | an error of RFC 6749, section 5.2 |
+ * | `hang` | | does not take place | no answer |
+ * | `reset-before` | | does not take place | the connection closes without an answer |
+ * | `reset-after` | | takes place | the connection closes without an answer |
+ * | `hang-in-body` | | takes place | headers and half the body, then nothing |
+ * | `truncated` | | takes place | half the body, as if it were all |
+ * | `content-type` | `contentType` | takes place | the answer under another content type |
+ * | `fields` | `fields` | takes place | the answer with these members; null leaves one out |
+ * | `oversized` | | takes place | the answer, 10 MB longer |
+ *
+ * For every kind, which requests it strikes: the first `times` (by default all, until it is replaced), each with
+ * probability `share` (by default 1), of the users in `shareOfUsers` (by default 1). The users are always the same,
+ * and those of a larger share include those of a smaller one.
+ */
+import { hash } from 'node:crypto';
+import * as v from 'valibot';
+
+const text = v.string('must be a text');
+const share = v.pipe(
+  v.number('must be 0 to 1'),
+  v.minValue(0, 'must be 0 to 1'),
+  v.maxValue(1, 'must be 0 to 1'),
+);
+const count = v.pipe(
+  v.number('must be 1 or more'),
+  v.integer('must be 1 or more'),
+  v.minValue(1, 'must be 1 or more'),
+);
+const status = v.picklist(
+  Array.from({ length: 300 }, (_, index) => 300 + index),
+  'must be an HTTP status from 300 to 599',
+);
+const strikes = { times: v.optional(count), share: v.optional(share), shareOfUsers: v.optional(share) };
+const kindsWithoutMore = [
+  'hang',
+  'reset-before',
+  'reset-after',
+  'hang-in-body',
+  'truncated',
+  'oversized',
+] as const;
+
+const faultSchema = v.variant('kind', [
+  v.strictObject({ kind: v.picklist(kindsWithoutMore), ...strikes }),
+  v.strictObject({
+    kind: v.literal('status'),
+    status,
+    retryAfter: v.optional(text),
+    location: v.optional(text),
+    ...strikes,
+  }),
+  v.strictObject({ kind: v.literal('error'), error: text, status: v.optional(status), ...strikes }),
+  v.strictObject({ kind: v.literal('content-type'), contentType: text, ...strikes }),
+  v.strictObject({ kind: v.literal('fields'), fields: v.record(v.string(), v.unknown()), ...strikes }),
+]);
+
+export type Fault = v.InferOutput<typeof faultSchema>;
 
 /** Decides for each request whether the current fault strikes it. */
 export class FaultPlan {
   #fault: Fault | undefined;
   #remaining = 0;
 
-  /** @param fault undefined ends all faults. @throws TypeError saying what is wrong with it */
-  set(fault: Fault | undefined): void {
-    if (fault) validate(fault);
-    this.#fault = fault;
-    this.#remaining = fault?.times ?? Number.POSITIVE_INFINITY;
+  /** @param fault a {@link Fault}; undefined ends all faults. @throws TypeError saying what is wrong with it */
+  set(fault: unknown): void {
+    this.#fault = fault === undefined ? undefined : parse(fault);
+    this.#remaining = this.#fault?.times ?? Number.POSITIVE_INFINITY;
   }
 
-  take(): Fault | undefined {
-    if (!this.#fault || this.#remaining <= 0 || Math.random() >= (this.#fault.share ?? 1)) return undefined;
+  /** @param userId whose request it is, where its refresh token tells */
+  take(userId = ''): Fault | undefined {
+    if (!this.#fault || this.#remaining <= 0) return undefined;
+    const { share = 1, shareOfUsers = 1 } = this.#fault;
+    if (Math.random() >= share || placeAmongUsers(userId) >= shareOfUsers) return undefined;
     this.#remaining -= 1;
     return this.#fault;
   }
 }
 
-/** Faults also come as JSON from outside. */
-function validate(fault: Fault): void {
-  const kinds = ['status', 'hang', 'reset-before', 'reset-after'];
-  if (!kinds.includes(fault.kind)) throw new TypeError(`fault.kind must be one of ${kinds.join(', ')}`);
-  if (fault.kind === 'status' && ![429, 500, 502, 503].includes(fault.status)) {
-    throw new TypeError('fault.status must be 429, 500, 502 or 503');
-  }
+function parse(fault: unknown): Fault {
+  const parsed = v.safeParse(faultSchema, fault);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  const path = v.getDotPath(issue);
+  throw new TypeError(`fault${path ? `.${path}` : ''}: ${issue.message}`);
+}
+
+/** A number from 0 up to, not including, 1 that belongs to the user for good. */
+function placeAmongUsers(userId: string): number {
+  return Number.parseInt(hash('sha256', userId).slice(0, 8), 16) / 2 ** 32;
 }

@@ -94,6 +94,12 @@ export class Grants {
     return { outcome: 'refreshed', grant, accessToken, refreshToken: this.#issueRefreshToken(grant) };
   }
 
+  /** Returns whose refresh token this is, or was. @returns undefined if it was never issued */
+  findByRefreshToken(refreshToken: string): Grant | undefined {
+    const [id = ''] = this.#open('AQ', refreshToken) ?? [];
+    return this.#grants.get(id);
+  }
+
   /** Revokes every grant of a user, as the user can on Spotify's account page. Access tokens live on, as there. */
   revoke(userId: string): void {
     for (const grant of this.#grants.values()) if (grant.userId === userId) grant.isRevoked = true;

@@ -6,9 +6,11 @@ import { cors } from 'hono/cors';
 import { decodeJwt } from 'jose';
 import { listen } from '../listen.ts';
 import type { BondhuDatabase } from './bondhu-database.ts';
+import { type SupabaseFault, SupabaseFaultPlan } from './faults.ts';
 import { createFunctionCaller } from './function-calls.ts';
 import { identify, RejectedRequestError } from './identity.ts';
 import { createLite } from './lite.ts';
+import { toPostgrestError } from './postgrest-error.ts';
 import { createUserTokens, type UserTokens } from './user-tokens.ts';
 
 export interface SupabaseOptions {
@@ -16,15 +18,6 @@ export interface SupabaseOptions {
   /** @default a free port, which also serves when this one is taken */
   readonly port?: number;
 }
-
-/** What goes wrong with every request from now on. */
-export type SupabaseFault =
-  /** The connection is closed without an answer. */
-  | { readonly kind: 'reset' }
-  /** No answer comes, until the client gives up or the server stops. */
-  | { readonly kind: 'hang' }
-  /** A gateway in front answers, in HTML. */
-  | { readonly kind: 'status'; readonly status: number };
 
 export interface Supabase {
   readonly url: string;
@@ -37,8 +30,8 @@ export interface Supabase {
   readonly signUserToken: UserTokens['sign'];
   /** Signs a user up, confirmed at once. @returns the user's id. @throws Error if the address is taken */
   createUser(email: string, password: string): Promise<string>;
-  /** @param fault undefined ends the fault */
-  setFault(fault: SupabaseFault | undefined): void;
+  /** @param fault undefined ends the fault. @returns once that is in force */
+  setFault(fault: SupabaseFault | undefined): Promise<void>;
   /** Closes every connection and the server; the database stays. */
   stop(): Promise<void>;
 }
@@ -52,7 +45,8 @@ export interface Supabase {
  */
 export async function startSupabase({ database, port = 0 }: SupabaseOptions): Promise<Supabase> {
   const server = http.createServer();
-  const url = `http://127.0.0.1:${await listen(server, port)}`;
+  const ownPort = await listen(server, port);
+  const url = `http://127.0.0.1:${ownPort}`;
   const publishableKey = `sb_publishable_${randomBytes(16).toString('base64url')}`;
   const secretKey = `sb_secret_${randomBytes(16).toString('base64url')}`;
   const jwtSecret = randomBytes(32).toString('base64url');
@@ -61,7 +55,7 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
   const functions = createFunctionCaller(database.authenticatorUrl);
   const lite = await createLite({ ...database, jwtSecret });
   const requests: { method: string; path: string }[] = [];
-  let fault: SupabaseFault | undefined;
+  const faults = new SupabaseFaultPlan();
 
   const app = new Hono();
   app.use(cors({ origin: '*', exposeHeaders: ['content-range'] }));
@@ -100,13 +94,41 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
 
   const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   server.on('request', (request, response) => {
-    requests.push({ method: request.method ?? '', path: new URL(request.url ?? '/', url).pathname });
-    if (!fault) void answer(request, response);
-    else if (fault.kind === 'reset') request.socket.destroy();
-    else if (fault.kind === 'status') {
-      response.writeHead(fault.status, { 'content-type': 'text/html' }).end('<html><h1>Not now</h1></html>');
+    const { pathname } = new URL(request.url ?? '/', url);
+    requests.push({ method: request.method ?? '', path: pathname });
+    const fault = faults.take(pathname);
+    switch (fault?.kind) {
+      case undefined:
+        void answer(request, response);
+        break;
+      case 'hang':
+        break;
+      case 'refused':
+      case 'reset':
+        request.socket.destroy();
+        break;
+      case 'reset-after':
+        // The answer is made, and thrown away when it is about to be sent.
+        response.writeHead = () => response.destroy();
+        void answer(request, response);
+        break;
+      case 'status':
+        response
+          .writeHead(fault.status, { 'content-type': 'text/html' })
+          .end('<html><h1>Not now</h1></html>');
+        break;
+      case 'sql-error': {
+        const error = Object.assign(new Error('a fault that was switched on'), { code: fault.code });
+        const { status, body } = toPostgrestError(error, 'service_role');
+        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      }
     }
   });
+
+  function stopListening(): void {
+    server.close();
+    server.closeAllConnections();
+  }
 
   return {
     url,
@@ -126,12 +148,14 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
         throw new Error(`Sign-up of ${email} failed with ${response.status}: ${JSON.stringify(body)}`);
       return body.user.id;
     },
-    setFault(newFault) {
-      fault = newFault;
+    async setFault(fault) {
+      faults.set(fault);
+      if (fault?.kind === 'refused') stopListening();
+      else if (!server.listening && (await listen(server, ownPort)) !== ownPort)
+        throw new Error(`somebody else listens on port ${ownPort} by now`);
     },
     async stop() {
-      server.close();
-      server.closeAllConnections();
+      stopListening();
       await Promise.all([functions.close(), lite.close()]);
     },
   };

@@ -101,10 +101,10 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
     await stack.sweep();
     canaries['rescuedRefreshToken'] = await storedRefreshToken(user.id);
     for (const fault of [{ kind: 'reset' }, { kind: 'status', status: 500 }] as const) {
-      supabase.setFault(fault);
+      await supabase.setFault(fault);
       await stack.status(user.id, { authorization: `Bearer ${jwt}` });
       errors.push(JSON.stringify((await stack.sweep()).result));
-      supabase.setFault(undefined);
+      await supabase.setFault(undefined);
     }
     spotify.revokeGrants(user.id);
     await exerciseEveryPath();

@@ -231,7 +231,7 @@ describe('when something that the function needs is out of reach', () => {
       const user = await stack.createConnectedUser(3_000);
       const authorization = `Bearer ${await stack.userToken(user.id)}`;
       await stack.status(user.id, { authorization });
-      stack.stack.supabase.setFault(fault);
+      await stack.stack.supabase.setFault(fault);
 
       const answer = await stack.status(user.id, { authorization });
 

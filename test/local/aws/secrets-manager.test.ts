@@ -106,15 +106,19 @@ test('an unknown access key is refused', async () => {
   expect(await response.json()).toMatchObject({ __type: 'UnrecognizedClientException' });
 });
 
-test('calls are counted, and can be made to fail', async () => {
+test('calls are counted, and can be made to fail or be refused', async () => {
   const before = secretsManager.callCount;
   secretsManager.makeTrouble({ isFailing: true });
   await expect(getSecretValue(readerRoleArn, secretArn)).rejects.toMatchObject({
     name: 'InternalServiceError',
   });
+  secretsManager.makeTrouble({ isDenying: true });
+  await expect(getSecretValue(readerRoleArn, secretArn)).rejects.toMatchObject({
+    name: 'AccessDeniedException',
+  });
   secretsManager.makeTrouble({});
   await getSecretValue(readerRoleArn, secretArn);
-  expect(secretsManager.callCount).toBe(before + 2);
+  expect(secretsManager.callCount).toBe(before + 3);
 });
 
 test('a secret that CloudFormation generates has a value from the start, never the same', async () => {

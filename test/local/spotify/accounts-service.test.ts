@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { type AccountsService, startAccountsService } from '../../../local/spotify/accounts-service.ts';
+import type { Fault } from '../../../local/spotify/faults.ts';
 import type { GrantedTokens } from '../../../local/spotify/grants.ts';
 
 const credentials = { clientId: 'client', clientSecret: 'se:cret' };
@@ -19,8 +20,13 @@ interface Client {
   readonly clientSecret: string;
 }
 
-async function refresh(refreshToken: string, { clientId, clientSecret }: Client = credentials) {
+async function refresh(
+  refreshToken: string,
+  { clientId, clientSecret }: Client = credentials,
+  init: RequestInit = {},
+) {
   const response = await fetch(spotify.tokenUrl, {
+    ...init,
     method: 'POST',
     headers: { authorization: `Basic ${btoa(`${clientId}:${clientSecret}`)}` },
     body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken }),
@@ -172,6 +178,85 @@ describe('faults', () => {
     await expect(refresh(refreshToken)).rejects.toThrow('timeout');
   });
 
+  test('an error of the service itself, and nothing is exchanged', async () => {
+    spotify.configure({ rotatesRefreshTokens: true });
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+    spotify.setFault({ kind: 'error', error: 'something_new', times: 1 });
+
+    expect(await refresh(refreshToken)).toMatchObject({ status: 400, body: { error: 'something_new' } });
+    expect((await refresh(refreshToken)).status).toBe(200);
+  });
+
+  test('a redirect', async () => {
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+    const elsewhere = `${spotify.url}/v1/me`;
+    spotify.setFault({ kind: 'status', status: 302, location: elsewhere });
+
+    const redirected = await refresh(refreshToken, credentials, { redirect: 'manual' });
+
+    expect([redirected.status, redirected.headers.get('location')]).toEqual([302, elsewhere]);
+  });
+
+  test('an answer that is spoilt after the exchange took place', async () => {
+    spotify.configure({ rotatesRefreshTokens: true });
+    const exchangeWith = async (fault: Fault) => {
+      const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+      spotify.setFault(fault);
+      const answer = await refresh(refreshToken);
+      spotify.setFault(undefined);
+      expect(await refresh(refreshToken)).toMatchObject(invalidGrant('Invalid refresh token'));
+      return answer;
+    };
+
+    const truncated = await exchangeWith({ kind: 'truncated' }).catch((error) => error);
+    const mislabelled = await exchangeWith({ kind: 'content-type', contentType: 'text/plain' });
+    const changed = await exchangeWith({
+      kind: 'fields',
+      fields: { expires_in: '3600', access_token: null },
+    });
+    const oversized = await exchangeWith({ kind: 'oversized' });
+
+    expect(truncated).toBeInstanceOf(SyntaxError);
+    expect([mislabelled.headers.get('content-type'), mislabelled.body]).toMatchObject([
+      'text/plain',
+      { expires_in: 3600 },
+    ]);
+    expect(changed.body).toEqual({
+      token_type: 'Bearer',
+      scope: expect.any(String),
+      expires_in: '3600',
+      refresh_token: expect.any(String),
+    });
+    expect(oversized.text.length).toBeGreaterThan(10_000_000);
+    expect(oversized.body).toMatchObject({ expires_in: 3600 });
+  });
+
+  test('a body that begins and never ends', async () => {
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+    spotify.setFault({ kind: 'hang-in-body' });
+    await expect(refresh(refreshToken)).rejects.toThrow('timeout');
+  });
+
+  test('a share of the users, always the same, and within every larger share', async () => {
+    const users = Array.from({ length: 200 }, (_, index) => `user-${index}`);
+    const tokens = users.map((userId) => spotify.createGrant({ userId }).refreshToken);
+    const struckBy = async (shareOfUsers: number) => {
+      spotify.setFault({ kind: 'error', error: 'invalid_grant', shareOfUsers });
+      const answers = await Promise.all(tokens.map((token) => refresh(token)));
+      return users.filter((_, index) => answers[index]?.status === 400);
+    };
+
+    const few = await struckBy(0.05);
+    const some = await struckBy(0.3);
+
+    expect(few.length).toBeGreaterThan(0);
+    expect(few.length).toBeLessThan(30);
+    expect(some).toEqual(expect.arrayContaining(few));
+    expect(some.length).toBeGreaterThan(30);
+    expect(await struckBy(0.3)).toEqual(some);
+    expect(await struckBy(1)).toEqual(users);
+  });
+
   test('a share of the calls', async () => {
     const { refreshToken } = spotify.createGrant({ userId: 'alice' });
     spotify.setFault({ kind: 'status', status: 500, share: 0.5 });
@@ -234,8 +319,11 @@ describe('over HTTP', () => {
   test.each([
     ['PATCH', 'settings', { latency: 5 }, 400, 'latency must be left out'],
     ['PATCH', 'settings', { latencyMillis: '5' }, 400, 'latencyMillis must be a number'],
-    ['PUT', 'fault', { kind: 'status', status: 404 }, 400, 'fault.status must be 429, 500, 502 or 503'],
-    ['PUT', 'fault', { kind: 'fire' }, 400, 'fault.kind must be one of'],
+    ['PUT', 'fault', { kind: 'status', status: 200 }, 400, 'fault.status: must be an HTTP status from 300'],
+    ['PUT', 'fault', { kind: 'fire' }, 400, 'fault.kind: '],
+    ['PUT', 'fault', { kind: 'hang', shareOfUsers: 5 }, 400, 'fault.shareOfUsers: must be 0 to 1'],
+    ['PUT', 'fault', { kind: 'hang', seconds: 5 }, 400, 'fault.seconds: '],
+    ['PUT', 'fault', null, 400, 'fault: '],
     ['POST', 'grants', [{ userId: 'alice', authorizedAt: 'yesterday' }], 400, 'authorizedAt must be'],
     ['POST', 'grants', [{ user: 'alice' }], 400, 'userId must be a string'],
     ['POST', 'nonsense', {}, 404, 'no such switch'],

@@ -207,17 +207,51 @@ test('browsers of any origin are let in', async () => {
 test('requests are counted, and faults come and go', async () => {
   const before = supabase.requests.length;
 
-  supabase.setFault({ kind: 'status', status: 503 });
+  await supabase.setFault({ kind: 'status', status: 503 });
   const unavailable = await service.rpc('who_am_i');
-  supabase.setFault({ kind: 'reset' });
+  await supabase.setFault({ kind: 'reset' });
   const reset = await service.rpc('who_am_i');
-  supabase.setFault({ kind: 'hang' });
+  await supabase.setFault({ kind: 'refused' });
+  const refused = await service.rpc('who_am_i');
+  await supabase.setFault({ kind: 'hang' });
   const hung = await service.rpc('who_am_i').abortSignal(AbortSignal.timeout(100));
-  supabase.setFault(undefined);
+  await supabase.setFault(undefined);
   const healthy = await service.rpc('who_am_i');
 
   expect([unavailable.status, reset.status, hung.status, healthy.status]).toEqual([503, 0, 0, 200]);
+  expect(refused.error?.message).toMatch(/fetch failed/);
   expect(supabase.requests.slice(before)).toEqual(
     Array(4).fill({ method: 'POST', path: '/rest/v1/rpc/who_am_i' }),
   );
+});
+
+test('an error of the database can strike the first calls of one function', async () => {
+  await supabase.setFault({ kind: 'sql-error', code: '40P01', of: 'add', times: 1 });
+
+  const bystander = await service.rpc('who_am_i');
+  const struck = await service.rpc('add', { a: 1 });
+  const repeated = await service.rpc('add', { a: 1 });
+  await supabase.setFault(undefined);
+
+  expect([bystander.status, struck.status, struck.error?.code, repeated.data]).toEqual([
+    200,
+    500,
+    '40P01',
+    41,
+  ]);
+});
+
+test('an answer can be lost after the work was done', async () => {
+  await runSql(
+    database.ownerUrl,
+    `create sequence public.done;
+     create function public.work() returns int language sql security definer as $$ select nextval('public.done')::int $$;`,
+  );
+  await supabase.setFault({ kind: 'reset-after', times: 1 });
+
+  const lost = await service.rpc('work').retry(false);
+  const next = await service.rpc('work');
+  await supabase.setFault(undefined);
+
+  expect([lost.status, next.data]).toEqual([0, 2]);
 });
