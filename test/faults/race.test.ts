@@ -211,7 +211,10 @@ async function run(seconds: number): Promise<Race> {
 /** Takes everybody out of the queue, those under way once they are recorded. @returns a failure where one never is */
 async function closeQueue(): Promise<string[]> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
-    await superuser.query('update spotify_auth.connections set due_at = null where lease_id is null');
+    await superuser.query(
+      `update spotify_auth.connections set due_at = null where user_id in (
+         select user_id from spotify_auth.connections where lease_id is null for update skip locked)`,
+    );
     const { rows } = await superuser.query('select from spotify_auth.connections where due_at is not null');
     if (rows.length === 0) return [];
     await sleep(100);
