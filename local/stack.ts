@@ -28,6 +28,8 @@ export interface StackOptions {
   readonly sweepEverySeconds?: number;
   /** Spotify's token endpoint. @default - that of the local stand-in */
   readonly spotifyTokenUrl?: string;
+  /** Values that differ from the template's, for environment variables of its functions. @default {} */
+  readonly environmentOverrides?: Readonly<Record<string, string>>;
   /** A synthesized stack to run. @default - one is synthesized */
   readonly cdkOutDirectory?: string;
   /** Waiting times before the retries of asynchronous invocations. @default - Lambda's own */
@@ -108,6 +110,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     environmentOverrides: {
       SUPABASE_URL: supabase.url,
       SPOTIFY_TOKEN_URL: options.spotifyTokenUrl ?? spotify.tokenUrl,
+      ...options.environmentOverrides,
     },
     onLog,
     preferredPorts: { api: ports.api ?? 0 },

@@ -68,6 +68,13 @@ export class LambdaService {
     await Promise.all(idle.map((environment) => environment.stop()));
   }
 
+  /** Kills the processes that run an invocation, as when a host fails: the invocations end as crashed. */
+  async killBusyEnvironments(): Promise<void> {
+    const idle = new Set(this.#functions.flatMap((target) => target.idle));
+    const busy = [...this.#environments].filter((environment) => !idle.has(environment));
+    await Promise.all(busy.map((environment) => environment.stop()));
+  }
+
   /** Kills all processes; invocations under way, and further ones, end as crashed. */
   async stop(): Promise<void> {
     this.#isStopped = true;

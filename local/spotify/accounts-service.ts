@@ -23,7 +23,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { listen } from '../listen.ts';
 import { type Fault, FaultPlan } from './faults.ts';
-import { accessTokenLifeSeconds, type GrantedTokens, Grants, type NewGrant } from './grants.ts';
+import {
+  accessTokenLifeSeconds,
+  type GrantedTokens,
+  Grants,
+  type IssuedRefreshToken,
+  type NewGrant,
+} from './grants.ts';
 
 export interface AccountsServiceOptions {
   readonly clientId: string;
@@ -73,6 +79,8 @@ export interface AccountsService {
   revokeGrants(userId: string): void;
   expireAccessTokens(): void;
   acceptsAccessToken(accessToken: string): boolean;
+  /** Tells about a refresh token without using it. @returns undefined if it was never issued */
+  inspectRefreshToken(refreshToken: string): IssuedRefreshToken | undefined;
   stop(): Promise<void>;
 }
 
@@ -251,6 +259,7 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
     revokeGrants: (userId) => grants.revoke(userId),
     expireAccessTokens: () => grants.expireAccessTokens(),
     acceptsAccessToken: (accessToken) => grants.findByAccessToken(accessToken) !== undefined,
+    inspectRefreshToken: (refreshToken) => grants.inspectRefreshToken(refreshToken),
     async stop() {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();

@@ -29,6 +29,15 @@ export interface GrantedTokens {
   readonly accessToken: string;
 }
 
+/** What is known about a refresh token. */
+export interface IssuedRefreshToken {
+  readonly grantId: string;
+  /** How many came before it in its grant. */
+  readonly generation: number;
+  /** Whether it would be exchanged now. */
+  readonly isAlive: boolean;
+}
+
 export type Exchange =
   | {
       readonly outcome: 'refreshed';
@@ -98,6 +107,16 @@ export class Grants {
   findByRefreshToken(refreshToken: string): Grant | undefined {
     const [id = ''] = this.#open('AQ', refreshToken) ?? [];
     return this.#grants.get(id);
+  }
+
+  /** Tells about a refresh token without using it. @returns undefined if it was never issued */
+  inspectRefreshToken(refreshToken: string): IssuedRefreshToken | undefined {
+    const [grantId = '', generation] = this.#open('AQ', refreshToken) ?? [];
+    const grant = this.#grants.get(grantId);
+    if (!grant) return undefined;
+    const isCurrent = Number(generation) === grant.generation;
+    const isAlive = isCurrent && !grant.isRevoked && !this.#isPastSixMonths(grant);
+    return { grantId, generation: Number(generation), isAlive };
   }
 
   /** Revokes every grant of a user, as the user can on Spotify's account page. Access tokens live on, as there. */

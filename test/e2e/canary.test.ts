@@ -92,9 +92,9 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
     const asked = spotify.nextTokenRequest();
     const rescued = stack.status(user.id, { authorization: `Bearer ${jwt}` });
     await asked;
-    supabase.setFault({ kind: 'reset' });
+    await supabase.setFault({ kind: 'reset' });
     await rescued;
-    supabase.setFault(undefined);
+    await supabase.setFault(undefined);
     spotify.configure({ latencyMillis: 0 });
     const messages = cloud.queues.all.flatMap((queue) => queue.messages.map(({ body }) => body));
     canaries['refreshTokenBeforeRescue'] = await storedRefreshToken(user.id);

@@ -83,11 +83,11 @@ async function loseSupabaseMidway<Result>(call: () => Promise<Result>): Promise<
   const asked = spotify.nextTokenRequest();
   const result = call();
   await asked;
-  supabase.setFault({ kind: 'reset' });
+  await supabase.setFault({ kind: 'reset' });
   try {
     return await result;
   } finally {
-    supabase.setFault(undefined);
+    await supabase.setFault(undefined);
   }
 }
 

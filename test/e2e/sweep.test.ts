@@ -64,7 +64,7 @@ describe('more connections than one answer of the REST API may hold', () => {
   const COUNT = 2_500;
 
   test('are all refreshed, each once', async () => {
-    const ids = await seedDueConnections(COUNT);
+    const ids = await stack.createDueConnections(COUNT);
     const callsBefore = stack.stack.spotify.calls.length;
 
     const { result } = await stack.sweep();
@@ -74,24 +74,6 @@ describe('more connections than one answer of the REST API may hold', () => {
     expect(asked.sort()).toEqual(ids.sort());
     expect(await stack.dueCount()).toBe(0);
   });
-
-  async function seedDueConnections(count: number): Promise<string[]> {
-    const rows = await stack.sql<{ id: string }>(
-      'insert into auth.users (id) select gen_random_uuid() from generate_series(1, $1) returning id',
-      [count],
-    );
-    const ids = rows.map(({ id }) => id);
-    const grants = ids.map((userId) =>
-      stack.stack.spotify.createGrant({ userId, authorizedAt: new Date().toISOString() }),
-    );
-    await stack.sql(
-      `update public.profiles p set spotify_access_token = g.access, spotify_refresh_token = g.refresh,
-         spotify_token_expires_at = now() + interval '20 minutes', spotify_connected_at = now()
-       from unnest($1::uuid[], $2::text[], $3::text[]) as g (id, access, refresh) where p.id = g.id`,
-      [ids, grants.map((grant) => grant.accessToken), grants.map((grant) => grant.refreshToken)],
-    );
-    return ids;
-  }
 });
 
 describe('the sweeper by hand', () => {

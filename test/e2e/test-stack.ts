@@ -80,6 +80,28 @@ export class TestStack {
     return { id, email, ...(await this.reconnect(id, email, expiresInSeconds)) };
   }
 
+  /** Lets many users connect at once, with tokens that expire within the sweep's window. @returns their ids */
+  async createDueConnections(count: number): Promise<string[]> {
+    const rows = await this.sql<{ id: string }>(
+      'insert into auth.users (id) select gen_random_uuid() from generate_series(1, $1) returning id',
+      [count],
+    );
+    const ids = rows.map(({ id }) => id);
+    await this.authorizeMany(ids);
+    return ids;
+  }
+
+  /** Gives each of these users a new grant whose token expires within the sweep's window. */
+  async authorizeMany(ids: readonly string[]): Promise<void> {
+    const grants = ids.map((userId) => this.stack.spotify.createGrant({ userId }));
+    await this.sql(
+      `update public.profiles p set spotify_access_token = g.access, spotify_refresh_token = g.refresh,
+         spotify_token_expires_at = now() + interval '20 minutes', spotify_connected_at = now()
+       from unnest($1::uuid[], $2::text[], $3::text[]) as g (id, access, refresh) where p.id = g.id`,
+      [ids, grants.map((grant) => grant.accessToken), grants.map((grant) => grant.refreshToken)],
+    );
+  }
+
   /** Authorizes again, as far as Bondhu's callback and Spotify see it. */
   async reconnect(
     userId: string,

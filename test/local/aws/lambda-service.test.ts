@@ -152,6 +152,28 @@ describe('a failed invocation says what Lambda says', () => {
   });
 });
 
+test('killing busy environments ends the invocations under way and leaves those alone that wait for work', async () => {
+  const [idle, busy] = await Promise.all([
+    invoke({ does: 'wait', forMillis: 100 }),
+    invoke({ does: 'wait', forMillis: 100 }),
+  ]).then((answers) => answers.map(({ result }) => result.pid));
+  // The environment that was used last serves first.
+  const underWay = invoke({ does: 'hang' });
+  await sleep(100);
+
+  await lambda.killBusyEnvironments();
+
+  expect((await underWay).result.errorType).toBe('Runtime.ExitError');
+  const isAlive = (pid: number) => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
+  expect([idle, busy].filter(isAlive)).toHaveLength(1);
+});
+
 test('stopping ends the invocations under way', async () => {
   const { pid } = (await invoke({})).result;
   const underWay = invoke({ does: 'hang' });

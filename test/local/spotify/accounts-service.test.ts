@@ -147,6 +147,17 @@ test('access tokens end after an hour, or at once when told so', () => {
   expect(spotify.acceptsAccessToken(second)).toBe(false);
 });
 
+test('a refresh token can be looked at without being used', () => {
+  spotify.configure({ rotatesRefreshTokens: true });
+  const { grantId, refreshToken } = spotify.createGrant({ userId: 'looked-at' });
+
+  expect(spotify.inspectRefreshToken(refreshToken)).toEqual({ grantId, generation: 0, isAlive: true });
+  expect(spotify.inspectRefreshToken(refreshToken)).toEqual({ grantId, generation: 0, isAlive: true });
+  spotify.revokeGrants('looked-at');
+  expect(spotify.inspectRefreshToken(refreshToken)?.isAlive).toBe(false);
+  expect(spotify.inspectRefreshToken('made up')).toBeUndefined();
+});
+
 describe('faults', () => {
   test('a status with HTML and the Retry-After given, for the next call only', async () => {
     const { refreshToken } = spotify.createGrant({ userId: 'alice' });

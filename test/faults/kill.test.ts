@@ -1,0 +1,208 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { TestStack } from '../e2e/test-stack.ts';
+import { breakFunction } from './break-function.ts';
+import { isLongRun } from './run-length.ts';
+
+const CONNECTIONS = isLongRun ? 2_000 : 300;
+const KILLS = isLongRun ? 50 : 8;
+const KILLS_BETWEEN_ANSWER_AND_WRITE = isLongRun ? 10 : 2;
+
+const SPOTIFY_LATENCY_MILLISECONDS = 5;
+const TIMEOUT_MILLISECONDS = isLongRun ? 600_000 : 60_000;
+
+let stack: TestStack;
+let superuser: pg.Client;
+let users: string[];
+
+beforeAll(async () => {
+  stack = await TestStack.start();
+  superuser = new pg.Client({ connectionString: stack.stack.database.superuserUrl });
+  await superuser.connect();
+});
+
+afterAll(async () => {
+  await superuser.end();
+  await stack.stop();
+});
+
+beforeEach(async () => {
+  await stack.sql('delete from auth.users');
+  users = await stack.createDueConnections(CONNECTIONS);
+});
+
+test(
+  'without rotation, whatever moment sweeps are killed at, one clean sweep leaves every connection fresh',
+  async () => {
+    const { spotify } = stack.stack;
+    spotify.configure({
+      rotatesRefreshTokens: false,
+      detectsReuse: false,
+      latencyMillis: SPOTIFY_LATENCY_MILLISECONDS,
+    });
+    const unwrittenPerKill: number[] = [];
+
+    for (let kill = 0; kill < KILLS; kill += 1) {
+      await letAnHourPass();
+      const { unwritten } = await killSweeps(momentOf(kill));
+      unwrittenPerKill.push(unwritten.length);
+      expect(await usersWithDeadGrants()).toEqual([]);
+    }
+    await letAnHourPass();
+    await expectCleanSweep();
+
+    report('rotation off', unwrittenPerKill, 0);
+    expect(killsBetweenAnswerAndWrite(unwrittenPerKill)).toBeGreaterThanOrEqual(
+      KILLS_BETWEEN_ANSWER_AND_WRITE,
+    );
+  },
+  TIMEOUT_MILLISECONDS,
+);
+
+test(
+  'with rotation and reuse detection, exactly the grants are lost whose new token the dead process had not written',
+  async () => {
+    const { spotify } = stack.stack;
+    spotify.configure({
+      rotatesRefreshTokens: true,
+      detectsReuse: true,
+      latencyMillis: SPOTIFY_LATENCY_MILLISECONDS,
+    });
+    const unwrittenPerKill: number[] = [];
+    let lostGrants = 0;
+
+    for (let kill = 0; kill < KILLS; kill += 1) {
+      await letAnHourPass();
+      const { unwritten } = await killSweeps(momentOf(kill));
+      unwrittenPerKill.push(unwritten.length);
+      const lost = await usersWithDeadGrants();
+      expect(lost).toEqual(unwritten);
+      lostGrants += lost.length;
+      // They connect again: the next round starts with living grants only.
+      await stack.authorizeMany(lost);
+    }
+    await letAnHourPass();
+    await expectCleanSweep();
+
+    report('rotation and reuse detection', unwrittenPerKill, lostGrants);
+    expect(killsBetweenAnswerAndWrite(unwrittenPerKill)).toBeGreaterThanOrEqual(
+      KILLS_BETWEEN_ANSWER_AND_WRITE,
+    );
+  },
+  TIMEOUT_MILLISECONDS,
+);
+
+test('the checks notice sweeps that do not respect leases', async () => {
+  stack.stack.spotify.configure({ rotatesRefreshTokens: false, latencyMillis: SPOTIFY_LATENCY_MILLISECONDS });
+  await breakFunction(
+    (text, values) => stack.sql(text, values),
+    'spotify_claim_due',
+    'where c.due_at <= now() + refresh_within\n      and (c.claimable_at is null or c.claimable_at <= now())',
+    'where true',
+  );
+
+  await expect(killSweeps(afterAnswers(CONNECTIONS * 1.5))).rejects.toThrow();
+});
+
+/** By turns some answer of Spotify, and the first time outcomes are sent to the database. */
+function momentOf(kill: number): () => boolean {
+  if (kill % 2 === 0) return afterAnswers(Math.floor(Math.random() * CONNECTIONS));
+  const writesBefore = countWrites();
+  return () => countWrites() > writesBefore;
+}
+
+function afterAnswers(count: number): () => boolean {
+  return () => stack.stack.spotify.calls.length >= count;
+}
+
+function countWrites(): number {
+  return stack.stack.supabase.requests.filter(({ path }) => path.endsWith('/spotify_record')).length;
+}
+
+/**
+ * Starts two sweeps and kills both shortly after a moment.
+ *
+ * @returns the users whose refresh Spotify answered and nobody wrote down
+ */
+async function killSweeps(hasCome: () => boolean): Promise<{ unwritten: string[] }> {
+  const { cloud, spotify } = stack.stack;
+  spotify.forgetCalls();
+  const sweeps = [stack.sweep(), stack.sweep()];
+  while (!hasCome()) await sleep(1);
+  await sleep(Math.random() * 20);
+  await cloud.lambda.killBusyEnvironments();
+
+  const results = await Promise.all(sweeps);
+  expect(results.map(({ result }) => result['errorType'])).toContain('Runtime.ExitError');
+  await letRequestsUnderWayEnd();
+  expect(spotify.calls.filter(({ outcome }) => outcome !== 'refreshed')).toEqual([]);
+  const answered = spotify.calls.map((call) => call.userId ?? '');
+  // No user was asked about twice.
+  expect(new Set(answered).size).toBe(answered.length);
+  const written = new Set(await usersWithFreshTokens());
+  expect([...written].filter((id) => !answered.includes(id))).toEqual([]);
+  return { unwritten: answered.filter((id) => !written.has(id)).sort() };
+}
+
+/** What had been sent before the kill still takes effect, at Spotify and in the database. */
+async function letRequestsUnderWayEnd(): Promise<void> {
+  await sleep(10 * SPOTIFY_LATENCY_MILLISECONDS);
+  for (;;) {
+    const { rows } = await superuser.query(
+      "select from pg_stat_activity where usename = 'authenticator' and state <> 'idle'",
+    );
+    if (rows.length === 0) return;
+    await sleep(10);
+  }
+}
+
+/** Every token has run out, and every lease that a dead process held has lapsed. */
+async function letAnHourPass(): Promise<void> {
+  await superuser.query(`
+    begin;
+    set local session_replication_role = replica;
+    update public.profiles set spotify_token_expires_at = spotify_token_expires_at - interval '1 hour';
+    update spotify_auth.connections set expires_at = expires_at - interval '1 hour',
+      claimable_at = claimable_at - interval '1 hour', due_at = due_at - interval '1 hour',
+      attempted_at = attempted_at - interval '1 hour', refreshed_at = refreshed_at - interval '1 hour';
+    commit`);
+}
+
+async function usersWithFreshTokens(): Promise<string[]> {
+  const rows = await stack.sql<{ id: string }>(
+    'select id from public.profiles where spotify_token_expires_at > now() order by id',
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** Users whose stored refresh token Spotify would refuse. */
+async function usersWithDeadGrants(): Promise<string[]> {
+  const rows = await stack.sql<{ id: string; token: string }>(
+    'select id, spotify_refresh_token as token from public.profiles order by id',
+  );
+  return rows
+    .filter(({ token }) => !stack.stack.spotify.inspectRefreshToken(token)?.isAlive)
+    .map(({ id }) => id);
+}
+
+async function expectCleanSweep(): Promise<void> {
+  const { result } = await stack.sweep();
+  expect(result).toMatchObject({ status: 'completed', refreshed: CONNECTIONS, failed: 0, remaining: 0 });
+  expect(await usersWithFreshTokens()).toEqual(users.sort());
+  expect(await usersWithDeadGrants()).toEqual([]);
+}
+
+function killsBetweenAnswerAndWrite(unwrittenPerKill: readonly number[]): number {
+  return unwrittenPerKill.filter((unwritten) => unwritten > 0).length;
+}
+
+function report(mode: string, unwrittenPerKill: readonly number[], lostGrants: number): void {
+  const unwritten = unwrittenPerKill.reduce((sum, count) => sum + count, 0);
+  process.stdout.write(
+    `kill test, ${mode}: ${KILLS} kills of sweeps over ${CONNECTIONS} connections, ` +
+      `${killsBetweenAnswerAndWrite(unwrittenPerKill)} of them between an answer and its write; ` +
+      `${unwritten} answers unwritten (at most ${Math.max(...unwrittenPerKill)} by one kill), ` +
+      `grants lost: ${lostGrants} for that reason, 0 for any other; the clean sweep left all ${CONNECTIONS} fresh\n`,
+  );
+}

@@ -1,0 +1,330 @@
+/**
+ * A process refreshes, is stopped, its lease lapses, another process claims the connection, the first goes on: every
+ * order of their steps, run against the real SQL and a model of Spotify.
+ *
+ * Left out, because `lambda/connection/exchange.ts` rules it out: a call to Spotify that is started after its lease
+ * lapsed, or that its lease would not outlive. What remains of it in the real world (a process stopped between that
+ * check and its request, or a request that takes effect after its timeout) no client can rule out.
+ */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type Json, type LeaseRow, type SpotifyColumns, TestDatabase } from '../supabase/database.ts';
+import { breakFunction } from './break-function.ts';
+import { isLongRun } from './run-length.ts';
+import { type ServerRules, SpotifyModel } from './spotify-model.ts';
+
+/** What one participant does, once the steps before it have been done. */
+type Step = { readonly name: string; readonly after: readonly Step[]; readonly act: () => Promise<void> };
+
+/**
+ * How an order of steps ended.
+ *
+ * - `survived`: a living refresh token is stored, and nobody is told to reconnect.
+ * - `disconnected`: the user disconnected, and nobody's late write changed that.
+ * - `ended at Spotify`: no refresh token that anybody here was ever told is alive.
+ * - `lost`: there is one, and it is not the stored one, or the user is told to reconnect all the same.
+ */
+type Ending = 'survived' | 'disconnected' | 'ended at Spotify' | 'lost';
+
+type Tally = { readonly orders: number; readonly endings: Map<Ending, string[]> };
+
+/** What the first process's call ends in; `lost`: it took effect, but the answer never arrived. */
+type FirstCall = 'answered' | 'lost' | 'not made';
+
+type OutsideWrite = 'none' | 'reauthorization' | 'same token again' | 'disconnection' | 'refresh of its own';
+
+const TOKEN_LIFE_SECONDS = 120;
+const TIMEOUT_MILLISECONDS = isLongRun ? 600_000 : 60_000;
+
+const OUTSIDE_WRITES: OutsideWrite[] = [
+  'none',
+  'reauthorization',
+  'same token again',
+  'disconnection',
+  'refresh of its own',
+];
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await TestDatabase.start();
+  // With the breaker closed for good, a mark that was wrongly made stays and is seen.
+  await database.clear();
+});
+afterAll(() => database.stop());
+
+describe('whatever the order of steps, a grant survives', () => {
+  const count = { orders: 0, ended: 0, lost: 0 };
+  afterAll(() => {
+    process.stdout.write(
+      `lapsed lease: ${count.orders} orders of claims, calls, lapses, records and outside writes ` +
+        `of ${isLongRun ? 'three' : 'two'} processes; ${count.lost} grants lost; ` +
+        `${count.ended} ended by reuse detection, each after a process sat on an answer beyond its lease\n`,
+    );
+  });
+
+  test.each<ServerRules>(['keeps', 'lenient', 'strict'])(
+    'when the server %s',
+    async (rules) => {
+      for (const outsideWrite of OUTSIDE_WRITES) {
+        const { orders, endings } = await runAllOrders(rules, outsideWrite, 'answered');
+        count.orders += orders;
+        count.lost += endings.get('lost')?.length ?? 0;
+        expect(endings.get('lost') ?? []).toEqual([]);
+        expect(endings.get('ended at Spotify') ?? []).toEqual([]);
+      }
+    },
+    TIMEOUT_MILLISECONDS,
+  );
+
+  test(
+    'when the server detects reuse, unless a process sits on an answer until another has claimed the connection',
+    async () => {
+      // Without an outside refresher, which knows of no leases: no client survives that with such a server.
+      for (const outsideWrite of OUTSIDE_WRITES.filter((write) => write !== 'refresh of its own')) {
+        const { orders, endings } = await runAllOrders('detects reuse', outsideWrite, 'answered');
+        const ended = endings.get('ended at Spotify') ?? [];
+        count.orders += orders;
+        count.ended += ended.length;
+        count.lost += endings.get('lost')?.length ?? 0;
+        expect(endings.get('lost') ?? []).toEqual([]);
+        expect(ended.filter((order) => !hasClaimBeforeRecord(order))).toEqual([]);
+        if (outsideWrite === 'none') expect(ended.length).toBeGreaterThan(0);
+      }
+    },
+    TIMEOUT_MILLISECONDS,
+  );
+
+  test.each<[FirstCall, ServerRules]>([
+    ['lost', 'lenient'],
+    ['lost', 'strict'],
+    ['not made', 'lenient'],
+    ['not made', 'strict'],
+    ['not made', 'detects reuse'],
+  ])(
+    "when the first call's answer is %s, and the server is %s",
+    async (firstCall, rules) => {
+      for (const outsideWrite of ['none', 'reauthorization', 'disconnection'] as const) {
+        const { orders, endings } = await runAllOrders(rules, outsideWrite, firstCall);
+        count.orders += orders;
+        count.lost += endings.get('lost')?.length ?? 0;
+        expect(endings.get('lost') ?? []).toEqual([]);
+        if (firstCall === 'not made') expect(endings.get('ended at Spotify') ?? []).toEqual([]);
+      }
+    },
+    TIMEOUT_MILLISECONDS,
+  );
+});
+
+test.each([
+  [
+    'a late success that rotated needs its lease after all',
+    "when result.outcome = 'refreshed' and result.rotated and p.spotify_refresh_token = result.used_refresh_token then 'applied'",
+    '',
+  ],
+  ['whatever comes is applied', "when p.id is null then 'stale'", "when true then 'applied'"],
+  [
+    'a lease suffices, whatever token is stored',
+    "and (result.outcome not in ('refreshed', 'revoked') or p.spotify_refresh_token = result.used_refresh_token)",
+    'or true',
+  ],
+])(
+  'the checks notice when %s',
+  async (_name, rule, replacement) => {
+    const [original] = await database.owner<{ text: string }>(
+      "select pg_get_functiondef('public.spotify_record'::regproc) as text",
+    );
+    await breakFunction((text, values) => database.owner(text, values), 'spotify_record', rule, replacement);
+
+    const endings = new Set<Ending>();
+    for (const outsideWrite of ['none', 'reauthorization'] as const) {
+      const tally = await runAllOrders('strict', outsideWrite, 'answered');
+      for (const ending of tally.endings.keys()) endings.add(ending);
+    }
+    await database.owner(original?.text ?? '');
+
+    expect(endings).toContain('lost');
+  },
+  TIMEOUT_MILLISECONDS,
+);
+
+/** Runs every order in which the participants' steps can happen, each for a user of its own. */
+async function runAllOrders(
+  rules: ServerRules,
+  outsideWrite: OutsideWrite,
+  firstCall: FirstCall,
+): Promise<Tally> {
+  const endings = new Map<Ending, string[]>();
+  const names = [...ordersOf(new Story(rules, outsideWrite, firstCall, '').steps)].map((order) =>
+    order.map(({ name }) => name),
+  );
+  for (const order of names) {
+    const spotify = new SpotifyModel(rules);
+    const token = spotify.authorize();
+    const user = await database.createUser({ access: 'access', refresh: token, expires: 60 });
+    const story = new Story(rules, outsideWrite, firstCall, user, spotify, token);
+    for (const name of order) await story.steps.find((step) => step.name === name)?.act();
+    const ending = await story.findEnding();
+    endings.set(ending, [...(endings.get(ending) ?? []), order.join(', ')]);
+    // Out of the way of the next order's sweep.
+    await database.owner('delete from auth.users');
+  }
+  return { orders: names.length, endings };
+}
+
+/** Every order that puts no step before one that it comes after. */
+function* ordersOf(steps: readonly Step[], done: readonly Step[] = []): Generator<readonly Step[]> {
+  if (done.length === steps.length) yield done;
+  for (const step of steps) {
+    if (!done.includes(step) && step.after.every((earlier) => done.includes(earlier))) {
+      yield* ordersOf(steps, [...done, step]);
+    }
+  }
+}
+
+/** One user, the processes that refresh their connection, and what Bondhu's backend does meanwhile. */
+class Story {
+  readonly steps: readonly Step[];
+  readonly #user: string;
+  readonly #spotify: SpotifyModel;
+  /** Refresh tokens that reached a process of ours, or that Bondhu stored. */
+  readonly #known: Set<string>;
+  #isDisconnected = false;
+
+  constructor(
+    rules: ServerRules,
+    outsideWrite: OutsideWrite,
+    firstCall: FirstCall,
+    user: string,
+    spotify = new SpotifyModel(rules),
+    token = '',
+  ) {
+    this.#user = user;
+    this.#spotify = spotify;
+    this.#known = new Set([token]);
+    const viaSweep = async () => (await database.claim({ batch_size: 1 })).claims[0] ?? null;
+    const viaStatus = async () => (await database.check(user)).lease;
+    const first = this.#process('A', viaSweep, firstCall);
+    const second = this.#process('B', viaStatus, 'answered', first.lapses);
+    const processes = isLongRun
+      ? [first, second, this.#process('C', viaSweep, 'answered', second.lapses)]
+      : [first, second];
+    // The last one's lease lapses as well, but nobody is there to make use of it.
+    const last = processes.at(-1)?.lapses;
+    this.steps = [
+      ...processes.flatMap((one) => Object.values(one)).filter((step) => step !== last),
+      ...this.#outside(outsideWrite),
+    ];
+  }
+
+  async findEnding(): Promise<Ending> {
+    const stored = (await database.profile(this.#user))?.['spotify_refresh_token'] as string | null;
+    const connection = await database.connection(this.#user);
+    if (this.#isDisconnected) return stored === null ? 'disconnected' : 'lost';
+    const isMarkedDead = connection?.['reauthorization_required_since'] !== null;
+    if (stored !== null && this.#spotify.isAlive(stored) && !isMarkedDead) return 'survived';
+    return [...this.#known].some((token) => this.#spotify.isAlive(token)) ? 'lost' : 'ended at Spotify';
+  }
+
+  #process(name: string, claim: () => Promise<LeaseRow | null>, call: FirstCall, begin?: Step) {
+    let lease: LeaseRow | null = null;
+    let outcome: Json = { outcome: 'released' };
+    const claims: Step = {
+      name: `${name} claims`,
+      after: begin ? [begin] : [],
+      act: async () => {
+        lease = await claim();
+      },
+    };
+    const calls: Step = {
+      name: `${name} calls`,
+      after: [claims],
+      act: async () => {
+        if (lease && call !== 'not made') outcome = this.#call(lease, call === 'lost');
+      },
+    };
+    const lapses: Step = {
+      name: `${name}'s lease lapses`,
+      after: [calls],
+      act: () => database.letTimePass(this.#user, '6 minutes'),
+    };
+    const records: Step = {
+      name: `${name} records`,
+      after: [calls],
+      act: async () => {
+        if (lease) expect(await database.record(lease, outcome)).not.toBe('busy');
+      },
+    };
+    return { claims, calls, lapses, records };
+  }
+
+  #call(lease: LeaseRow, answerIsLost: boolean): Json {
+    const answer = this.#spotify.exchange(lease.refresh_token);
+    if (answerIsLost) return { outcome: 'unavailable', retry_after: 1 };
+    if (answer === 'invalid_grant') {
+      return { outcome: 'revoked', used_refresh_token: lease.refresh_token };
+    }
+    if (answer.refreshToken !== null) this.#known.add(answer.refreshToken);
+    return {
+      outcome: 'refreshed',
+      used_refresh_token: lease.refresh_token,
+      access_token: 'refreshed',
+      refresh_token: answer.refreshToken,
+      expires_in: TOKEN_LIFE_SECONDS,
+    };
+  }
+
+  #outside(write: OutsideWrite): Step[] {
+    const store = (columns: SpotifyColumns) =>
+      database.writeProfile(this.#user, {
+        expires: TOKEN_LIFE_SECONDS,
+        connectedAt: new Date().toISOString(),
+        ...columns,
+      });
+    if (write === 'none') return [];
+    if (write === 'refresh of its own') {
+      let token: string | null = null;
+      const calls: Step = {
+        name: 'Bondhu calls',
+        after: [],
+        act: async () => {
+          const stored = (await database.profile(this.#user))?.['spotify_refresh_token'] as string;
+          const answer = this.#spotify.exchange(stored);
+          if (answer !== 'invalid_grant') token = answer.refreshToken ?? stored;
+        },
+      };
+      const stores: Step = {
+        name: 'Bondhu stores',
+        after: [calls],
+        act: async () => {
+          if (token === null) return;
+          this.#known.add(token);
+          await store({ access: 'from Bondhu', refresh: token });
+        },
+      };
+      return [calls, stores];
+    }
+    const act = async () => {
+      if (write === 'same token again') return store({ access: 'from Bondhu' });
+      this.#known.clear();
+      if (write === 'disconnection') {
+        this.#isDisconnected = true;
+        return store({ access: null, refresh: null, expires: null, connectedAt: null });
+      }
+      const token = this.#spotify.authorize();
+      this.#known.add(token);
+      return store({ access: 'from Bondhu', refresh: token });
+    };
+    return [{ name: `Bondhu stores a ${write}`, after: [], act }];
+  }
+}
+
+/** Whether a process called after another's call, with a token that it claimed before that other's record. */
+function hasClaimBeforeRecord(order: string): boolean {
+  const at = (step: string) => order.indexOf(step);
+  const names = ['A', 'B', 'C'].filter((name) => at(`${name} calls`) >= 0);
+  return names.some((one) =>
+    names.some(
+      (other) => at(`${one} calls`) < at(`${other} calls`) && at(`${other} claims`) < at(`${one} records`),
+    ),
+  );
+}
