@@ -72,9 +72,10 @@ export function sweepLeaseSeconds(batchSize: number): number {
 }
 
 /**
- * Keeps every stored token fresh: stores what waits in the rescue queue, then claims a batch of due connections, refreshes them, records the batch, until
- * nothing is left that would expire before the next sweep, or time is up, or Spotify makes going on pointless.
- * Connections that somebody holds or that back off are waited for. Memory does not grow with their number.
+ * Keeps every stored token fresh: stores what waits in the rescue queue, then claims a batch of due connections,
+ * refreshes them, records the batch, until nothing is left that would expire before the next sweep, or time is up, or
+ * Spotify makes going on pointless. Connections that somebody holds or that back off are waited for. Memory does not
+ * grow with their number.
  *
  * @param deadline a moment of the monotonic clock at which the invocation ends
  * @returns what was done; rejects with a StoreError or SecretError when the database or a secret is out of reach
