@@ -93,17 +93,23 @@ test(
   TIMEOUT_MILLISECONDS,
 );
 
-test('the checks notice sweeps that do not respect leases', async () => {
-  stack.stack.spotify.configure({ rotatesRefreshTokens: false, latencyMillis: SPOTIFY_LATENCY_MILLISECONDS });
-  await breakFunction(
-    (text, values) => stack.sql(text, values),
-    'spotify_claim_due',
-    'where c.due_at <= now() + refresh_within\n      and (c.claimable_at is null or c.claimable_at <= now())',
-    'where true',
-  );
+// Part of every `npm test`. Over the connections of a long run, two sweeps that ignore leases do not come to an end.
+if (!isLongRun) {
+  test('the checks notice sweeps that do not respect leases', async () => {
+    stack.stack.spotify.configure({
+      rotatesRefreshTokens: false,
+      latencyMillis: SPOTIFY_LATENCY_MILLISECONDS,
+    });
+    await breakFunction(
+      (text, values) => stack.sql(text, values),
+      'spotify_claim_due',
+      'where c.due_at <= now() + refresh_within\n      and (c.claimable_at is null or c.claimable_at <= now())',
+      'where true',
+    );
 
-  await expect(killSweeps(afterAnswers(CONNECTIONS * 1.5))).rejects.toThrow();
-});
+    await expect(killSweeps(afterAnswers(CONNECTIONS * 1.5))).rejects.toThrow();
+  });
+}
 
 /** By turns some answer of Spotify, and the first time outcomes are sent to the database. */
 function momentOf(kill: number): () => boolean {
