@@ -23,4 +23,14 @@ export const EnvironmentVariables = {
   sweepWindowSeconds: 'SWEEP_WINDOW_SECONDS',
   /** Sweeper: connections that one claim takes. */
   sweepBatchSize: 'SWEEP_BATCH_SIZE',
+  /** Sweeper: seconds from one scheduled sweep to the next. */
+  sweepIntervalSeconds: 'SWEEP_INTERVAL_SECONDS',
+  /** Sweeper: seconds after which Lambda ends an invocation. */
+  sweeperTimeoutSeconds: 'SWEEPER_TIMEOUT_SECONDS',
+  /** Sweeper: connections that one invocation is expected to refresh; for more, further ones are woken. */
+  sweepConnectionsPerInvocation: 'SWEEP_CONNECTIONS_PER_INVOCATION',
+  /** Sweeper: calls to Spotify that all sweeping invocations together start in a second. Not set: no ceiling. */
+  spotifyCallsPerSecond: 'SPOTIFY_CALLS_PER_SECOND',
+  /** Sweeper: address of the queue that wakes further invocations. */
+  sweepQueueUrl: 'SWEEP_QUEUE_URL',
 } as const;

@@ -1,6 +1,7 @@
 import { Duration } from 'aws-cdk-lib';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import {
   ContextAttribute,
   Schedule,
@@ -23,11 +24,14 @@ export interface RefreshSweeperProps extends StageConfiguration {
   readonly rescueQueue: RescueQueue;
 }
 
-/** The function that refreshes every token before it expires, its schedule, and the queue for sweeps that failed. */
+/** The function that refreshes every token before it expires, its schedule, the queue that wakes more of it, and that for sweeps that failed. */
 export class RefreshSweeper extends Construct {
   readonly function: IFunction;
 
-  /** Sweeps that could not be delivered, and sweeps that failed in spite of their retries. */
+  /** Wakes further invocations where a sweep has more to do than one can. Its messages carry no work. */
+  readonly sweepQueue: IQueue;
+
+  /** Sweeps that could not be delivered, and sweeps and wake-ups that failed in spite of their retries. */
   readonly deadLetterQueue: IQueue;
 
   constructor(scope: Construct, id: string, props: RefreshSweeperProps) {
@@ -39,6 +43,16 @@ export class RefreshSweeper extends Construct {
       retentionPeriod: Duration.days(14),
     });
 
+    this.sweepQueue = new Queue(this, 'SweepQueue', {
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      // Long enough for one that fails twice to reach the dead-letter queue.
+      retentionPeriod: Duration.days(1),
+      // Longer than an invocation can last: until then nobody else may be woken by the same message.
+      visibilityTimeout: Duration.seconds(props.sweeperTimeoutSeconds + 60),
+      deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: 2 },
+    });
+
     this.function = new ConnectionFunction(this, 'SweeperFunction', {
       ...props,
       capability: 'sweeper',
@@ -48,9 +62,23 @@ export class RefreshSweeper extends Construct {
       environment: {
         [EnvironmentVariables.sweepWindowSeconds]: String(sweepWindowMinutes(props) * 60),
         [EnvironmentVariables.sweepBatchSize]: String(props.sweepBatchSize),
+        [EnvironmentVariables.sweepIntervalSeconds]: String(props.sweepIntervalMinutes * 60),
+        [EnvironmentVariables.sweeperTimeoutSeconds]: String(props.sweeperTimeoutSeconds),
+        [EnvironmentVariables.sweepConnectionsPerInvocation]: String(props.sweepConnectionsPerInvocation),
+        [EnvironmentVariables.sweepQueueUrl]: this.sweepQueue.queueUrl,
+        ...(props.spotifyCallsPerSecond !== undefined && {
+          [EnvironmentVariables.spotifyCallsPerSecond]: String(props.spotifyCallsPerSecond),
+        }),
       },
     }).function;
     props.rescueQueue.grantDrain(this.function);
+    this.sweepQueue.grant(this.function, 'sqs:SendMessage');
+    this.function.addEventSource(
+      new SqsEventSource(this.sweepQueue, {
+        batchSize: 1,
+        maxConcurrency: props.sweepMaxConcurrency,
+      }),
+    );
 
     // The Scheduler delivers within the first half of the interval, Lambda retries within another half: no attempt
     // starts after the next sweep, which does the same work. The Scheduler sees only deliveries that fail, because

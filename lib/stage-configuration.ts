@@ -51,6 +51,24 @@ const settings = v.strictObject(
     sweepBatchSize: v.optional(wholeNumber({ from: 1, to: 1000 }), 500),
 
     /**
+     * Connections that one invocation of the sweeper is expected to refresh. A sweep with more to do wakes helpers.
+     * @default 100000
+     */
+    sweepConnectionsPerInvocation: v.optional(wholeNumber({ from: 1 }), 100_000),
+
+    /**
+     * Helpers that sweep at once, at most. Lambda's own lowest value is 2.
+     * @default 5
+     */
+    sweepMaxConcurrency: v.optional(wholeNumber({ from: 2, to: 1000 }), 5),
+
+    /**
+     * Calls to Spotify in a second that sweeps may start, all invocations together. Status calls are not counted.
+     * @default - no ceiling: Spotify publishes no figure, and the pace follows its answers
+     */
+    spotifyCallsPerSecond: v.optional(wholeNumber({ from: 1 })),
+
+    /**
      * Seconds after which Lambda ends a sweep.
      * @default 900
      */

@@ -42,4 +42,9 @@ export class Environment {
     }
     return value;
   }
+
+  /** A whole number above zero, or null where the variable is not set. */
+  optionalPositiveInteger(name: string): number | null {
+    return this.#variables[name] === undefined ? null : this.positiveInteger(name);
+  }
 }

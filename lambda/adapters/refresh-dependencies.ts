@@ -26,6 +26,7 @@ const AWS_CLIENT = {
 export type Adapters = {
   readonly refresh: RefreshDependencies;
   readonly supabaseSecret: Secret<SupabaseCredentials>;
+  readonly sqs: SQSClient;
   /** Starts reading the secrets and resolves when that is over, whatever came of it: whoever needs one hears of a failure. */
   readonly warmUp: () => Promise<unknown>;
 };
@@ -33,6 +34,8 @@ export type Adapters = {
 /** Composes what both functions need from their environment. Throws an EnvironmentError. */
 export function createAdapters(environment: Environment, log: PowertoolsLog): Adapters {
   const client = new SecretsManagerClient(AWS_CLIENT);
+  // The region's endpoint, or the one in the environment, rather than the host in a queue's address.
+  const sqs = new SQSClient({ ...AWS_CLIENT, useQueueUrlAsEndpoint: false });
   const spotifySecret = new Secret(
     client,
     environment.text(EnvironmentVariables.spotifySecretArn),
@@ -58,12 +61,7 @@ export function createAdapters(environment: Environment, log: PowertoolsLog): Ad
         supabaseSecret,
         systemClock,
       ),
-      rescueQueue: new SqsRescueQueue(
-        // The region's endpoint, or the one in the environment, rather than the host in the queue's address.
-        new SQSClient({ ...AWS_CLIENT, useQueueUrlAsEndpoint: false }),
-        environment.url(EnvironmentVariables.rescueQueueUrl),
-        rescueKey,
-      ),
+      rescueQueue: new SqsRescueQueue(sqs, environment.url(EnvironmentVariables.rescueQueueUrl), rescueKey),
       tokenEndpoint: new SpotifyTokenEndpoint(
         environment.url(EnvironmentVariables.spotifyTokenUrl),
         spotifySecret,
@@ -73,6 +71,7 @@ export function createAdapters(environment: Environment, log: PowertoolsLog): Ad
       log,
     },
     supabaseSecret,
+    sqs,
     warmUp: () => Promise.allSettled([spotifySecret.read(), supabaseSecret.read(), rescueKey.read()]),
   };
 }

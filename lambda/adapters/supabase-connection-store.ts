@@ -49,6 +49,7 @@ const CheckRow = v.variant('state', [
 const ClaimedRow = v.object({
   claims: v.array(LeaseRow),
   next_claim_in: v.nullable(v.number()),
+  calls_start_in: v.number(),
   not_before_in: v.nullable(v.number()),
 });
 
@@ -122,10 +123,12 @@ export class SupabaseConnectionStore implements ConnectionStore {
       refresh_within: interval(request.refreshWithinSeconds),
       lease: interval(request.leaseSeconds),
       sweep_age: interval(request.sweepAgeSeconds),
+      calls_per_second: request.callsPerSecond,
     });
     return {
       leases: row.claims.map((claim) => leaseOf(claim, lapsesAt)),
       nextClaimInSeconds: row.next_claim_in,
+      callsStartInSeconds: row.calls_start_in,
       notBeforeInSeconds: row.not_before_in,
     };
   }

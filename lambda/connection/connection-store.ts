@@ -51,6 +51,8 @@ export type ClaimedBatch = Pick<SharedState, 'notBeforeInSeconds'> & {
   readonly leases: readonly Lease[];
   /** Seconds until a connection becomes free that others hold and that is due; null: none will. */
   readonly nextClaimInSeconds: number | null;
+  /** Where there is a ceiling on calls: seconds until the first call of this batch is due. Otherwise 0. */
+  readonly callsStartInSeconds: number;
 };
 
 /** How a claim chooses. */
@@ -60,6 +62,8 @@ export type ClaimRequest = {
   readonly leaseSeconds: number;
   /** Time since the sweep began: what was refreshed since then is not claimed again. */
   readonly sweepAgeSeconds: number;
+  /** Calls to Spotify that all who claim may start in a second, together; null: no ceiling. */
+  readonly callsPerSecond: number | null;
 };
 
 /**

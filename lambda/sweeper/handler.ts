@@ -1,11 +1,11 @@
 import middy from '@middy/core';
-import type { Context } from 'aws-lambda';
 import { Environment } from '../adapters/environment.ts';
 import { PowertoolsLog } from '../adapters/powertools-log.ts';
 import { createAdapters } from '../adapters/refresh-dependencies.ts';
+import { SqsSweepQueue } from '../adapters/sqs-sweep-queue.ts';
 import { EnvironmentVariables } from '../environment-variables.ts';
 import { type RefreshUserResult, refreshUser } from './refresh-user.ts';
-import { type SweepResult, sweep } from './sweep.ts';
+import { type SweepDependencies, type SweepResult, sweep } from './sweep.ts';
 import { parseSweepEvent } from './sweep-event.ts';
 
 /** The sweep could not do its work; failing the invocation lets Lambda's retry and the alarms see it. */
@@ -22,26 +22,34 @@ class SweepFailedError extends Error {
 
 const environment = new Environment(process.env);
 const log = new PowertoolsLog('sweeper');
-const { refresh, warmUp } = createAdapters(environment, log);
-const sweepDependencies = {
+const { refresh, sqs, warmUp } = createAdapters(environment, log);
+const timeoutSeconds = environment.positiveInteger(EnvironmentVariables.sweeperTimeoutSeconds);
+const sweepDependencies: SweepDependencies = {
   ...refresh,
   windowSeconds: environment.positiveInteger(EnvironmentVariables.sweepWindowSeconds),
   batchSize: environment.positiveInteger(EnvironmentVariables.sweepBatchSize),
+  callsPerSecond: environment.optionalPositiveInteger(EnvironmentVariables.spotifyCallsPerSecond),
+  sweepQueue: new SqsSweepQueue(sqs, environment.url(EnvironmentVariables.sweepQueueUrl)),
+  connectionsPerInvocation: environment.positiveInteger(EnvironmentVariables.sweepConnectionsPerInvocation),
+  intervalSeconds: environment.positiveInteger(EnvironmentVariables.sweepIntervalSeconds),
 };
 
-/** The refresh-sweeper function: a sweep, or the refresh of one user; see `SweepEvent`. */
+/** The refresh-sweeper function: a sweep, a part of one, or the refresh of one user; see `SweepEvent`. */
 export const handler = middy<unknown, SweepResult | RefreshUserResult>()
   .before(({ context }) => log.startInvocation(context))
-  .handler(async (payload, context: Context) => {
+  .handler(async (payload) => {
     const event = parseSweepEvent(payload);
     if (event.kind === 'refresh_user') {
       return refreshUser(event.userId, refresh);
     }
-    const deadline = refresh.clock.monotonicMilliseconds() + context.getRemainingTimeInMillis();
-    const result = await sweep(deadline, sweepDependencies);
+    // Not what the context says is left, which goes by a clock that may be wrong.
+    const deadline = refresh.clock.monotonicMilliseconds() + timeoutSeconds * 1_000;
+    const result = await sweep(event.part, deadline, sweepDependencies);
     log[result.status === 'completed' ? 'info' : 'warn']('sweep finished', {
       ...result,
-      scheduled_at: event.scheduledAt,
+      scheduled_at: event.part.scheduledAt,
+      role: event.part.role,
+      link: event.part.link,
     });
     if (result.status === 'client_rejected') {
       throw new SweepFailedError(result);

@@ -1,14 +1,16 @@
-/** Bounds of how many calls to Spotify one sweep has under way. */
+/** Bounds of how many calls to Spotify one invocation has under way. */
 export const LOWEST_CONCURRENCY = 8;
 const INITIAL_CONCURRENCY = 16;
 const HIGHEST_CONCURRENCY = 128;
 
 /**
- * How many calls may be under way at once: one more for every full round of good answers, half after a bad one
- * (additive increase, multiplicative decrease; RFC 5681 does the same for TCP).
+ * How many calls may be under way at once. Doubles with every full round of good answers until the first bad one; from
+ * then on one more for every full round, half after a bad answer (slow start, additive increase and multiplicative
+ * decrease, as in RFC 5681 for TCP).
  */
 export class Pacing {
   #limit = INITIAL_CONCURRENCY;
+  #isStarting = true;
   #goodAnswers = 0;
 
   /** Calls that may be under way now. */
@@ -20,34 +22,49 @@ export class Pacing {
   report(answeredWell: boolean): void {
     if (!answeredWell) {
       this.#limit = Math.max(LOWEST_CONCURRENCY, Math.floor(this.#limit / 2));
+      this.#isStarting = false;
       this.#goodAnswers = 0;
       return;
     }
     this.#goodAnswers += 1;
-    if (this.#goodAnswers >= this.#limit) {
+    if (this.#isStarting || this.#goodAnswers >= this.#limit) {
       this.#limit = Math.min(HIGHEST_CONCURRENCY, this.#limit + 1);
       this.#goodAnswers = 0;
     }
   }
 }
 
-/**
- * Runs one task after another for each item, as many at once as the pacing allows at that moment. A task must not
- * reject.
- */
-export async function runPaced<Item>(
-  items: readonly Item[],
-  pacing: Pacing,
-  task: (item: Item) => Promise<void>,
-): Promise<void> {
-  const queue = items.values();
-  const underWay = new Set<Promise<void>>();
-  for (const item of queue) {
-    while (underWay.size >= pacing.limit) {
-      await Promise.race(underWay);
-    }
-    const run: Promise<void> = task(item).finally(() => underWay.delete(run));
-    underWay.add(run);
+/** Tasks that are under way, as many at once as the pacing allows at that moment. */
+export class PacedTasks {
+  readonly #pacing: Pacing;
+  #underWay = 0;
+  #nextEnd = Promise.withResolvers<void>();
+
+  constructor(pacing: Pacing) {
+    this.#pacing = pacing;
   }
-  await Promise.all(underWay);
+
+  /**
+   * Waits until there is room and starts a task.
+   *
+   * @param task must not reject
+   */
+  async start(task: () => Promise<void>): Promise<void> {
+    while (this.#underWay >= this.#pacing.limit) {
+      await this.#nextEnd.promise;
+    }
+    this.#underWay += 1;
+    void task().finally(() => {
+      this.#underWay -= 1;
+      this.#nextEnd.resolve();
+      this.#nextEnd = Promise.withResolvers();
+    });
+  }
+
+  /** Resolves when none is under way. */
+  async finish(): Promise<void> {
+    while (this.#underWay > 0) {
+      await this.#nextEnd.promise;
+    }
+  }
 }

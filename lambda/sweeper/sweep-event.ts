@@ -1,11 +1,10 @@
 import * as v from 'valibot';
+import type { WakeUp } from '../connection/sweep-queue.ts';
+import type { SweepPart } from './fan-out.ts';
 
 /** What the sweeper can be asked to do. */
 export type SweepEvent =
-  | {
-      readonly kind: 'sweep' /** When the schedule meant it to run; null for a sweep by hand. */;
-      readonly scheduledAt: string | null;
-    }
+  | { readonly kind: 'sweep'; readonly part: SweepPart }
   | { readonly kind: 'refresh_user'; readonly userId: string };
 
 /** An event that the sweeper does not understand; nothing was done. */
@@ -15,16 +14,49 @@ export class UnexpectedEventError extends Error {
   constructor() {
     super(
       'the sweeper takes {"sweep": {"scheduledAt": "<ISO 8601 time>"}} from the schedule, {} for a sweep by hand, ' +
-        'or {"userId": "<uuid>"} to refresh one user; this event is none of them',
+        '{"userId": "<uuid>"} to refresh one user, or a message of the sweep queue; this event is none of them',
     );
     this.name = 'UnexpectedEventError';
   }
 }
 
+const Instant = v.pipe(v.string(), v.isoTimestamp());
+
+const WakeUpBody: v.GenericSchema<unknown, WakeUp> = v.strictObject({
+  scheduledAt: v.nullable(Instant),
+  ageSeconds: v.pipe(v.number(), v.minValue(0)),
+  link: v.pipe(v.number(), v.integer(), v.minValue(0)),
+});
+
+/** Milliseconds since the epoch by SQS's clock, as text. */
+const Moment = v.pipe(v.string(), v.digits(), v.transform(Number));
+
+/**
+ * A message of the sweep queue; the event source mapping hands over one at a time.
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+ */
+const QueueMessage = v.pipe(
+  v.object({
+    eventSource: v.literal('aws:sqs'),
+    body: v.pipe(v.string(), v.parseJson(), WakeUpBody),
+    attributes: v.object({ SentTimestamp: Moment, ApproximateFirstReceiveTimestamp: Moment }),
+  }),
+  v.transform(({ body, attributes }): SweepEvent => {
+    // The time in the queue, by the queue's own clock.
+    const queuedMilliseconds = attributes.ApproximateFirstReceiveTimestamp - attributes.SentTimestamp;
+    const ageSeconds = body.ageSeconds + Math.max(0, queuedMilliseconds) / 1_000;
+    return { kind: 'sweep', part: { ...body, role: 'helper', ageSeconds } };
+  }),
+);
+
 const Event = v.union([
   v.pipe(
-    v.strictObject({ sweep: v.strictObject({ scheduledAt: v.pipe(v.string(), v.isoTimestamp()) }) }),
-    v.transform(({ sweep }): SweepEvent => ({ kind: 'sweep', scheduledAt: sweep.scheduledAt })),
+    v.strictObject({ sweep: v.strictObject({ scheduledAt: Instant }) }),
+    v.transform(({ sweep }) => firstPart(sweep.scheduledAt)),
+  ),
+  v.pipe(
+    v.strictObject({ Records: v.strictTuple([QueueMessage]) }),
+    v.transform(({ Records: [event] }): SweepEvent => event),
   ),
   v.pipe(
     v.strictObject({ userId: v.pipe(v.string(), v.uuid()) }),
@@ -33,9 +65,13 @@ const Event = v.union([
   v.pipe(
     v.custom<object>((event) => !Array.isArray(event)),
     v.strictObject({}),
-    v.transform((): SweepEvent => ({ kind: 'sweep', scheduledAt: null })),
+    v.transform(() => firstPart(null)),
   ),
 ]);
+
+function firstPart(scheduledAt: string | null): SweepEvent {
+  return { kind: 'sweep', part: { role: 'first', scheduledAt, ageSeconds: 0, link: 0 } };
+}
 
 /** Parses an event of the sweeper; throws an {@link UnexpectedEventError}. */
 export function parseSweepEvent(event: unknown): SweepEvent {

@@ -66,6 +66,7 @@ create table spotify_auth.service (
   schema_version integer not null,
   sweep_window interval not null,
   not_before timestamptz,
+  calls_reserved_until timestamptz,
   breaker_opened_at timestamptz,
   reconciled_up_to uuid,
   backfilled boolean not null default false
@@ -78,6 +79,7 @@ comment on table spotify_auth.service is 'One row: what all connections share.';
 comment on column spotify_auth.service.schema_version is 'Raised by every migration that the functions'' code depends on.';
 comment on column spotify_auth.service.sweep_window is 'How long before expiry a sweep takes a token; kept up to date by the sweeps.';
 comment on column spotify_auth.service.not_before is 'Nobody calls Spotify before this moment: it asked us to wait, or refused our client.';
+comment on column spotify_auth.service.calls_reserved_until is 'Where sweeps have a ceiling on calls per second: the calls of all claims so far are spread over the time until then.';
 comment on column spotify_auth.service.breaker_opened_at is 'Since when so many grants are said to be dead that it is not believed. Null: the breaker is closed.';
 comment on column spotify_auth.service.backfilled is 'Whether spotify_reconcile has been through all profiles once.';
 comment on column spotify_auth.service.reconciled_up_to is 'The last profile that spotify_reconcile compared. Null: it starts over.';
@@ -326,13 +328,14 @@ $$;
 comment on function public.spotify_check_connection is
 'Reads one connection; if its token expires within `refresh_within` and nobody holds it, takes a lease of length `lease` in the same call. Returns {state, spotify_user_id, spotify_user_email, connected_at, expires_at, seconds_left, reauthorize_by, retry_in, lease}. state: disconnected, connected, leased (the caller now has to refresh and record), busy (somebody else is refreshing, or the queue row is locked), locked (the profile is locked and not in the queue yet), backing_off (a refresh failed, or Spotify asked everybody to wait; again in retry_in seconds), reauthorization_required. seconds_left is null when no usable access token is stored.';
 
-create function public.spotify_claim_due(batch_size integer, refresh_within interval, lease interval, sweep_age interval) returns jsonb
+create function public.spotify_claim_due(batch_size integer, refresh_within interval, lease interval, sweep_age interval, calls_per_second double precision default null) returns jsonb
 language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
 declare
   leased uuid[];
   claims jsonb;
   orphans uuid[];
   not_before_in double precision;
+  calls_start_in double precision := 0;
 begin
   if (batch_size between 1 and 1000) is not true then
     raise exception 'batch_size must be 1 to 1000, got %', batch_size using errcode = '22023';
@@ -340,7 +343,7 @@ begin
   update spotify_auth.service set sweep_window = refresh_within where sweep_window <> refresh_within;
   not_before_in := spotify_auth.not_before_in();
   if not_before_in is not null then
-    return jsonb_build_object('claims', '[]'::jsonb, 'next_claim_in', null, 'not_before_in', not_before_in);
+    return jsonb_build_object('claims', '[]'::jsonb, 'next_claim_in', null, 'calls_start_in', 0, 'not_before_in', not_before_in);
   end if;
 
   -- Three statements. Joined into the one that locks, the update is planned as a scan of the whole queue; and tokens
@@ -382,8 +385,17 @@ begin
     perform spotify_auth.follow_profiles(orphans);
   end if;
 
+  if calls_per_second is not null and claims is not null then
+    -- Each claim gets the next stretch of time that is free for its calls, so that together they keep the ceiling. The
+    -- row that everybody needs comes last, so that it is locked for the shortest time.
+    update spotify_auth.service set calls_reserved_until =
+      greatest(calls_reserved_until, now()) + make_interval(secs => jsonb_array_length(claims) / calls_per_second)
+      returning extract(epoch from calls_reserved_until - now()) - jsonb_array_length(claims) / calls_per_second into calls_start_in;
+  end if;
+
   return jsonb_build_object(
     'claims', coalesce(claims, '[]'),
+    'calls_start_in', calls_start_in,
     'next_claim_in', case when coalesce(jsonb_array_length(claims), 0) < batch_size then least(
       (select extract(epoch from c.claimable_at - now())
         from spotify_auth.connections c
@@ -407,7 +419,7 @@ begin
 end;
 $$;
 comment on function public.spotify_claim_due is
-'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within `refresh_within`, soonest expiry first; passes over rows that others hold and those refreshed within `sweep_age`, the time since the sweep began. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], next_claim_in, not_before_in}: one document, because the REST API cuts result sets off silently. next_claim_in: seconds until a connection becomes free that others hold or have locked and that expires within the window; null when there is none, or when the batch was full. not_before_in: seconds for which nobody may call Spotify, and nothing is claimed; null: anybody may.';
+'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within `refresh_within`, soonest expiry first; passes over rows that others hold and those refreshed within `sweep_age`, the time since the sweep began. With calls_per_second, reserves the time for a call each, after those of earlier claims. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], calls_start_in, next_claim_in, not_before_in}: one document, because the REST API cuts result sets off silently. next_claim_in: seconds until a connection becomes free that others hold or have locked and that expires within the window; null when there is none, or when the batch was full. calls_start_in: seconds until the first of the reserved calls is due, 0 without a ceiling. not_before_in: seconds for which nobody may call Spotify, and nothing is claimed; null: anybody may.';
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Outcomes
@@ -681,7 +693,7 @@ revoke all on all functions in schema spotify_auth from public, anon, authentica
 revoke all on function
   public.spotify_reconcile(integer),
   public.spotify_check_connection(uuid, interval, interval),
-  public.spotify_claim_due(integer, interval, interval, interval),
+  public.spotify_claim_due(integer, interval, interval, interval, double precision),
   public.spotify_record(jsonb),
   public.spotify_clear_dead_grants(interval, integer),
   public.spotify_restore_connections(timestamptz),
@@ -692,7 +704,7 @@ from public, anon, authenticated;
 grant execute on function
   public.spotify_reconcile(integer),
   public.spotify_check_connection(uuid, interval, interval),
-  public.spotify_claim_due(integer, interval, interval, interval),
+  public.spotify_claim_due(integer, interval, interval, interval, double precision),
   public.spotify_record(jsonb),
   public.spotify_clear_dead_grants(interval, integer),
   public.spotify_restore_connections(timestamptz),

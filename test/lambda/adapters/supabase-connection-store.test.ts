@@ -130,7 +130,13 @@ describe('checking a connection', () => {
 });
 
 describe('claiming', () => {
-  const request = { batchSize: 500, refreshWithinSeconds: 2_400, leaseSeconds: 632, sweepAgeSeconds: 1.25 };
+  const request = {
+    batchSize: 500,
+    refreshWithinSeconds: 2_400,
+    leaseSeconds: 632,
+    callsPerSecond: null,
+    sweepAgeSeconds: 1.25,
+  };
 
   test('sends the request and reads the leases and when to come back', async () => {
     const lapsesAt = clock.monotonicMilliseconds() + 632_000;

@@ -146,7 +146,13 @@ async function settle(userIds: readonly string[]): Promise<SettledLease[]> {
   for (const userId of userIds) {
     store.connect(userId, 60);
   }
-  const claim = { batchSize: 100, refreshWithinSeconds: 300, leaseSeconds: 600, sweepAgeSeconds: 0 };
+  const claim = {
+    batchSize: 100,
+    refreshWithinSeconds: 300,
+    leaseSeconds: 600,
+    callsPerSecond: null,
+    sweepAgeSeconds: 0,
+  };
   const { leases } = await store.claimDue(claim, 1_000);
   return leases.map((lease) => ({ lease, outcome: outcomeOf(refreshedAnswer({ rotated: true }), 0, 0) }));
 }

@@ -12,7 +12,7 @@ export type TokenCall = {
 export class FakeTokenEndpoint implements TokenEndpoint {
   readonly calls: TokenCall[] = [];
   mostUnderWay = 0;
-  #underWay = 0;
+  underWay = 0;
   readonly #clock: Clock;
   readonly #answer: (refreshToken: string) => TokenAnswer;
   readonly #latencyMilliseconds: () => number;
@@ -30,11 +30,11 @@ export class FakeTokenEndpoint implements TokenEndpoint {
 
   async refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer> {
     this.calls.push({ refreshToken, startedAt: this.#clock.monotonicMilliseconds(), timeoutMilliseconds });
-    this.#underWay += 1;
-    this.mostUnderWay = Math.max(this.mostUnderWay, this.#underWay);
+    this.underWay += 1;
+    this.mostUnderWay = Math.max(this.mostUnderWay, this.underWay);
     const latency = this.#latencyMilliseconds();
     await this.#clock.sleep(Math.min(latency, timeoutMilliseconds));
-    this.#underWay -= 1;
+    this.underWay -= 1;
     return latency > timeoutMilliseconds
       ? { kind: 'unavailable', reason: 'no answer in time' }
       : this.#answer(refreshToken);

@@ -49,6 +49,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
   breakerIsOpen = false;
   /** Nobody calls Spotify before this moment. */
   notBefore = 0;
+  #callsReservedUntil = 0;
   readonly #clock: Clock;
   readonly #connections = new Map<string, StoredConnection>();
 
@@ -160,7 +161,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
     await this.#roundTrip('claimDue', timeoutMilliseconds);
     const notBeforeInSeconds = this.#notBeforeInSeconds();
     if (notBeforeInSeconds !== null) {
-      return { leases: [], nextClaimInSeconds: null, notBeforeInSeconds };
+      return { leases: [], nextClaimInSeconds: null, callsStartInSeconds: 0, notBeforeInSeconds };
     }
     const sweepBeganAt = this.#now() - request.sweepAgeSeconds * 1_000;
     const due = this.#due(request.refreshWithinSeconds).filter(
@@ -177,7 +178,12 @@ export class InMemoryConnectionStore implements ConnectionStore {
       .map((connection) => (connection.claimableAt - this.#now()) / 1_000);
     const nextClaimInSeconds =
       leases.length === request.batchSize || waits.length === 0 ? null : Math.min(...waits);
-    return { leases, nextClaimInSeconds, notBeforeInSeconds };
+    return {
+      leases,
+      nextClaimInSeconds,
+      callsStartInSeconds: this.#reserveCalls(leases.length, request.callsPerSecond),
+      notBeforeInSeconds,
+    };
   }
 
   async record(settled: readonly SettledLease[], timeoutMilliseconds: number): Promise<Recorded> {
@@ -242,6 +248,15 @@ export class InMemoryConnectionStore implements ConnectionStore {
     const seconds =
       outcome.kind === 'throttled' ? outcome.retryAfterSeconds : outcome.kind === 'client_rejected' ? 60 : 0;
     this.notBefore = Math.max(this.notBefore, this.#now() + seconds * 1_000);
+  }
+
+  #reserveCalls(calls: number, callsPerSecond: number | null): number {
+    if (callsPerSecond === null) {
+      return 0;
+    }
+    const start = Math.max(this.#callsReservedUntil, this.#now());
+    this.#callsReservedUntil = start + (calls / callsPerSecond) * 1_000;
+    return (start - this.#now()) / 1_000;
   }
 
   #notBeforeInSeconds(): number | null {

@@ -4,6 +4,7 @@ import { sweepWindowMinutes } from '../../../lib/sweep-window.ts';
 import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
+import { InMemorySweepQueue } from '../fakes/in-memory-sweep-queue.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
@@ -48,6 +49,10 @@ async function live(windowSeconds: number) {
   const dependencies = {
     store,
     rescueQueue,
+    sweepQueue: new InMemorySweepQueue(),
+    connectionsPerInvocation: 100_000,
+    intervalSeconds: SWEEP_INTERVAL / 1_000,
+    callsPerSecond: null,
     tokenEndpoint: spotify,
     clock,
     random: Math.random,
@@ -70,8 +75,9 @@ async function live(windowSeconds: number) {
   async function sweepEveryHalfHour(): Promise<void> {
     for (let due = startedAt; due < startedAt + DAY; due += SWEEP_INTERVAL) {
       await clock.sleep(due + LATEST_START * Math.random() - clock.monotonicMilliseconds());
+      const part = { role: 'first' as const, scheduledAt: null, ageSeconds: 0, link: 0 };
       const deadline = clock.monotonicMilliseconds() + 15 * MINUTE;
-      results.push(await sweep(deadline, { ...dependencies, windowSeconds, batchSize: 500 }));
+      results.push(await sweep(part, deadline, { ...dependencies, windowSeconds, batchSize: 500 }));
     }
   }
 

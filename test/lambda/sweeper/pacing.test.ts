@@ -1,13 +1,25 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { LOWEST_CONCURRENCY, Pacing, runPaced } from '../../../lambda/sweeper/pacing.ts';
+import { LOWEST_CONCURRENCY, PacedTasks, Pacing } from '../../../lambda/sweeper/pacing.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const HIGHEST = 128;
 
 describe('the pace', () => {
-  test('rises by one for every full round of good answers', () => {
+  test('doubles with every full round of good answers until the first bad one', () => {
     const pacing = new Pacing();
+    const before = pacing.limit;
+    report(pacing, true, before);
+    expect(pacing.limit).toBe(before * 2);
+    report(pacing, false, 1);
+    report(pacing, true, before - 1);
+    expect(pacing.limit).toBe(before);
+  });
+
+  test('then rises by one for every full round of good answers', () => {
+    const pacing = new Pacing();
+    report(pacing, true, 1_000);
+    report(pacing, false, 1);
     const before = pacing.limit;
     report(pacing, true, before - 1);
     expect(pacing.limit).toBe(before);
@@ -27,6 +39,7 @@ describe('the pace', () => {
 
   test('begins a new round after a bad answer', () => {
     const pacing = new Pacing();
+    report(pacing, false, 1);
     report(pacing, true, pacing.limit - 1);
     report(pacing, false, 1);
     const slow = pacing.limit;
@@ -70,14 +83,20 @@ describe('paced tasks', () => {
           const pacing = new Pacing();
           const done: unknown[] = [];
           let underWay = 0;
-          await runPaced(items, pacing, async (item) => {
-            underWay += 1;
-            expect(underWay).toBeLessThanOrEqual(pacing.limit);
-            await clock.sleep(item.milliseconds);
-            underWay -= 1;
-            pacing.report(item.answeredWell);
-            done.push(item);
-          });
+          let tooMany = false;
+          const tasks = new PacedTasks(pacing);
+          for (const item of items) {
+            await tasks.start(async () => {
+              underWay += 1;
+              tooMany ||= underWay > pacing.limit;
+              await clock.sleep(item.milliseconds);
+              underWay -= 1;
+              pacing.report(item.answeredWell);
+              done.push(item);
+            });
+          }
+          await tasks.finish();
+          expect(tooMany).toBe(false);
           expect(underWay).toBe(0);
           expect(new Set(done)).toEqual(new Set(items));
           expect(done).toHaveLength(items.length);
@@ -92,12 +111,16 @@ describe('paced tasks', () => {
     const pacing = new Pacing();
     let underWay = 0;
     let most = 0;
-    await runPaced(Array.from({ length: 100 }), pacing, async () => {
-      underWay += 1;
-      most = Math.max(most, underWay);
-      await clock.sleep(100);
-      underWay -= 1;
-    });
+    const tasks = new PacedTasks(pacing);
+    for (let count = 0; count < 100; count += 1) {
+      await tasks.start(async () => {
+        underWay += 1;
+        most = Math.max(most, underWay);
+        await clock.sleep(100);
+        underWay -= 1;
+      });
+    }
+    await tasks.finish();
     expect(most).toBe(pacing.limit);
   });
 });

@@ -1,18 +1,32 @@
 import { describe, expect, test } from '@jest/globals';
 import { parseSweepEvent, UnexpectedEventError } from '../../../lambda/sweeper/sweep-event.ts';
 
+const SCHEDULED_AT = '2026-11-24T12:30:00Z';
 const USER = '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e11';
 
 describe('the sweeper understands', () => {
   test('the schedule', () => {
-    expect(parseSweepEvent({ sweep: { scheduledAt: '2026-11-24T12:30:00Z' } })).toEqual({
+    expect(parseSweepEvent({ sweep: { scheduledAt: SCHEDULED_AT } })).toEqual({
       kind: 'sweep',
-      scheduledAt: '2026-11-24T12:30:00Z',
+      part: { role: 'first', scheduledAt: SCHEDULED_AT, ageSeconds: 0, link: 0 },
     });
   });
 
   test('a sweep by hand', () => {
-    expect(parseSweepEvent({})).toEqual({ kind: 'sweep', scheduledAt: null });
+    expect(parseSweepEvent({})).toEqual({
+      kind: 'sweep',
+      part: { role: 'first', scheduledAt: null, ageSeconds: 0, link: 0 },
+    });
+  });
+
+  test('a message of the sweep queue, whose time in the queue counts by the clock of the queue', () => {
+    const wakeUp = { scheduledAt: SCHEDULED_AT, ageSeconds: 12, link: 1 };
+    expect(
+      parseSweepEvent(messageEvent(JSON.stringify(wakeUp), 1_790_000_000_000, 1_790_000_031_500)),
+    ).toEqual({
+      kind: 'sweep',
+      part: { role: 'helper', scheduledAt: SCHEDULED_AT, ageSeconds: 43.5, link: 1 },
+    });
   });
 
   test('one user to refresh, in any case', () => {
@@ -37,7 +51,12 @@ describe('the sweeper refuses', () => {
     { sweep: { scheduledAt: 'soon' } },
     { sweep: { scheduledAt: '<aws.scheduler.scheduled-time>' } },
     { sweep: { scheduledAt: '2026-11-24T12:30:00Z', limit: 3 } },
+    { Records: [] },
     { Records: [{ eventSource: 'aws:sqs', body: '{}' }] },
+    messageEvent('not JSON'),
+    messageEvent('{}'),
+    messageEvent('{"scheduledAt":null,"ageSeconds":-1,"link":0}'),
+    messageEvent('{"scheduledAt":null,"ageSeconds":0,"link":0,"limit":1}'),
     { refreshToken: 'a-token-somebody-pasted' },
   ])('%j, says what it takes, and does not repeat the event', (event) => {
     expect(() => parseSweepEvent(event)).toThrow(UnexpectedEventError);
@@ -47,3 +66,27 @@ describe('the sweeper refuses', () => {
     expect(() => parseSweepEvent(event)).not.toThrow(/a-token-somebody-pasted|limit|Records/);
   });
 });
+
+/** An event as the event source mapping hands it over. */
+function messageEvent(body: string, sentAt = 1_790_000_000_000, receivedAt = sentAt) {
+  return {
+    Records: [
+      {
+        messageId: '059f36b4-87a3-44ab-83d2-661975830a7d',
+        receiptHandle: 'AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a',
+        body,
+        attributes: {
+          ApproximateReceiveCount: '1',
+          SentTimestamp: String(sentAt),
+          SenderId: 'AROAEXAMPLE',
+          ApproximateFirstReceiveTimestamp: String(receivedAt),
+        },
+        messageAttributes: {},
+        md5OfBody: 'e4e68fb7bd0e697a0ae8f1bb342846b3',
+        eventSource: 'aws:sqs',
+        eventSourceARN: 'arn:aws:sqs:eu-central-1:123456789012:queue',
+        awsRegion: 'eu-central-1',
+      },
+    ],
+  };
+}

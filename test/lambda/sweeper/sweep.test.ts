@@ -5,21 +5,27 @@ import fc from 'fast-check';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
-import { type SweepResult, sweep, sweepLeaseSeconds } from '../../../lambda/sweeper/sweep.ts';
+import type { SweepPart } from '../../../lambda/sweeper/fan-out.ts';
+import { sweepLeaseSeconds } from '../../../lambda/sweeper/refresh-due.ts';
+import { type SweepDependencies, type SweepResult, sweep } from '../../../lambda/sweeper/sweep.ts';
 import { answersOfEachKind, FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
+import { InMemorySweepQueue } from '../fakes/in-memory-sweep-queue.ts';
 import { aLease } from '../fakes/leases.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
 import { aRotation } from '../fakes/rotations.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const WINDOW_SECONDS = 40 * 60;
+const SCHEDULED_AT = '2026-11-24T12:30:00Z';
+const HIGHEST_CONCURRENCY = 128;
 const INVOCATION_MILLISECONDS = 15 * 60_000;
 
 let clock: VirtualClock;
 let store: InMemoryConnectionStore;
 let rescueQueue: InMemoryRescueQueue;
+let sweepQueue: InMemorySweepQueue;
 let log: RecordingLog;
 let answer: (refreshToken: string) => TokenAnswer;
 let latencyMilliseconds: () => number;
@@ -42,7 +48,14 @@ describe('a sweep', () => {
       duration_ms: expect.any(Number),
     });
     expect(spotify.calls).toHaveLength(0);
-    expect(store.calls).toEqual(['record', 'reconcile', 'clearDeadGrants', 'claimDue', 'countDue']);
+    expect(store.calls).toEqual([
+      'record',
+      'reconcile',
+      'clearDeadGrants',
+      'countDue',
+      'claimDue',
+      'countDue',
+    ]);
   });
 
   test('refreshes what expires within the window, what has expired, and what has no expiry; nothing else', async () => {
@@ -115,7 +128,39 @@ describe('a sweep', () => {
     connectMany(300);
     await run();
     expect(spotify.mostUnderWay).toBeGreaterThanOrEqual(16);
-    expect(spotify.mostUnderWay).toBeLessThanOrEqual(128);
+    expect(spotify.mostUnderWay).toBeLessThanOrEqual(HIGHEST_CONCURRENCY);
+  });
+
+  test('claims the next batch while the present one is under way', async () => {
+    connectMany(1_500);
+    const underWayAtClaim: number[] = [];
+    store.beforeEach = (method) => {
+      if (method === 'claimDue') underWayAtClaim.push(spotify.underWay);
+    };
+    await run();
+    expect(underWayAtClaim).toHaveLength(5);
+    // The first; those claimed ahead, the last of which comes back empty; and the one that makes sure of the end.
+    expect(underWayAtClaim.map((underWay) => underWay > 0)).toEqual([false, true, true, true, false]);
+  });
+
+  test('records an answer within a second where Spotify is too slow to fill a batch', async () => {
+    connectMany(500);
+    latencyMilliseconds = () => 4_000;
+    const answeredAt: number[] = [];
+    answer = () => {
+      answeredAt.push(clock.monotonicMilliseconds());
+      return refreshedAnswer();
+    };
+    const waits: number[] = [];
+    store.beforeEach = (method) => {
+      if (method === 'record' && answeredAt.length > 0) {
+        waits.push(clock.monotonicMilliseconds() - (answeredAt[0] ?? 0));
+        answeredAt.length = 0;
+      }
+    };
+    await run();
+    expect(waits.length).toBeGreaterThan(4);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(1_005);
   });
 
   test('slows down while Spotify fails', async () => {
@@ -130,13 +175,7 @@ describe('a sweep', () => {
     store.pagesToReconcile = 3;
     store.grantsToClear = 2;
     await run();
-    expect(store.calls.slice(1, 6)).toEqual([
-      'reconcile',
-      'reconcile',
-      'reconcile',
-      'clearDeadGrants',
-      'claimDue',
-    ]);
+    expect(store.calls.slice(1, 5)).toEqual(['reconcile', 'reconcile', 'reconcile', 'clearDeadGrants']);
     expect(log.lines[0]).toMatchObject({ message: 'sweep maintenance', fields: { dead_grants_cleared: 2 } });
   });
 
@@ -222,6 +261,123 @@ describe('a sweep that meets connections which others hold or which back off', (
   });
 });
 
+describe('a sweep with a ceiling on calls', () => {
+  test('spreads them evenly over its time', async () => {
+    connectMany(100);
+    expect(await run({ callsPerSecond: 20 })).toMatchObject({ status: 'completed', refreshed: 100 });
+    expect(mostCallsWithinASecond()).toBeLessThanOrEqual(21);
+    const [first, last] = [spotify.calls[0], spotify.calls.at(-1)].map((call) => call?.startedAt ?? 0);
+    expect((last ?? 0) - (first ?? 0)).toBeLessThan(6_000);
+  });
+
+  test('keeps it together with other invocations', async () => {
+    connectMany(300);
+    const results = await Promise.all([
+      run({ callsPerSecond: 50 }),
+      run({ callsPerSecond: 50, part: { role: 'helper' } }),
+      run({ callsPerSecond: 50, part: { role: 'helper' } }),
+    ]);
+    expect(results.reduce((sum, { refreshed }) => sum + refreshed, 0)).toBe(300);
+    expect(mostCallsWithinASecond()).toBeLessThanOrEqual(51);
+  });
+});
+
+describe('a sweep with more to do than one invocation can', () => {
+  test('wakes as many helpers as the connections that are due need, and does its own part', async () => {
+    connectMany(95);
+    expect(await run({ connectionsPerInvocation: 20 })).toMatchObject({ status: 'completed', refreshed: 95 });
+    expect(sweepQueue.wakeUps).toEqual(
+      Array(4).fill({ scheduledAt: SCHEDULED_AT, ageSeconds: expect.any(Number), link: 0 }),
+    );
+  });
+
+  test('never touches the queue where there is not', async () => {
+    connectMany(100);
+    sweepQueue.isOutOfReach = true;
+    await run({ connectionsPerInvocation: 100 });
+    expect(sweepQueue.wakeUps).toEqual([]);
+    expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+  });
+
+  test('goes on alone when the queue is out of reach, and says so', async () => {
+    connectMany(50);
+    sweepQueue.isOutOfReach = true;
+    expect(await run({ connectionsPerInvocation: 10 })).toMatchObject({ status: 'completed', refreshed: 50 });
+    expect(log.lines).toContainEqual({
+      level: 'error',
+      message: 'further invocations not woken',
+      fields: expect.objectContaining({ code: 'SWEEP_QUEUE_UNAVAILABLE', count: 4 }),
+    });
+  });
+
+  test('leaves the rest to one more when its time is up', async () => {
+    connectMany(5_000);
+    latencyMilliseconds = () => 4_000;
+    expect(await run({ milliseconds: 120_000 })).toMatchObject({ status: 'out_of_time' });
+    const age = expect.closeTo(95, -1);
+    expect(sweepQueue.wakeUps).toEqual([{ scheduledAt: SCHEDULED_AT, ageSeconds: age, link: 1 }]);
+  });
+
+  test.each([
+    ['that has come to its third link', { link: 2 }],
+    ['that is as old as the interval', { ageSeconds: 1_750 }],
+  ])('leaves none in a chain %s', async (_, part) => {
+    connectMany(5_000);
+    latencyMilliseconds = () => 4_000;
+    expect(await run({ milliseconds: 120_000, part })).toMatchObject({ status: 'out_of_time' });
+    expect(sweepQueue.wakeUps).toEqual([]);
+  });
+
+  test.each<[string, () => TokenAnswer]>([
+    ['Spotify throttles', () => ({ kind: 'throttled', retryAfterSeconds: 60 })],
+    ['Spotify rejects the client', () => ({ kind: 'client_rejected', reason: 'invalid_client' })],
+    ['nothing succeeds', unavailable],
+  ])('leaves none where %s', async (_, say) => {
+    connectMany(2_000);
+    latencyMilliseconds = () => 4_000;
+    answer = say;
+    await run({ milliseconds: 60_000 });
+    expect(sweepQueue.wakeUps).toEqual([]);
+  });
+
+  test('leaves none while the breaker is open', async () => {
+    connectMany(2_000);
+    latencyMilliseconds = () => 4_000;
+    store.breakerIsOpen = true;
+    expect(await run({ milliseconds: 60_000 })).toMatchObject({ status: 'out_of_time' });
+    expect(sweepQueue.wakeUps).toEqual([]);
+  });
+});
+
+describe('an invocation that helps', () => {
+  test('refreshes what it can claim, and neither heals the queue nor wakes others', async () => {
+    connectMany(95);
+    const result = await run({ connectionsPerInvocation: 20, part: { role: 'helper' } });
+    expect(result).toMatchObject({ status: 'completed', refreshed: 95 });
+    expect(callsOf('reconcile') + callsOf('clearDeadGrants')).toBe(0);
+    expect(sweepQueue.wakeUps).toEqual([]);
+  });
+
+  test('does not wait for what others hold: the first does', async () => {
+    store.connect('held', 60);
+    store.hold('held', 400);
+    const result = await run({ part: { role: 'helper' } });
+    expect(result).toMatchObject({ status: 'completed', refreshed: 0, remaining: 1 });
+    expect(result.duration_ms).toBeLessThan(1_000);
+  });
+
+  test('refreshes nothing that was refreshed since the sweep began, before it was woken', async () => {
+    connectMany(10);
+    answer = () => refreshedAnswer({ expiresInSeconds: 120 });
+    await run();
+    clock.advance(30_000);
+    await run({ part: { role: 'helper', ageSeconds: 60 } });
+    expect(spotify.calls).toHaveLength(10);
+    await run({ part: { role: 'helper', ageSeconds: 10 } });
+    expect(spotify.calls).toHaveLength(20);
+  });
+});
+
 describe('a sweep whose time is up', () => {
   test('says how many remain, has handed back what it did not start, and ends before the invocation', async () => {
     connectMany(5_000);
@@ -241,7 +397,8 @@ describe('a sweep whose time is up', () => {
     latencyMilliseconds = () => 4_500;
     await run({ batchSize: 10, milliseconds: 60_000 });
     const released = store.recorded.filter(({ settled }) => settled.outcome.kind === 'released').length;
-    expect(released).toBeLessThanOrEqual(10);
+    // One batch that was being started, and the next.
+    expect(released).toBeLessThanOrEqual(20);
   });
 
   test('starts no call that would not be over by then', async () => {
@@ -263,7 +420,8 @@ describe('a sweep that Spotify throttles', () => {
     expect(result).toMatchObject({ status: 'throttled', refreshed: 0, remaining: 500 });
     expect(result.throttled).toBe(result.total);
     expect(spotify.calls.length).toBeLessThanOrEqual(16);
-    expect(callsOf('claimDue')).toBe(1);
+    // The first batch and the one claimed ahead.
+    expect(callsOf('claimDue')).toBe(2);
     expectEveryLeaseSettledOnce();
     const resting = store
       .connections()
@@ -298,8 +456,8 @@ describe('a sweep whose client Spotify rejects', () => {
     answer = () => ({ kind: 'rejected', reason: 'invalid_request' });
     const result = await run();
     expect(result).toMatchObject({ status: 'client_rejected', refreshed: 0, revoked: 0 });
-    // 16 at once, and two more before the third rejection arrives.
-    expect(spotify.calls.length).toBeLessThanOrEqual(18);
+    // 16 at once, and two more for each of the two rejections before the third: one in its place, one faster.
+    expect(spotify.calls.length).toBeLessThanOrEqual(20);
     expectEveryLeaseSettledOnce();
   });
 
@@ -426,7 +584,7 @@ describe('the result', () => {
           );
           expect(result.refreshed).toBe(successes.length);
           expect(clock.monotonicMilliseconds()).toBeLessThan(deadline);
-          expect(spotify.mostUnderWay).toBeLessThanOrEqual(batchSize);
+          expect(spotify.mostUnderWay).toBeLessThanOrEqual(HIGHEST_CONCURRENCY);
         },
       ),
       { numRuns: 60 },
@@ -470,6 +628,7 @@ function start(): void {
   clock = new VirtualClock();
   store = new InMemoryConnectionStore(clock);
   rescueQueue = new InMemoryRescueQueue();
+  sweepQueue = new InMemorySweepQueue();
   log = new RecordingLog();
   answer = () => refreshedAnswer();
   latencyMilliseconds = () => 100;
@@ -480,12 +639,18 @@ function start(): void {
   );
 }
 
-function run(options: { batchSize?: number; milliseconds?: number } = {}): Promise<SweepResult> {
-  const deadline = clock.monotonicMilliseconds() + (options.milliseconds ?? INVOCATION_MILLISECONDS);
-  return sweep(deadline, dependencies(options.batchSize));
+function run(
+  options: Partial<SweepDependencies> & { milliseconds?: number; part?: Partial<SweepPart> } = {},
+): Promise<SweepResult> {
+  const { milliseconds = INVOCATION_MILLISECONDS, part, ...others } = options;
+  return sweep(
+    { role: 'first', scheduledAt: SCHEDULED_AT, ageSeconds: 0, link: 0, ...part },
+    clock.monotonicMilliseconds() + milliseconds,
+    { ...dependencies(), ...others },
+  );
 }
 
-function dependencies(batchSize = 500) {
+function dependencies(): SweepDependencies {
   return {
     store,
     rescueQueue,
@@ -494,8 +659,19 @@ function dependencies(batchSize = 500) {
     random: Math.random,
     log,
     windowSeconds: WINDOW_SECONDS,
-    batchSize,
+    batchSize: 500,
+    callsPerSecond: null,
+    sweepQueue,
+    connectionsPerInvocation: 100_000,
+    intervalSeconds: 1_800,
   };
+}
+
+function mostCallsWithinASecond(): number {
+  const starts = spotify.calls.map(({ startedAt }) => startedAt).sort((one, other) => one - other);
+  return Math.max(
+    ...starts.map((start) => starts.filter((other) => other >= start && other < start + 1_000).length),
+  );
 }
 
 function connectMany(count: number): void {

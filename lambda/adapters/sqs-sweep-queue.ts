@@ -1,0 +1,38 @@
+import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import { type SweepQueue, SweepQueueError, type WakeUp } from '../connection/sweep-queue.ts';
+
+/** As many as SQS takes at once. */
+const LARGEST_BATCH = 10;
+
+/** The sweep queue in SQS. */
+export class SqsSweepQueue implements SweepQueue {
+  readonly #client: SQSClient;
+  readonly #queueUrl: string;
+
+  constructor(client: SQSClient, queueUrl: URL) {
+    this.#client = client;
+    this.#queueUrl = queueUrl.href;
+  }
+
+  async send(wakeUps: readonly WakeUp[]): Promise<void> {
+    for (let start = 0; start < wakeUps.length; start += LARGEST_BATCH) {
+      await this.#sendBatch(wakeUps.slice(start, start + LARGEST_BATCH));
+    }
+  }
+
+  async #sendBatch(wakeUps: readonly WakeUp[]): Promise<void> {
+    const command = new SendMessageBatchCommand({
+      QueueUrl: this.#queueUrl,
+      Entries: wakeUps.map((wakeUp, index) => ({ Id: String(index), MessageBody: JSON.stringify(wakeUp) })),
+    });
+    const { Failed = [] } = await this.#client.send(command).catch((error: unknown) => {
+      const name = error instanceof Error ? error.name : 'unknown error';
+      throw new SweepQueueError(`SendMessageBatch on the sweep queue failed: ${name}`);
+    });
+    if (Failed.length > 0) {
+      throw new SweepQueueError(
+        `the sweep queue took ${wakeUps.length - Failed.length} of ${wakeUps.length}`,
+      );
+    }
+  }
+}

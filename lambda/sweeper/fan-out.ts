@@ -1,0 +1,81 @@
+import type { Clock } from '../connection/clock.ts';
+import type { Log } from '../connection/log.ts';
+import { type SweepQueue, SweepQueueError, type WakeUp } from '../connection/sweep-queue.ts';
+
+/** Lambda ends a chain in which a queue and a function invoke each other; ours is far shorter than the 16 it allows. */
+const LONGEST_CHAIN = 2;
+
+/** However much is due: a count that is wrong must not become a bill. */
+const MOST_HELPERS = 100;
+
+/** Which sweep an invocation takes part in, and how. */
+export type SweepPart = WakeUp & {
+  /** `first` counts, wakes the others and waits for what is held or backs off; `helper` refreshes what it can claim. */
+  readonly role: 'first' | 'helper';
+};
+
+export type FanOutDependencies = {
+  readonly sweepQueue: SweepQueue;
+  /** Connections that one invocation is expected to refresh. */
+  readonly connectionsPerInvocation: number;
+  /** Seconds from one scheduled sweep to the next. */
+  readonly intervalSeconds: number;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/**
+ * Wakes as many helpers as the connections that are due need beyond this invocation: none in a small deployment,
+ * which never touches the queue. How many run at once is bounded by the queue's event source.
+ *
+ * @param beganAt a moment of the monotonic clock
+ */
+export async function wakeHelpers(
+  dueConnections: number,
+  part: SweepPart,
+  beganAt: number,
+  dependencies: FanOutDependencies,
+): Promise<void> {
+  const invocations = Math.ceil(dueConnections / dependencies.connectionsPerInvocation);
+  const helpers = Math.min(MOST_HELPERS, invocations - 1);
+  if (helpers > 0) {
+    await wake(helpers, part.link, part, beganAt, dependencies);
+  }
+}
+
+/**
+ * Leaves the rest of a sweep to one more invocation, unless so many have done so already, or the next scheduled sweep
+ * is so near that it does the same work.
+ *
+ * @param beganAt a moment of the monotonic clock
+ */
+export async function handOver(
+  part: SweepPart,
+  beganAt: number,
+  dependencies: FanOutDependencies,
+): Promise<void> {
+  const ageSeconds = (dependencies.clock.monotonicMilliseconds() - beganAt) / 1_000;
+  if (part.link < LONGEST_CHAIN && ageSeconds < dependencies.intervalSeconds) {
+    await wake(1, part.link + 1, part, beganAt, dependencies);
+  }
+}
+
+/** A queue that is out of reach is reported: this invocation goes on, and the next sweep comes in any case. */
+async function wake(
+  count: number,
+  link: number,
+  { scheduledAt }: SweepPart,
+  beganAt: number,
+  { sweepQueue, clock, log }: FanOutDependencies,
+): Promise<void> {
+  const ageSeconds = Math.round((clock.monotonicMilliseconds() - beganAt) / 1_000);
+  try {
+    await sweepQueue.send(Array.from({ length: count }, () => ({ scheduledAt, ageSeconds, link })));
+    log.info('further invocations woken', { count, link });
+  } catch (error) {
+    if (!(error instanceof SweepQueueError)) {
+      throw error;
+    }
+    log.error('further invocations not woken', { count, link, code: error.code, reason: error.message });
+  }
+}

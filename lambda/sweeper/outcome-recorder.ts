@@ -1,0 +1,118 @@
+import { WRITE_RESERVE_MILLISECONDS } from '../connection/exchange.ts';
+import type { Lease } from '../connection/lease.ts';
+import { logRefresh } from '../connection/log-refresh.ts';
+import { recordOrRescue } from '../connection/record-or-rescue.ts';
+import type { RefreshDependencies } from '../connection/refresh-connection.ts';
+import { outcomeOf } from '../connection/refresh-outcome.ts';
+import type { TokenAnswer } from '../connection/token-endpoint.ts';
+import type { Brake } from './brake.ts';
+import type { Pacing } from './pacing.ts';
+import type { Tally } from './tally.ts';
+
+/**
+ * An answer waits no longer than this for others to be recorded with: what a process has not recorded when it dies is
+ * lost where Spotify rotates refresh tokens.
+ */
+const LONGEST_WAIT_MILLISECONDS = 1_000;
+
+/** How long the database may refuse outcomes before new refresh tokens go to the rescue queue. */
+const RECORD_BUDGET_MILLISECONDS = 60_000;
+
+/** What Spotify said to a lease; null: it was not asked. */
+type AnsweredLease = { readonly lease: Lease; readonly answer: TokenAnswer | null };
+
+export type OutcomeRecorderOptions = {
+  /** So many outcomes are recorded at a time. */
+  readonly batchSize: number;
+  /** A moment of the monotonic clock at which the invocation ends. */
+  readonly deadline: number;
+  readonly pacing: Pacing;
+  readonly brake: Brake;
+  readonly tally: Tally;
+  readonly dependencies: RefreshDependencies;
+};
+
+/**
+ * Collects what became of the leases of a sweep and records it in bulk: as soon as a batch is together, or once the
+ * oldest has waited for a second. While one batch is being recorded the next gathers; where the database is slower than
+ * Spotify, those who add wait for it, so that no more than that is ever in memory. Never rejects: a failure stops the
+ * sweep through its brake, and what was gathered meanwhile is recorded all the same.
+ */
+export class OutcomeRecorder {
+  /** Whether the database said, last time, that the revocation breaker is open. */
+  breakerIsOpen = false;
+  readonly #options: OutcomeRecorderOptions;
+  #gathered: AnsweredLease[] = [];
+  #recording: Promise<void> | null = null;
+
+  constructor(options: OutcomeRecorderOptions) {
+    this.#options = options;
+  }
+
+  /** Takes note of an answer, and waits while the database is behind. */
+  async add(lease: Lease, answer: TokenAnswer | null): Promise<void> {
+    this.#gathered.push({ lease, answer });
+    if (this.#gathered.length === 1) {
+      void this.#recordWhenOld(this.#gathered);
+    }
+    while (this.#gathered.length >= this.#options.batchSize) {
+      await this.#recordNext();
+    }
+  }
+
+  /** Records what has been gathered; resolves when nothing is left to record. */
+  async finish(): Promise<void> {
+    while (this.#gathered.length > 0 || this.#recording !== null) {
+      await this.#recordNext();
+    }
+  }
+
+  async #recordWhenOld(gathered: readonly AnsweredLease[]): Promise<void> {
+    await this.#options.dependencies.clock.sleep(LONGEST_WAIT_MILLISECONDS);
+    while (this.#gathered === gathered) {
+      await this.#recordNext();
+    }
+  }
+
+  /** Waits for the batch that is being recorded, or else records the one that has been gathered. */
+  async #recordNext(): Promise<void> {
+    if (this.#recording === null) {
+      const batch = this.#gathered;
+      this.#gathered = [];
+      this.#recording = this.#record(batch)
+        .catch((error: unknown) => this.#options.brake.fail(error))
+        .finally(() => {
+          this.#recording = null;
+        });
+    }
+    await this.#recording;
+  }
+
+  async #record(batch: readonly AnsweredLease[]): Promise<void> {
+    const { deadline, pacing, brake, tally, dependencies } = this.#options;
+    const { clock, random, log } = dependencies;
+    const recorded = await recordOrRescue(
+      batch.map(({ lease, answer }) => ({ lease, outcome: outcomeOf(answer, lease.failures, random()) })),
+      Math.min(
+        deadline - WRITE_RESERVE_MILLISECONDS,
+        clock.monotonicMilliseconds() + RECORD_BUDGET_MILLISECONDS,
+      ),
+      dependencies,
+    );
+    for (const { lease, answer } of batch) {
+      const verdict = recorded.verdicts.get(lease.leaseId);
+      if (answer !== null) {
+        tally.count(answer, verdict);
+        logRefresh(log, lease, answer, verdict);
+      }
+    }
+    if (recorded.notBeforeInSeconds !== null) {
+      brake.wait();
+    }
+    if (recorded.breakerIsOpen && !this.breakerIsOpen) {
+      log.error('revocation breaker is open: what Spotify calls revoked is not believed', tally.counts());
+    }
+    this.breakerIsOpen = recorded.breakerIsOpen;
+    log.info('sweep progress', { ...tally.counts(), concurrency: pacing.limit });
+  }
+}

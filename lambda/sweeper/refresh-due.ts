@@ -1,0 +1,225 @@
+import { millisecondsUntil } from '../connection/clock.ts';
+import type { ClaimedBatch } from '../connection/connection-store.ts';
+import { type ExchangePolicy, exchange, WRITE_RESERVE_MILLISECONDS } from '../connection/exchange.ts';
+import type { Lease } from '../connection/lease.ts';
+import type { RefreshDependencies } from '../connection/refresh-connection.ts';
+import type { TokenAnswer } from '../connection/token-endpoint.ts';
+import { Brake } from './brake.ts';
+import type { SweepPart } from './fan-out.ts';
+import { OutcomeRecorder } from './outcome-recorder.ts';
+import { LOWEST_CONCURRENCY, PacedTasks, Pacing } from './pacing.ts';
+import { type Counts, Tally } from './tally.ts';
+
+/** A failed attempt is not repeated at once: the connection backs off and this sweep or the next comes back to it. */
+const POLICY: ExchangePolicy = { attempts: 1, callTimeoutMilliseconds: 5_000 };
+
+const DATABASE_TIMEOUT_MILLISECONDS = 10_000;
+
+/** Kept free at the end of an invocation to record what is under way and to report. */
+const CLOSING_RESERVE_MILLISECONDS = 20_000;
+
+/** Nothing is claimed later than this before the end of an invocation: it could only be handed back. */
+export const claimingReserveMilliseconds =
+  CLOSING_RESERVE_MILLISECONDS + POLICY.callTimeoutMilliseconds + WRITE_RESERVE_MILLISECONDS;
+
+/** A lease longer than an invocation can last protects nothing. */
+const LONGEST_LEASE_SECONDS = 15 * 60;
+
+/** Where there is a ceiling on calls, a batch holds no more of them than for so long. */
+const LONGEST_BATCH_UNDER_CEILING_SECONDS = 5;
+
+/** What refreshing connections in bulk works with. */
+export type RefreshDueDependencies = RefreshDependencies & {
+  /** Seconds before expiry from which a token is refreshed: what a sweep passes over outlives the next one. */
+  readonly windowSeconds: number;
+  /** Connections per claim, 1 to 1,000. */
+  readonly batchSize: number;
+  /** Calls to Spotify in a second that sweeps may start, all invocations together; null: no ceiling. */
+  readonly callsPerSecond: number | null;
+};
+
+/**
+ * - `completed`: no connection expires before the next sweep, except those that could not be refreshed now; where the
+ *   invocation helps, also except those that others hold or that back off.
+ * - `out_of_time`: the invocation's time is up; connections are still due.
+ * - `throttled`: nobody may call Spotify for a while; the shared not-before says until when.
+ * - `client_rejected`: Spotify refuses our client, or refuses everything; no connection changed because of it.
+ */
+export type SweepStatus = 'completed' | 'out_of_time' | 'throttled' | 'client_rejected';
+
+/** How far one invocation got. */
+export type RefreshedDue = {
+  readonly status: SweepStatus;
+  readonly counts: Counts;
+  readonly breakerIsOpen: boolean;
+};
+
+/** Seconds of a sweep's lease: two batches at the lowest concurrency, every call taking as long as it may. */
+export function sweepLeaseSeconds(batchSize: number): number {
+  const callsInARow = Math.ceil(batchSize / LOWEST_CONCURRENCY);
+  const seconds = (2 * callsInARow * POLICY.callTimeoutMilliseconds + WRITE_RESERVE_MILLISECONDS) / 1_000;
+  return Math.min(LONGEST_LEASE_SECONDS, Math.ceil(seconds));
+}
+
+/**
+ * Refreshes connections until nothing is left to claim, time is up, or Spotify makes going on pointless. Starts a call
+ * for each lease of a batch as soon as the pace allows, and claims the next batch meanwhile. The first invocation of a
+ * sweep waits for connections that others hold or that back off; one that helps leaves them to it.
+ *
+ * Every lease is settled, however it ends: those that were not used are given back, and those under way are recorded,
+ * for their answers may carry the only living tokens. Memory does not grow with the number of connections.
+ *
+ * @param beganAt a moment of the monotonic clock: what was refreshed since then is not refreshed again
+ * @param deadline a moment of the monotonic clock at which the invocation ends
+ * @returns how far it got; rejects with a StoreError or SecretError when the database or a secret is out of reach
+ */
+export async function refreshDue(
+  part: SweepPart,
+  beganAt: number,
+  deadline: number,
+  dependencies: RefreshDueDependencies,
+): Promise<RefreshedDue> {
+  return new BulkRefresh(part, beganAt, deadline, dependencies).run();
+}
+
+class BulkRefresh {
+  readonly #part: SweepPart;
+  readonly #beganAt: number;
+  readonly #deadline: number;
+  readonly #dependencies: RefreshDueDependencies;
+  readonly #batchSize: number;
+  readonly #pacing = new Pacing();
+  readonly #tasks = new PacedTasks(this.#pacing);
+  readonly #brake = new Brake();
+  readonly #tally = new Tally();
+  readonly #recorder: OutcomeRecorder;
+
+  constructor(part: SweepPart, beganAt: number, deadline: number, dependencies: RefreshDueDependencies) {
+    const { batchSize, callsPerSecond } = dependencies;
+    this.#part = part;
+    this.#beganAt = beganAt;
+    this.#deadline = deadline;
+    this.#dependencies = dependencies;
+    this.#batchSize =
+      callsPerSecond === null
+        ? batchSize
+        : Math.min(batchSize, Math.ceil(callsPerSecond * LONGEST_BATCH_UNDER_CEILING_SECONDS));
+    this.#recorder = new OutcomeRecorder({
+      batchSize: this.#batchSize,
+      deadline,
+      pacing: this.#pacing,
+      brake: this.#brake,
+      tally: this.#tally,
+      dependencies,
+    });
+  }
+
+  async run(): Promise<RefreshedDue> {
+    const status = await this.#claimAndRefresh().finally(() => this.#settle());
+    if (this.#brake.reason === 'failed') {
+      throw this.#brake.failure;
+    }
+    return {
+      status: this.#brake.reason ?? status,
+      counts: this.#tally.counts(),
+      breakerIsOpen: this.#recorder.breakerIsOpen,
+    };
+  }
+
+  async #claimAndRefresh(): Promise<SweepStatus> {
+    while (this.#mayGoOn()) {
+      const batch = await this.#claim();
+      if (batch.leases.length > 0) {
+        await this.#startAll(batch);
+        await this.#settle();
+        continue;
+      }
+      // Nothing of ours is under way, so this is about what others hold and what backs off.
+      const waitMilliseconds = (batch.nextClaimInSeconds ?? 0) * 1_000;
+      if (batch.nextClaimInSeconds === null || this.#part.role === 'helper') {
+        return 'completed';
+      }
+      if (waitMilliseconds >= this.#millisecondsToClaim()) {
+        return 'out_of_time';
+      }
+      await this.#dependencies.clock.sleep(waitMilliseconds);
+    }
+    return 'out_of_time';
+  }
+
+  /** Starts a batch and, each claimed while the one before is being started, those after it, until one is not full. */
+  async #startAll(first: ClaimedBatch): Promise<void> {
+    let batch: ClaimedBatch | null = first;
+    while (batch !== null) {
+      const next: Promise<ClaimedBatch> | null =
+        batch.leases.length === this.#batchSize && this.#mayGoOn() ? this.#claim() : null;
+      // It is awaited when its turn comes; failing earlier, it is not unhandled.
+      next?.catch(() => {});
+      await this.#start(batch);
+      batch = await next;
+    }
+  }
+
+  async #start({ leases, callsStartInSeconds }: ClaimedBatch): Promise<void> {
+    const { clock, callsPerSecond } = this.#dependencies;
+    const firstCallAt = clock.monotonicMilliseconds() + callsStartInSeconds * 1_000;
+    for (const [index, lease] of leases.entries()) {
+      if (callsPerSecond !== null && this.#brake.reason === null) {
+        await clock.sleep(millisecondsUntil(clock, firstCallAt + (index / callsPerSecond) * 1_000));
+      }
+      await this.#tasks.start(() => this.#refresh(lease));
+    }
+  }
+
+  async #refresh(lease: Lease): Promise<void> {
+    await this.#recorder.add(lease, this.#brake.reason === null ? await this.#exchange(lease) : null);
+  }
+
+  async #exchange(lease: Lease): Promise<TokenAnswer | null> {
+    const { tokenEndpoint, clock, random } = this.#dependencies;
+    const callDeadline = this.#deadline - CLOSING_RESERVE_MILLISECONDS;
+    try {
+      const answer = await exchange(lease, POLICY, callDeadline, tokenEndpoint, clock, random);
+      if (answer !== null) {
+        this.#pacing.report(answer.kind !== 'throttled' && answer.kind !== 'unavailable');
+        this.#brake.report(answer, lease);
+      }
+      return answer;
+    } catch (error) {
+      this.#brake.fail(error);
+      return null;
+    }
+  }
+
+  async #claim(): Promise<ClaimedBatch> {
+    const { store, clock, windowSeconds, callsPerSecond } = this.#dependencies;
+    const batch = await store.claimDue(
+      {
+        batchSize: this.#batchSize,
+        refreshWithinSeconds: windowSeconds,
+        leaseSeconds: sweepLeaseSeconds(this.#batchSize),
+        sweepAgeSeconds: (clock.monotonicMilliseconds() - this.#beganAt) / 1_000,
+        callsPerSecond,
+      },
+      DATABASE_TIMEOUT_MILLISECONDS,
+    );
+    if (batch.notBeforeInSeconds !== null) {
+      this.#brake.wait();
+    }
+    return batch;
+  }
+
+  /** Waits for the calls under way and records what they brought. */
+  async #settle(): Promise<void> {
+    await this.#tasks.finish();
+    await this.#recorder.finish();
+  }
+
+  #mayGoOn(): boolean {
+    return this.#brake.reason === null && this.#millisecondsToClaim() > 0;
+  }
+
+  #millisecondsToClaim(): number {
+    return millisecondsUntil(this.#dependencies.clock, this.#deadline - claimingReserveMilliseconds);
+  }
+}

@@ -1,0 +1,44 @@
+import type { Verdict } from '../connection/connection-store.ts';
+import type { TokenAnswer } from '../connection/token-endpoint.ts';
+
+/** Connections of a sweep, by what became of them. */
+export type Counts = {
+  /** Fresh tokens that are in the database. */
+  readonly refreshed: number;
+  /** Attempts that failed for now. */
+  readonly failed: number;
+  /** Leases that were used: the sum of refreshed, failed, revoked, throttled and stale. */
+  readonly total: number;
+  readonly revoked: number;
+  readonly throttled: number;
+  /** Outcomes that came too late: somebody else changed the connection meanwhile. */
+  readonly stale: number;
+};
+
+/** Counts what became of the leases that were used. */
+export class Tally {
+  #counts = { refreshed: 0, failed: 0, revoked: 0, throttled: 0, stale: 0 };
+
+  count(answer: TokenAnswer, verdict: Verdict | 'unsettled' | undefined): void {
+    if (answer.kind === 'client_rejected') {
+      return;
+    }
+    if (verdict === 'stale') {
+      this.#counts.stale += 1;
+    } else if (
+      verdict === 'unsettled' ||
+      verdict === 'held' ||
+      answer.kind === 'unavailable' ||
+      answer.kind === 'rejected'
+    ) {
+      this.#counts.failed += 1;
+    } else {
+      this.#counts[answer.kind] += 1;
+    }
+  }
+
+  counts(): Counts {
+    const total = Object.values(this.#counts).reduce((sum, count) => sum + count, 0);
+    return { ...this.#counts, total };
+  }
+}
