@@ -34,6 +34,8 @@ export interface StackOptions {
   readonly cdkOutDirectory?: string;
   /** Waiting times before the retries of asynchronous invocations. @default - Lambda's own */
   readonly retryDelaysInSeconds?: readonly [number, number];
+  /** Visibility timeout of every queue. @default - as the template says */
+  readonly visibilityTimeoutSeconds?: number;
   /** Receives every line of the functions' logs and of the API's access log. */
   readonly onLog: OnLog;
   /** Receives a line per step of the start. */
@@ -115,6 +117,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     onLog,
     preferredPorts: { api: ports.api ?? 0 },
     ...(options.sweepEverySeconds !== undefined && { scheduleEverySeconds: options.sweepEverySeconds }),
+    ...(options.visibilityTimeoutSeconds !== undefined && {
+      visibilityTimeoutSeconds: options.visibilityTimeoutSeconds,
+    }),
     ...(options.retryDelaysInSeconds && { retryDelaysInSeconds: options.retryDelaysInSeconds }),
   });
   started.defer(() => cloud.stop());

@@ -3,9 +3,7 @@ import * as v from 'valibot';
 import type { TokenAnswer, TokenEndpoint } from '../connection/token-endpoint.ts';
 import { retryAfterSeconds } from './retry-after.ts';
 import type { Secret, SpotifyClient } from './secret.ts';
-
-/** Token answers are a few hundred bytes; whatever is longer is not one. */
-const LONGEST_BODY_BYTES = 64 * 1024;
+import { BodyTooLongError, fetchTokens } from './token-fetch.ts';
 
 /** A token of RFC 6749, appendix A.12, of a length that the database takes: one it refused would cost a whole batch. */
 const Token = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,4096}$/));
@@ -32,8 +30,18 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
   }
 
   async refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer> {
-    // One for everything: neither a slow secret nor a second call may outlast what the caller's lease allows.
-    const signal = AbortSignal.timeout(timeoutMilliseconds);
+    // One for everything: neither a slow secret nor a second call may outlast what the caller's lease allows. Not
+    // AbortSignal.timeout, which would keep everything here in memory until its time has passed.
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), timeoutMilliseconds);
+    try {
+      return await this.#refresh(refreshToken, abort.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #refresh(refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {
     const client = await this.#secret.read();
     const answer = await this.#call(client, refreshToken, signal);
     if (answer.kind !== 'client_rejected') {
@@ -53,7 +61,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
         refreshToken,
         {
           signal,
-          [oauth.customFetch]: fetchBounded,
+          [oauth.customFetch]: fetchTokens,
           [oauth.allowInsecureRequests]: this.#allowInsecureRequests,
         },
       );
@@ -69,29 +77,6 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
     }
   }
 }
-
-/** Reads the whole body at once, so that the timeout covers it, and gives up on one that does not end. */
-async function fetchBounded(
-  url: string,
-  init: oauth.CustomFetchOptions<'POST', URLSearchParams>,
-): Promise<Response> {
-  const response = await fetch(url, init as RequestInit);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.byteLength;
-    if (length > LONGEST_BODY_BYTES) {
-      throw new BodyTooLongError();
-    }
-    chunks.push(chunk);
-  }
-  return new Response(length === 0 ? null : Buffer.concat(chunks), {
-    status: response.status,
-    headers: response.headers,
-  });
-}
-
-class BodyTooLongError extends Error {}
 
 function tokensIn(response: oauth.TokenEndpointResponse): TokenAnswer {
   const parsed = v.safeParse(TokenResponse, response);
@@ -129,16 +114,14 @@ function failureOf(error: unknown): TokenAnswer {
   if (error instanceof BodyTooLongError) {
     return { kind: 'unavailable', reason: 'answer too long' };
   }
-  if (error instanceof DOMException && error.name === 'TimeoutError') {
-    return { kind: 'unavailable', reason: 'no answer in time' };
-  }
   if (error instanceof oauth.UnsupportedOperationError) {
     return { kind: 'unavailable', reason: 'unusable token_type in a successful answer' };
   }
-  if (error instanceof TypeError) {
-    const code =
-      error.cause instanceof Error && 'code' in error.cause ? String(error.cause.code) : error.name;
-    return { kind: 'unavailable', reason: `connection failed: ${code}` };
+  if (error instanceof Error && error.name === 'AbortError') {
+    return { kind: 'unavailable', reason: 'no answer in time' };
+  }
+  if (error instanceof Error && 'code' in error) {
+    return { kind: 'unavailable', reason: `connection failed: ${error.code}` };
   }
   throw error;
 }

@@ -1,6 +1,7 @@
 import { AccessControl } from './access.ts';
 import { AsynchronousInvoker } from './asynchronous-invoker.ts';
 import { CredentialIssuer } from './credentials.ts';
+import { EventSourceMappings } from './event-source-mappings.ts';
 import { HttpApi } from './http-api/http-api.ts';
 import type { OnLog } from './invocation.ts';
 import { LambdaService } from './lambda-service.ts';
@@ -23,6 +24,8 @@ export interface CloudOptions {
   readonly scheduleEverySeconds?: number;
   /** Waiting times of asynchronous invocations before their retries. @default - Lambda's own, 60 and 120 s */
   readonly retryDelaysInSeconds?: readonly [number, number];
+  /** Visibility timeout of every queue. @default - as the template says */
+  readonly visibilityTimeoutSeconds?: number;
 }
 
 /** A synthesized stack that runs on this machine. */
@@ -48,7 +51,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const template = loadTemplate(options.cdkOutDirectory);
   const access = new AccessControl(template);
   const credentials = new CredentialIssuer();
-  const queues = new Queues(template);
+  const queues = new Queues(template, options.visibilityTimeoutSeconds);
 
   // Stops what has been started where a later part refuses to.
   await using started = new AsyncDisposableStack();
@@ -85,6 +88,14 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     ...(retryDelaysInSeconds && { retryDelaysInSeconds }),
   });
   started.defer(() => asynchronous.stop());
+
+  const eventSourceMappings = new EventSourceMappings({
+    template,
+    access,
+    queues,
+    invoke: (functionArn, event) => lambda.invoke(functionArn, event),
+  });
+  started.defer(() => eventSourceMappings.stop());
 
   const invokeAsync = (functionArn: string, event: unknown) => asynchronous.invoke(functionArn, event);
   const api = await HttpApi.start({

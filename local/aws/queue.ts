@@ -1,15 +1,20 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { Resource, StackTemplate } from './template.ts';
 
 export interface QueueMessage {
   readonly messageId: string;
   readonly body: string;
+  readonly md5OfBody: string;
+  /** Milliseconds since the epoch. */
+  readonly sentAt: number;
   /** Message attributes, all of them strings. */
   readonly attributes: Readonly<Record<string, string>>;
 }
 
 interface StoredMessage extends QueueMessage {
   receiveCount: number;
+  /** Milliseconds since the epoch; 0: not yet. */
+  firstReceivedAt: number;
   /** Of the last receipt: earlier ones are no longer good for anything. */
   receiptHandle: string | null;
   /** Milliseconds since the epoch. */
@@ -20,6 +25,10 @@ interface StoredMessage extends QueueMessage {
 export interface ReceivedMessage extends QueueMessage {
   readonly receiptHandle: string;
   readonly receiveCount: number;
+  /** Milliseconds since the epoch. */
+  readonly firstReceivedAt: number;
+  /** When it may be received again, unless it is deleted; milliseconds since the epoch. */
+  readonly visibleAt: number;
 }
 
 interface Redrive {
@@ -34,13 +43,18 @@ export class Queue {
   readonly arn: string;
   readonly #messages: StoredMessage[] = [];
   readonly #visibilityTimeoutSeconds: number;
+  readonly #listeners: (() => void)[] = [];
   #redrive: Redrive | null = null;
 
-  constructor({ logicalId, ref, attributes, properties }: Resource<'AWS::SQS::Queue'>) {
+  /** @param visibilityTimeoutSeconds @default - as the template says */
+  constructor(
+    { logicalId, ref, attributes, properties }: Resource<'AWS::SQS::Queue'>,
+    visibilityTimeoutSeconds: number = properties.VisibilityTimeout,
+  ) {
     this.logicalId = logicalId;
     this.url = ref;
     this.arn = attributes.Arn;
-    this.#visibilityTimeoutSeconds = properties.VisibilityTimeout;
+    this.#visibilityTimeoutSeconds = visibilityTimeoutSeconds;
   }
 
   /** Everything that has been put into it and not been deleted, received or not. */
@@ -53,11 +67,15 @@ export class Queue {
     this.#redrive = { deadLetterQueue, maxReceiveCount };
   }
 
-  /** @returns the id that the message has from now on */
-  send(body: string, attributes: Readonly<Record<string, string>> = {}): string {
-    const messageId = randomUUID();
-    this.#add({ messageId, body, attributes });
-    return messageId;
+  /** Calls back whenever messages may have become visible by other means than the passing of time. */
+  onVisible(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  send(body: string, attributes: Readonly<Record<string, string>> = {}): QueueMessage {
+    const message = { messageId: randomUUID(), body, md5OfBody: md5(body), sentAt: Date.now(), attributes };
+    this.#add(message);
+    return message;
   }
 
   receive(maxNumberOfMessages: number): ReceivedMessage[] {
@@ -69,6 +87,7 @@ export class Queue {
       message.visibleAt = now + this.#visibilityTimeoutSeconds * 1_000;
       message.receiptHandle = receiptHandle;
       message.receiveCount += 1;
+      message.firstReceivedAt ||= now;
       return { ...message, receiptHandle };
     });
   }
@@ -82,10 +101,26 @@ export class Queue {
   /** Lets the visibility timeouts of all messages pass at once. */
   showAgain(): void {
     for (const message of this.#messages) message.visibleAt = 0;
+    this.#tell();
   }
 
-  #add(message: QueueMessage): void {
-    this.#messages.push({ ...message, receiveCount: 0, receiptHandle: null, visibleAt: 0 });
+  #add({ messageId, body, md5OfBody, sentAt, attributes }: QueueMessage): void {
+    this.#messages.push({
+      messageId,
+      body,
+      md5OfBody,
+      sentAt,
+      attributes,
+      receiveCount: 0,
+      firstReceivedAt: 0,
+      receiptHandle: null,
+      visibleAt: 0,
+    });
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #giveUp(now: number): void {
@@ -96,11 +131,7 @@ export class Queue {
     );
     for (const message of exhausted) {
       this.#messages.splice(this.#messages.indexOf(message), 1);
-      deadLetterQueue.#add({
-        messageId: message.messageId,
-        body: message.body,
-        attributes: message.attributes,
-      });
+      deadLetterQueue.#add(message);
     }
   }
 }
@@ -109,9 +140,10 @@ export class Queue {
 export class Queues {
   readonly all: readonly Queue[];
 
-  constructor(template: StackTemplate) {
+  /** @param visibilityTimeoutSeconds of every queue @default - as the template says */
+  constructor(template: StackTemplate, visibilityTimeoutSeconds?: number) {
     const resources = template.resourcesOfType('AWS::SQS::Queue');
-    this.all = resources.map((resource) => new Queue(resource));
+    this.all = resources.map((resource) => new Queue(resource, visibilityTimeoutSeconds));
     for (const { attributes, properties } of resources) {
       if (properties.RedrivePolicy) {
         const { deadLetterTargetArn, maxReceiveCount } = properties.RedrivePolicy;
@@ -133,4 +165,8 @@ export class Queues {
   find(id: string): Queue | undefined {
     return this.all.find(({ arn, url, logicalId }) => [arn, url, logicalId].includes(id));
   }
+}
+
+function md5(text: string): string {
+  return createHash('md5').update(text).digest('hex');
 }

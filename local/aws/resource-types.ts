@@ -86,6 +86,17 @@ export const resourceTypes = {
     }),
     identify: (name) => ({ ref: name, attributes: {} }),
   },
+  'AWS::Lambda::EventSourceMapping': {
+    properties: v.strictObject({
+      BatchSize: v.literal(1),
+      EventSourceArn: v.string(),
+      FunctionName: v.string(),
+      ScalingConfig: v.strictObject({ MaximumConcurrency: v.number() }),
+      Tags: tags,
+    }),
+    identify: (name) => ({ ref: name, attributes: {} }),
+    limits: ['messages that nobody has capacity for wait without being received'],
+  },
   'AWS::IAM::Role': {
     properties: v.strictObject({
       AssumeRolePolicyDocument: policyDocument,

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { json } from 'node:stream/consumers';
 import * as v from 'valibot';
@@ -19,23 +19,43 @@ interface Answer {
 }
 
 interface Operation<Input> {
+  /** What a policy has to allow. @default the operation's own name */
+  readonly action?: string;
   readonly schema: v.GenericSchema<unknown, Input>;
   perform(queue: Queue, input: Input): Answer['body'];
 }
 
 /** Keeps an operation's schema and what it does with the input together. */
-function operation<Input>(schema: v.GenericSchema<unknown, Input>, perform: Operation<Input>['perform']) {
-  return { schema, perform } as Operation<unknown>;
+function operation<Input>(
+  schema: v.GenericSchema<unknown, Input>,
+  perform: Operation<Input>['perform'],
+  action?: string,
+) {
+  return { schema, perform, action } as Operation<unknown>;
 }
 
 const QueueUrl = v.string();
 
 /** What the functions use of SQS; anything else is refused. */
 const operations: Readonly<Record<string, Operation<unknown>>> = {
-  SendMessage: operation(v.strictObject({ QueueUrl, MessageBody: v.string() }), (queue, { MessageBody }) => ({
-    MD5OfMessageBody: md5(MessageBody),
-    MessageId: queue.send(MessageBody),
-  })),
+  SendMessage: operation(v.strictObject({ QueueUrl, MessageBody: v.string() }), (queue, { MessageBody }) =>
+    send(queue, MessageBody),
+  ),
+  SendMessageBatch: operation(
+    v.strictObject({
+      QueueUrl,
+      Entries: v.pipe(
+        v.array(v.strictObject({ Id: v.string(), MessageBody: v.string() })),
+        v.minLength(1),
+        v.maxLength(10),
+      ),
+    }),
+    (queue, { Entries }) => ({
+      Successful: Entries.map(({ Id, MessageBody }) => ({ Id, ...send(queue, MessageBody) })),
+      Failed: [],
+    }),
+    'SendMessage',
+  ),
   ReceiveMessage: operation(
     v.strictObject({
       QueueUrl,
@@ -43,10 +63,10 @@ const operations: Readonly<Record<string, Operation<unknown>>> = {
       WaitTimeSeconds: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(20))),
     }),
     (queue, { MaxNumberOfMessages }) => ({
-      Messages: queue.receive(MaxNumberOfMessages).map(({ messageId, receiptHandle, body }) => ({
+      Messages: queue.receive(MaxNumberOfMessages).map(({ messageId, receiptHandle, body, md5OfBody }) => ({
         MessageId: messageId,
         ReceiptHandle: receiptHandle,
-        MD5OfBody: md5(body),
+        MD5OfBody: md5OfBody,
         Body: body,
       })),
     }),
@@ -126,10 +146,15 @@ export class SqsEndpoint {
     return this.#perform(name, called, parsed.output, caller);
   }
 
-  #perform(name: string, { perform }: Operation<unknown>, input: unknown, caller: Caller): Answer {
+  #perform(
+    name: string,
+    { perform, action: own = name }: Operation<unknown>,
+    input: unknown,
+    caller: Caller,
+  ): Answer {
     const queue = this.#queues.find((input as { QueueUrl: string }).QueueUrl);
     if (!queue) return failure('QueueDoesNotExist', 'The specified queue does not exist.');
-    const action = `sqs:${name}`;
+    const action = `sqs:${own}`;
     const decision = this.#access.decide(caller.roleArn, action, queue.arn);
     if (decision !== 'allowed') {
       return failure('AccessDeniedException', explainDenial(decision, caller, action, queue.arn), 403);
@@ -138,8 +163,9 @@ export class SqsEndpoint {
   }
 }
 
-function md5(text: string): string {
-  return createHash('md5').update(text).digest('hex');
+function send(queue: Queue, body: string) {
+  const { messageId, md5OfBody } = queue.send(body);
+  return { MessageId: messageId, MD5OfMessageBody: md5OfBody };
 }
 
 function failure(type: string, message: string, status = 400): Answer {

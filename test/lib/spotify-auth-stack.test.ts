@@ -270,6 +270,43 @@ describe('the sweeper', () => {
       ...rescueVariables,
       SWEEP_WINDOW_SECONDS: String((20 + 5 + 8) * 60),
       SWEEP_BATCH_SIZE: '250',
+      SWEEP_CONNECTIONS_PER_INVOCATION: '100000',
+      SWEEP_INTERVAL_SECONDS: '1200',
+      SWEEPER_TIMEOUT_SECONDS: '600',
+      SWEEP_QUEUE_URL: { Ref: expect.stringMatching(/^RefreshSweeperSweepQueue/) },
+    });
+  });
+
+  test('is told the ceiling on calls where there is one', () => {
+    const template = synthesize({ spotifyCallsPerSecond: 500 });
+
+    expect(findFunction(template, 'RefreshSweeper').Environment.Variables).toMatchObject({
+      SPOTIFY_CALLS_PER_SECOND: '500',
+    });
+  });
+
+  test('is woken by one message of its queue at a time, so many times at once, recursion detection left on', () => {
+    const template = synthesize({ sweepMaxConcurrency: 7 });
+
+    expect(findOnly(template, 'AWS::Lambda::EventSourceMapping')).toEqual({
+      BatchSize: 1,
+      EventSourceArn: { 'Fn::GetAtt': [expect.stringMatching(/^RefreshSweeperSweepQueue/), 'Arn'] },
+      FunctionName: { Ref: sweeperArn['Fn::GetAtt'][0] },
+      ScalingConfig: { MaximumConcurrency: 7 },
+    });
+    expect(findFunction(template, 'RefreshSweeper')).not.toHaveProperty('RecursiveLoop');
+  });
+
+  test('is woken twice at most by a message, the second time when it cannot run any more', () => {
+    const template = synthesize({ sweeperTimeoutSeconds: 600 });
+    const queues = Object.entries(template.findResources('AWS::SQS::Queue'));
+    const [, queue] = queues.find(([id]) => id.startsWith('RefreshSweeperSweepQueue')) ?? [];
+
+    expect(queue?.['Properties']).toEqual({
+      MessageRetentionPeriod: 24 * 60 * 60,
+      RedrivePolicy: { deadLetterTargetArn: deadLetterQueueArn, maxReceiveCount: 2 },
+      SqsManagedSseEnabled: true,
+      VisibilityTimeout: 660,
     });
   });
 
@@ -314,18 +351,20 @@ describe('the queues', () => {
   const queues = template.findResources('AWS::SQS::Queue');
   const ids = Object.keys(queues);
 
-  test('are one for rescued tokens, and a dead-letter queue each for those and for sweeps', () => {
+  test('are one for rescued tokens and one for wake-ups, and a dead-letter queue each', () => {
     expect(ids.map(withoutHash)).toEqual([
       'RescueQueueDeadLetterQueue',
       'RescueQueue',
       'RefreshSweeperDeadLetterQueue',
+      'RefreshSweeperSweepQueue',
     ]);
   });
 
-  test('keep what is in them, encrypted, for 14 days', () => {
-    for (const { Properties } of Object.values(queues)) {
+  test('keep what is in them encrypted, and what somebody has to look at for 14 days', () => {
+    for (const [id, { Properties }] of Object.entries(queues)) {
+      const days = id.startsWith('RefreshSweeperSweepQueue') ? 1 : 14;
       expect(Properties).toMatchObject({
-        MessageRetentionPeriod: 14 * 24 * 60 * 60,
+        MessageRetentionPeriod: days * 24 * 60 * 60,
         SqsManagedSseEnabled: true,
       });
     }
@@ -396,11 +435,17 @@ describe('the roles', () => {
         'secretsmanager:GetSecretValue on CredentialsSpotify',
         'secretsmanager:GetSecretValue on CredentialsSupabase',
         'secretsmanager:GetSecretValue on RescueQueueKey',
+        'sqs:ChangeMessageVisibility on RefreshSweeperSweepQueue',
+        'sqs:DeleteMessage on RefreshSweeperSweepQueue',
         'sqs:DeleteMessage on RescueQueue',
         'sqs:GetQueueAttributes on RefreshSweeperDeadLetterQueue',
+        'sqs:GetQueueAttributes on RefreshSweeperSweepQueue',
         'sqs:GetQueueUrl on RefreshSweeperDeadLetterQueue',
+        'sqs:GetQueueUrl on RefreshSweeperSweepQueue',
+        'sqs:ReceiveMessage on RefreshSweeperSweepQueue',
         'sqs:ReceiveMessage on RescueQueue',
         'sqs:SendMessage on RefreshSweeperDeadLetterQueue',
+        'sqs:SendMessage on RefreshSweeperSweepQueue',
         'sqs:SendMessage on RescueQueue',
       ],
       SchedulerRoleForTarget698640: [

@@ -18,6 +18,8 @@ describe('a stage', () => {
       sweepIntervalMinutes: 30,
       expectedSweepMinutes: 5,
       sweepBatchSize: 500,
+      sweepConnectionsPerInvocation: 100_000,
+      sweepMaxConcurrency: 5,
       sweeperTimeoutSeconds: 900,
       sweeperMemoryMegabytes: 1024,
       statusRefreshMarginMinutes: 5,
@@ -38,6 +40,9 @@ describe('a stage', () => {
       sweepIntervalMinutes: 24,
       expectedSweepMinutes: 30,
       sweepBatchSize: 1000,
+      sweepConnectionsPerInvocation: 1,
+      sweepMaxConcurrency: 1000,
+      spotifyCallsPerSecond: 1,
       sweeperTimeoutSeconds: 60,
       sweeperMemoryMegabytes: 10240,
       statusRefreshMarginMinutes: 30,
@@ -66,7 +71,7 @@ const outlives = 'so that a token of 60 minutes outlives the next sweep';
 const retention =
   'must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653, got';
 const unknown =
-  'is not a setting, use one of supabaseUrl, allowedOrigins, spotifyTokenUrl, sweepIntervalMinutes, expectedSweepMinutes, sweepBatchSize, sweeperTimeoutSeconds, sweeperMemoryMegabytes, statusRefreshMarginMinutes, statusBudgetSeconds, statusTimeoutSeconds, statusMemoryMegabytes, throttleRequestsPerSecond, throttleBurstRequests, logRetentionDays';
+  'is not a setting, use one of supabaseUrl, allowedOrigins, spotifyTokenUrl, sweepIntervalMinutes, expectedSweepMinutes, sweepBatchSize, sweepConnectionsPerInvocation, sweepMaxConcurrency, spotifyCallsPerSecond, sweeperTimeoutSeconds, sweeperMemoryMegabytes, statusRefreshMarginMinutes, statusBudgetSeconds, statusTimeoutSeconds, statusMemoryMegabytes, throttleRequestsPerSecond, throttleBurstRequests, logRetentionDays';
 
 describe('a setting that cannot be used is refused with one line that says what to write', () => {
   test.each<[settings: Record<string, unknown>, line: string]>([
@@ -120,6 +125,12 @@ describe('a setting that cannot be used is refused with one line that says what 
     [{ sweepBatchSize: 1001 }, 'sweepBatchSize: must be a whole number from 1 to 1000, got 1001'],
     [{ sweepBatchSize: '500' }, 'sweepBatchSize: must be a whole number from 1 to 1000, got "500"'],
     [{ sweepBatchSize: 1.5 }, 'sweepBatchSize: must be a whole number from 1 to 1000, got 1.5'],
+    [
+      { sweepConnectionsPerInvocation: 0 },
+      'sweepConnectionsPerInvocation: must be a whole number, 1 or more, got 0',
+    ],
+    [{ sweepMaxConcurrency: 1 }, 'sweepMaxConcurrency: must be a whole number from 2 to 1000, got 1'],
+    [{ spotifyCallsPerSecond: 0 }, 'spotifyCallsPerSecond: must be a whole number, 1 or more, got 0'],
     [{ sweeperTimeoutSeconds: 901 }, 'sweeperTimeoutSeconds: must be a whole number from 60 to 900, got 901'],
     [
       { sweeperMemoryMegabytes: 64 },

@@ -77,7 +77,7 @@ export class TestDatabase {
     await this.owner('truncate auth.users cascade');
     await this.owner('truncate spotify_auth.breaker_minutes');
     await this.owner(
-      `update spotify_auth.service set reconciled_up_to = null, backfilled = false, not_before = null,
+      `update spotify_auth.service set reconciled_up_to = null, backfilled = false, not_before = null, calls_reserved_until = null,
         breaker_opened_at = null`,
     );
     await this.#keepBreakerClosed();
@@ -209,9 +209,12 @@ export class TestDatabase {
     return this.call('spotify_check_connection', { for_user: id, refresh_within: refreshWithin, lease });
   }
 
-  claim(
-    overrides: Json = {},
-  ): Promise<{ claims: LeaseRow[]; next_claim_in: number | null; not_before_in: number | null }> {
+  claim(overrides: Json = {}): Promise<{
+    claims: LeaseRow[];
+    calls_start_in: number;
+    next_claim_in: number | null;
+    not_before_in: number | null;
+  }> {
     return this.call('spotify_claim_due', {
       batch_size: 100,
       refresh_within: '40 minutes',

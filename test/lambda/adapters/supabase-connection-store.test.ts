@@ -143,6 +143,7 @@ describe('claiming', () => {
     supabase.respond = json(200, {
       claims: [leaseRow, { ...leaseRow, seconds_left: null }],
       next_claim_in: 12.5,
+      calls_start_in: 2.5,
       not_before_in: null,
     });
     expect(await store.claimDue(request, TIMEOUT_MILLISECONDS)).toMatchObject({
@@ -151,6 +152,7 @@ describe('claiming', () => {
         { secondsLeft: null, lapsesAt },
       ],
       nextClaimInSeconds: 12.5,
+      callsStartInSeconds: 2.5,
       notBeforeInSeconds: null,
     });
     expect(sentParameters()).toEqual({
@@ -158,14 +160,22 @@ describe('claiming', () => {
       refresh_within: '2400 seconds',
       lease: '632 seconds',
       sweep_age: '1.25 seconds',
+      calls_per_second: null,
     });
   });
 
+  test('tells the ceiling on calls', async () => {
+    supabase.respond = json(200, { claims: [], next_claim_in: null, calls_start_in: 0, not_before_in: null });
+    await store.claimDue({ ...request, callsPerSecond: 250 }, TIMEOUT_MILLISECONDS);
+    expect(sentParameters()).toMatchObject({ calls_per_second: 250 });
+  });
+
   test('reads that nothing may be claimed', async () => {
-    supabase.respond = json(200, { claims: [], next_claim_in: null, not_before_in: 30 });
+    supabase.respond = json(200, { claims: [], next_claim_in: null, calls_start_in: 0, not_before_in: 30 });
     expect(await store.claimDue(request, TIMEOUT_MILLISECONDS)).toEqual({
       leases: [],
       nextClaimInSeconds: null,
+      callsStartInSeconds: 0,
       notBeforeInSeconds: 30,
     });
   });
