@@ -70,15 +70,23 @@ export class LambdaService {
 
   /** Kills the processes that run an invocation, as when a host fails: the invocations end as crashed. */
   async killBusyEnvironments(): Promise<void> {
-    const idle = new Set(this.#functions.flatMap((target) => target.idle));
-    const busy = [...this.#environments].filter((environment) => !idle.has(environment));
-    await Promise.all(busy.map((environment) => environment.stop()));
+    await Promise.all(this.#busyEnvironments().map((environment) => environment.stop()));
+  }
+
+  /** Kills the one of these processes that was started last. */
+  async killNewestBusyEnvironment(): Promise<void> {
+    await this.#busyEnvironments().at(-1)?.stop();
   }
 
   /** Kills all processes; invocations under way, and further ones, end as crashed. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all([...this.#environments].map((environment) => environment.stop()));
+  }
+
+  #busyEnvironments(): ExecutionEnvironment[] {
+    const idle = new Set(this.#functions.flatMap((target) => target.idle));
+    return [...this.#environments].filter((environment) => !idle.has(environment));
   }
 
   async #startEnvironment(target: DeployedFunction): Promise<ExecutionEnvironment> {

@@ -83,6 +83,7 @@ describe('the bundle of each function', () => {
           SPOTIFY_SECRET_ARN: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:Spotify-AbCdEf',
           SUPABASE_SECRET_ARN: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:Supabase-AbCdEf',
           RESCUE_QUEUE_URL: 'https://sqs.eu-west-1.amazonaws.com/123456789012/RescueQueue',
+          SWEEP_QUEUE_URL: 'https://sqs.eu-west-1.amazonaws.com/123456789012/SweepQueue',
           RESCUE_KEY_ARN: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:RescueKey-AbCdEf',
           AWS_ENDPOINT_URL_SECRETS_MANAGER: unreachable,
           AWS_REGION: 'eu-west-1',
