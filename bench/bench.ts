@@ -1,0 +1,99 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type BondhuDatabase,
+  createBondhuDatabase,
+  openBondhuDatabase,
+} from '../local/supabase/bondhu-database.ts';
+import { type Postgres, settingsWithoutDurability, startPostgres } from '../local/supabase/postgres.ts';
+import { synthesize } from '../local/synthesize.ts';
+import { type Child, startChild } from './child.ts';
+import { type DeployedFunctions, deployFunctions } from './deployed-function.ts';
+import type { SupabaseCalls } from './processes/supabase.ts';
+import type { TokenEndpoint } from './processes/token-endpoint.ts';
+
+/** Without durability, the same for both sides of every ratio: it would cost the baselines more than us. */
+const SERVER_SETTINGS = { ...settingsWithoutDurability, shared_buffers: '1GB', max_wal_size: '4GB' };
+
+/** A database with Bondhu's schema and the migrations, behind Supabase's REST interface, and the stack's functions. */
+export interface World {
+  readonly database: BondhuDatabase;
+  readonly supabase: Child<SupabaseCalls>;
+  readonly supabaseUrl: string;
+  readonly secretKey: string;
+  readonly tokenEndpoint: Child<TokenEndpoint>;
+  readonly tokenUrl: string;
+  readonly functions: DeployedFunctions;
+}
+
+/** What measurements share: started when the first of them needs it, stopped when the bench is disposed of. */
+export class Bench implements AsyncDisposable {
+  readonly progress: (line: string) => void;
+  readonly #started = new AsyncDisposableStack();
+  #postgres: Promise<Postgres> | undefined;
+  #cdkOutDirectory: Promise<string> | undefined;
+  #world: Promise<World> | undefined;
+
+  constructor(progress: (line: string) => void) {
+    this.progress = progress;
+  }
+
+  postgres(): Promise<Postgres> {
+    this.#postgres ??= this.#startPostgres();
+    return this.#postgres;
+  }
+
+  /** A new database with Bondhu's schema and the migrations. */
+  async createDatabase(name: string): Promise<BondhuDatabase> {
+    return openBondhuDatabase(await this.postgres(), { name });
+  }
+
+  /** A new database with Bondhu's schema as it is without this project. */
+  async createDatabaseWithoutMigrations(name: string): Promise<BondhuDatabase> {
+    return createBondhuDatabase(await this.postgres(), { name });
+  }
+
+  /** The world in which the functions run, one for all measurements: who uses it fills the database anew. */
+  world(): Promise<World> {
+    this.#world ??= this.#startWorld();
+    return this.#world;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#started.disposeAsync();
+  }
+
+  async #startPostgres(): Promise<Postgres> {
+    const postgres = await startPostgres({ settings: SERVER_SETTINGS, onProgress: this.progress });
+    this.#started.defer(() => postgres.stop());
+    return postgres;
+  }
+
+  async #startWorld(): Promise<World> {
+    const cdkOutDirectory = await this.cdkOutDirectory();
+    const database = await this.createDatabase('bondhu');
+    const supabase = this.#started.use(startChild<SupabaseCalls>('supabase.ts'));
+    const { url: supabaseUrl, secretKey } = await supabase.ask('start', database);
+    const tokenEndpoint = this.#started.use(startChild<TokenEndpoint>('token-endpoint.ts'));
+    const tokenUrl = await tokenEndpoint.ask('start');
+    const functions = this.#started.use(
+      await deployFunctions({ cdkOutDirectory, supabase: { url: supabaseUrl, secretKey }, tokenUrl }),
+    );
+    return { database, supabase, supabaseUrl, secretKey, tokenEndpoint, tokenUrl, functions };
+  }
+
+  /** Where the stack is synthesized, just as for a deployment. */
+  cdkOutDirectory(): Promise<string> {
+    this.#cdkOutDirectory ??= this.#synthesize();
+    return this.#cdkOutDirectory;
+  }
+
+  async #synthesize(): Promise<string> {
+    this.progress('Synthesizing the stack (cdk synth)');
+    const directory = await mkdtemp(join(tmpdir(), 'spotify-auth-bench-'));
+    this.#started.defer(() => rm(directory, { recursive: true, force: true }));
+    await synthesize(directory);
+    return directory;
+  }
+}

@@ -1,0 +1,50 @@
+import { runSql } from '../local/supabase/postgres.ts';
+
+/**
+ * Replaces all profiles by new ones, about 1.2 kB wide as in Bondhu, whose tokens expire within half an hour.
+ * Bypasses triggers and foreign keys, as a restore does; `auth.users` stays empty.
+ */
+export async function fillProfiles(superuserUrl: string, count: number): Promise<void> {
+  await runSql(
+    superuserUrl,
+    `set session_replication_role = replica;
+    truncate public.profiles cascade;
+    insert into public.profiles
+      (id, personality_data, spotify_access_token, spotify_refresh_token, spotify_token_expires_at,
+       spotify_user_id, spotify_user_email, spotify_connected_at)
+    select id, jsonb_build_object('text', repeat(md5(id::text), 20)), 'BQ' || repeat(md5('access' || id), 6),
+      'AQ' || repeat(md5('refresh' || id), 4), now() + random() * interval '30 minutes',
+      md5('user' || id), md5('user' || id) || '@example.com', now() - random() * interval '90 days'
+    from (select gen_random_uuid() as id from generate_series(1, ${count})) new`,
+  );
+  await runSql(superuserUrl, 'vacuum (analyze) public.profiles');
+}
+
+/**
+ * Fills the queue from the profiles, all of them known and refreshed half an hour ago.
+ *
+ * @param state `half are dead`: and a fifth of the living is leased or backing off, due when that ends
+ */
+export async function fillQueue(superuserUrl: string, state: 'all are due' | 'half are dead'): Promise<void> {
+  const someAreNot = state === 'half are dead';
+  await runSql(
+    superuserUrl,
+    `set session_replication_role = replica;
+    truncate spotify_auth.connections;
+    insert into spotify_auth.connections (user_id, expires_at, authorized_at, refreshed_at, due_at, lease_id, claimable_at,
+      failures, reauthorization_required_since, reauthorization_reason)
+    select id, spotify_token_expires_at, spotify_connected_at, now() - interval '30 minutes',
+      case when not is_dead then case when is_held then now() + interval '45 minutes' else spotify_token_expires_at end end,
+      case when is_held and is_leased then gen_random_uuid() end,
+      case when is_held then now() + interval '5 minutes' end,
+      case when is_held and not is_leased then 1 else 0 end,
+      case when is_dead then now() - interval '1 day' end,
+      case when is_dead then 'grant_revoked' end
+    from (
+      select *, ${someAreNot} and byte0 < 128 as is_dead, ${someAreNot} and byte0 >= 128 and byte1 < 51 as is_held, byte2 < 128 as is_leased
+      from (select *, get_byte(uuid_send(id), 0) as byte0, get_byte(uuid_send(id), 1) as byte1, get_byte(uuid_send(id), 2) as byte2
+        from public.profiles) profile) state;
+    update spotify_auth.service set backfilled = true, reconciled_up_to = null`,
+  );
+  await runSql(superuserUrl, 'vacuum (analyze) spotify_auth.connections');
+}

@@ -1,0 +1,89 @@
+import { AccessControl } from '../local/aws/access.ts';
+import { CredentialIssuer } from '../local/aws/credentials.ts';
+import { Queues } from '../local/aws/queue.ts';
+import { SecretsManager } from '../local/aws/secrets-manager.ts';
+import { SqsEndpoint } from '../local/aws/sqs-endpoint.ts';
+import { loadTemplate } from '../local/aws/template.ts';
+
+/** A function as the stack deploys it: its bundle, and the environment that its process needs. */
+export interface DeployedFunction {
+  /** The unpacked bundle. */
+  readonly taskRoot: string;
+  readonly arn: string;
+  readonly timeoutSeconds: number;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** The functions of a synthesized stack with Secrets Manager and SQS. Nothing starts or wakes them but the bench. */
+export interface DeployedFunctions extends AsyncDisposable {
+  readonly status: DeployedFunction;
+  readonly sweeper: DeployedFunction;
+}
+
+export interface DeployOptions {
+  readonly cdkOutDirectory: string;
+  readonly supabase: { readonly url: string; readonly secretKey: string };
+  readonly tokenUrl: string;
+}
+
+/** Starts the AWS services that the functions use and fills in the secrets. */
+export async function deployFunctions(options: DeployOptions): Promise<DeployedFunctions> {
+  const template = loadTemplate(options.cdkOutDirectory);
+  const access = new AccessControl(template);
+  const credentials = new CredentialIssuer();
+  const secretsManager = await SecretsManager.start({ template, access, credentials, preferredPort: 0 });
+  const sqs = await SqsEndpoint.start({ queues: new Queues(template), access, credentials });
+  const { SpotifySecretName = '', SupabaseSecretName = '' } = template.outputs;
+  secretsManager.putSecretValue(SpotifySecretName, '{"client_id": "client", "client_secret": "secret"}');
+  secretsManager.putSecretValue(
+    SupabaseSecretName,
+    JSON.stringify({ secret_key: options.supabase.secretKey }),
+  );
+
+  function find(capability: 'status' | 'sweeper'): DeployedFunction {
+    const found = template
+      .resourcesOfType('AWS::Lambda::Function')
+      .find(({ properties }) => properties.LoggingConfig?.LogGroup?.endsWith(`-${capability}`));
+    if (found === undefined) throw new Error(`the stack has no function ${capability}`);
+    const { ref: name, attributes, properties } = found;
+    const { accessKeyId, secretAccessKey, sessionToken } = credentials.issue({
+      functionName: name,
+      roleArn: properties.Role,
+    });
+    return {
+      taskRoot: template.findAssetDirectory(properties.Code.S3Key),
+      arn: attributes.Arn,
+      timeoutSeconds: properties.Timeout,
+      environment: {
+        ...properties.Environment?.Variables,
+        SUPABASE_URL: options.supabase.url,
+        SPOTIFY_TOKEN_URL: options.tokenUrl,
+        AWS_ENDPOINT_URL_SECRETS_MANAGER: secretsManager.url,
+        AWS_ENDPOINT_URL_SQS: sqs.url,
+        _HANDLER: properties.Handler,
+        AWS_ACCESS_KEY_ID: accessKeyId,
+        AWS_SECRET_ACCESS_KEY: secretAccessKey,
+        AWS_SESSION_TOKEN: sessionToken,
+        AWS_EXECUTION_ENV: `AWS_Lambda_${properties.Runtime}`,
+        AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(properties.MemorySize),
+        AWS_LAMBDA_FUNCTION_NAME: name,
+        AWS_LAMBDA_FUNCTION_VERSION: '$LATEST',
+        AWS_LAMBDA_LOG_FORMAT: properties.LoggingConfig?.LogFormat ?? 'Text',
+        AWS_LAMBDA_LOG_GROUP_NAME: properties.LoggingConfig?.LogGroup ?? '',
+        AWS_LAMBDA_LOG_STREAM_NAME: 'bench',
+        AWS_REGION: template.region,
+        LAMBDA_TASK_ROOT: template.findAssetDirectory(properties.Code.S3Key),
+        PATH: process.env['PATH'] ?? '',
+        TZ: ':UTC',
+      },
+    };
+  }
+
+  return {
+    status: find('status'),
+    sweeper: find('sweeper'),
+    async [Symbol.asyncDispose]() {
+      await Promise.all([secretsManager.stop(), sqs.stop()]);
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import type { Bench } from '../bench.ts';
+import { startChild } from '../child.ts';
+import { fillProfiles } from '../database.ts';
+import type { Findings } from '../figure.ts';
+import type { BareClient } from '../processes/bare-client.ts';
+import type { ObviousProgram } from '../processes/obvious-program.ts';
+import { sweepOnce } from '../sweep-once.ts';
+
+const DUE = 20_000;
+const OBVIOUS_USERS = 500;
+const OBVIOUS_ROUND_TRIPS_PER_THOUSAND = 2_000;
+
+/** One sweep over 20,000 due connections, against the obvious program and against a client that does nothing else. */
+export async function measureSweep(bench: Bench): Promise<Findings> {
+  const world = await bench.world();
+  const { tokenUrl } = world;
+
+  bench.progress(`The obvious program: ${OBVIOUS_USERS} users, one after another`);
+  const { superuserUrl } = await bench.createDatabaseWithoutMigrations('obvious');
+  await fillProfiles(superuserUrl, OBVIOUS_USERS);
+  await using obviousProgram = startChild<ObviousProgram>('obvious-program.ts');
+  const obvious = await obviousProgram.ask('refresh', {
+    databaseUrl: superuserUrl,
+    tokenUrl,
+    count: OBVIOUS_USERS,
+  });
+
+  bench.progress(`The sweeper: ${DUE} due connections`);
+  const sweep = await sweepOnce(world, DUE);
+
+  const concurrency = sweep.mostUnderWay;
+  bench.progress(`The bare client: ${DUE} calls, ${concurrency} at once`);
+  await using bareClient = startChild<BareClient>('bare-client.ts');
+  const bare = await bareClient.ask('refresh', { tokenUrl, count: DUE, concurrency });
+
+  const perSecond = (count: number, milliseconds: number) => (count * 1_000) / milliseconds;
+  const swept = perSecond(DUE, sweep.milliseconds);
+  const obviously = perSecond(OBVIOUS_USERS, obvious.milliseconds);
+  const barely = perSecond(DUE, bare.milliseconds);
+  const sweepCpu = sweep.cpuMilliseconds / DUE;
+  const bareCpu = bare.cpuMilliseconds / DUE;
+  const roundTrips = (sweep.roundTrips * 1_000) / DUE;
+  return {
+    figures: [
+      {
+        name: 'sweep throughput, 20,000 due',
+        baseline: 'the obvious program, one user after another',
+        value: swept / obviously,
+        unit: '×',
+        better: 'more',
+        atLeast: 50,
+        aimAt: 200,
+        measured: `${swept.toFixed(0)}/s against ${obviously.toFixed(1)}/s`,
+      },
+      {
+        name: 'the same',
+        baseline: 'a bare HTTP client (undici) at the same concurrency, no database',
+        value: swept / barely,
+        unit: '×',
+        better: 'more',
+        atLeast: 0.6,
+        aimAt: 0.9,
+        measured: `${swept.toFixed(0)}/s against ${barely.toFixed(0)}/s, ${concurrency} calls at once`,
+      },
+      {
+        name: 'CPU time of the sweeper per refreshed token',
+        baseline: "the bare client's per call",
+        value: sweepCpu / bareCpu,
+        unit: '×',
+        better: 'less',
+        atLeast: 5,
+        aimAt: 2.5,
+        measured: `${sweepCpu.toFixed(3)} ms against ${bareCpu.toFixed(3)} ms`,
+      },
+      {
+        name: 'database round trips per 1,000 refreshed',
+        baseline: "the obvious program's 2,000",
+        value: roundTrips,
+        unit: '',
+        better: 'less',
+        atLeast: 8,
+        aimAt: 4,
+        measured: `${sweep.roundTrips} for ${DUE}, against ${OBVIOUS_ROUND_TRIPS_PER_THOUSAND} per 1,000`,
+      },
+    ],
+    report: [],
+  };
+}

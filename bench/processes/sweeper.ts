@@ -1,0 +1,57 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Context } from 'aws-lambda';
+import { answerQuestions } from '../child.ts';
+import { measureUsage } from '../usage.ts';
+
+/** What of the sweeper's result the bench reads. */
+export interface SweepResult {
+  readonly status: string;
+  readonly refreshed: number;
+  readonly total: number;
+  readonly remaining: number;
+}
+
+const TIMEOUT_MILLISECONDS = 900_000;
+
+type Handler = (event: unknown, context: Context) => Promise<SweepResult>;
+let handler: Handler | undefined;
+
+/** The sweeper's own bundle, with the environment of the function, invoked without the runtime client around it. */
+const calls = {
+  async load(taskRoot: string) {
+    const bundle: { readonly handler: Handler } = await import(
+      pathToFileURL(join(taskRoot, 'index.mjs')).href
+    );
+    handler = bundle.handler;
+  },
+  async sweep() {
+    const startedAt = performance.now();
+    const usage = await measureUsage(
+      async () => handler?.({}, contextStartedAt(startedAt)) as Promise<SweepResult>,
+    );
+    return { ...usage, peakMegabytes: process.resourceUsage().maxRSS / 1_024 };
+  },
+};
+
+export type SweeperCalls = typeof calls;
+
+function contextStartedAt(startedAt: number): Context {
+  return {
+    functionName: process.env['AWS_LAMBDA_FUNCTION_NAME'] ?? '',
+    functionVersion: '$LATEST',
+    invokedFunctionArn: '',
+    memoryLimitInMB: process.env['AWS_LAMBDA_FUNCTION_MEMORY_SIZE'] ?? '',
+    awsRequestId: randomUUID(),
+    logGroupName: '',
+    logStreamName: '',
+    callbackWaitsForEmptyEventLoop: true,
+    getRemainingTimeInMillis: () => TIMEOUT_MILLISECONDS - (performance.now() - startedAt),
+    done() {},
+    fail() {},
+    succeed() {},
+  };
+}
+
+answerQuestions(calls);

@@ -1,0 +1,72 @@
+import type { World } from './bench.ts';
+import { startChild } from './child.ts';
+import { fillProfiles, fillQueue } from './database.ts';
+import type { SweeperCalls } from './processes/sweeper.ts';
+
+/** What a sweep did and cost, as its own process, the token endpoint and the REST interface saw it. */
+export interface MeasuredSweep {
+  readonly refreshed: number;
+  /** From the first invocation to the end of the last. */
+  readonly milliseconds: number;
+  /** Of the sweeper's process, without its start. */
+  readonly cpuMilliseconds: number;
+  /** Of the sweeper's process, its start included. */
+  readonly peakMegabytes: number;
+  readonly roundTrips: number;
+  readonly doubles: number;
+  readonly mostUnderWay: number;
+}
+
+/**
+ * Fills the database with connections that are all due and lets new processes sweep until nothing is.
+ *
+ * @param sweepers processes that sweep at once; CPU time is their sum and the peak that of the largest
+ * @throws Error if the sweep left anything over: then nothing that was measured means anything
+ */
+export async function sweepOnce(
+  { database, supabase, tokenEndpoint, functions }: World,
+  due: number,
+  sweepers = 1,
+): Promise<MeasuredSweep> {
+  await fillProfiles(database.superuserUrl, due);
+  await fillQueue(database.superuserUrl, 'all are due');
+
+  await using started = new AsyncDisposableStack();
+  const processes = Array.from({ length: sweepers }, () =>
+    started.use(
+      startChild<SweeperCalls>('sweeper.ts', {
+        env: { ...functions.sweeper.environment },
+        execArgv: process.env['BENCH_SWEEPER_FLAGS']?.split(' ') ?? [],
+      }),
+    ),
+  );
+  await Promise.all(processes.map((process) => process.ask('load', functions.sweeper.taskRoot)));
+  await supabase.ask('countRequests');
+  await tokenEndpoint.ask('count');
+
+  const startedAt = performance.now();
+  const sweeps = await Promise.all(processes.map((process) => process.ask('sweep')));
+  const milliseconds = performance.now() - startedAt;
+  const { calls, doubles, mostUnderWay } = await tokenEndpoint.ask('count');
+  const roundTrips = await supabase.ask('countRequests');
+
+  const refreshed = sum(sweeps.map(({ result }) => result.refreshed));
+  if (refreshed + doubles !== calls || refreshed !== due) {
+    throw new Error(
+      `of ${due} due, ${refreshed} were refreshed with ${calls} calls: ${JSON.stringify(sweeps)}`,
+    );
+  }
+  return {
+    refreshed,
+    milliseconds,
+    cpuMilliseconds: sum(sweeps.map((sweep) => sweep.cpuMilliseconds)),
+    peakMegabytes: Math.max(...sweeps.map((sweep) => sweep.peakMegabytes)),
+    roundTrips,
+    doubles,
+    mostUnderWay,
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
