@@ -9,6 +9,7 @@ import { BondhuBackend } from './bondhu-backend.ts';
 import { type SampleUser, seedUsers } from './seed.ts';
 import { type AccountsService, startAccountsService } from './spotify/accounts-service.ts';
 import { type BondhuDatabase, openBondhuDatabase } from './supabase/bondhu-database.ts';
+import { connectToPostgres } from './supabase/external-postgres.ts';
 import { settingsWithoutDurability, startPostgres } from './supabase/postgres.ts';
 import { type Supabase, startSupabase } from './supabase/server.ts';
 import { synthesize } from './synthesize.ts';
@@ -28,6 +29,8 @@ export interface StackOptions {
   readonly sweepEverySeconds?: number;
   /** Spotify's token endpoint. @default - that of the local stand-in */
   readonly spotifyTokenUrl?: string;
+  /** A PostgreSQL server to use, as one of its superusers. @default - one is started */
+  readonly databaseUrl?: string;
   /** Values that differ from the template's, for environment variables of its functions. @default {} */
   readonly environmentOverrides?: Readonly<Record<string, string>>;
   /** A synthesized stack to run. @default - one is synthesized */
@@ -77,14 +80,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   // Awaited below; should something else fail first, its failure is not a second one.
   synthesis?.catch(() => {});
 
-  const postgres = await startPostgres({
-    port: ports.postgres ?? 0,
-    settings: settingsWithoutDurability,
-    onProgress,
-  });
+  const postgres =
+    options.databaseUrl === undefined
+      ? await startPostgres({ port: ports.postgres ?? 0, settings: settingsWithoutDurability, onProgress })
+      : await connectToPostgres(options.databaseUrl);
   started.defer(() => postgres.stop());
   onProgress("Creating Bondhu's schema and applying supabase/migrations");
-  const database = await openBondhuDatabase(postgres, { name: 'bondhu' });
+  const suffix = options.databaseUrl === undefined ? '' : `_${randomBytes(4).toString('hex')}`;
+  const database = await openBondhuDatabase(postgres, { name: `bondhu${suffix}` });
   onProgress('Starting Supabase (REST and Auth)');
   const supabase = await startSupabase({ database, port: ports.supabase ?? 0 });
   started.defer(() => supabase.stop());

@@ -13,6 +13,8 @@ for Spotify. Everything listens on 127.0.0.1.
 Environment:
   API_PORT, SUPABASE_PORT, SPOTIFY_PORT, POSTGRES_PORT, LAMBDA_PORT
                       ports to listen on; a free one serves where it is taken
+  DATABASE_URL        uses this PostgreSQL server, as a superuser: postgres://user:password@127.0.0.1:5432/postgres.
+                      Roles of a Supabase project are created where they are missing; the database is dropped at the end
   SPOTIFY_TOKEN_URL   points the functions at another token endpoint than the stand-in's
 `;
 
@@ -30,13 +32,17 @@ function printProgress(line: string): void {
 }
 
 /** Reads the command line and the environment. @throws Error with one line that says what to write */
-function readOptions(): Pick<StackOptions, 'ports' | 'sweepEverySeconds' | 'spotifyTokenUrl'> | 'help' {
+function readOptions():
+  | Pick<StackOptions, 'ports' | 'sweepEverySeconds' | 'spotifyTokenUrl' | 'databaseUrl'>
+  | 'help' {
   const { values } = parseArgs({ options: { 'sweep-every': { type: 'string' }, help: { type: 'boolean' } } });
   if (values.help) return 'help';
   const interval = values['sweep-every'];
   const spotifyTokenUrl = process.env['SPOTIFY_TOKEN_URL'];
+  const databaseUrl = process.env['DATABASE_URL'];
   return {
     ports: readPorts(),
+    ...(databaseUrl !== undefined && { databaseUrl }),
     ...(interval !== undefined && { sweepEverySeconds: parseInterval(interval) }),
     ...(spotifyTokenUrl !== undefined && { spotifyTokenUrl: parseUrl('SPOTIFY_TOKEN_URL', spotifyTokenUrl) }),
   };

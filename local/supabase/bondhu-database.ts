@@ -45,13 +45,12 @@ export async function createBondhuDatabase(
   { name, defaultPrivileges = 'new' }: BondhuDatabaseOptions,
 ): Promise<BondhuDatabase> {
   await postgres.createDatabase(name);
-  const authenticatorUrl = postgres.urlOf(name, 'authenticator');
   const database = {
     superuserUrl: postgres.urlOf(name, 'supabase_admin'),
     ownerUrl: postgres.urlOf(name, 'postgres'),
-    authenticatorUrl,
+    authenticatorUrl: postgres.urlOf(name, 'authenticator'),
     authAdminUrl: postgres.urlOf(name, 'supabase_auth_admin'),
-    serviceRoleUrl: `${authenticatorUrl}?options=${encodeURIComponent('-c role=service_role')}`,
+    serviceRoleUrl: postgres.urlOf(name, 'authenticator', 'service_role'),
   };
   await runFile(database.superuserUrl, new URL('platform.sql', import.meta.url));
   await runFile(

@@ -22,8 +22,12 @@ export interface PostgresOptions {
 export interface Postgres {
   /** Connects as the superuser `supabase_admin` to the database `postgres`. */
   readonly url: string;
-  /** The connection URL of a database, as one of the login roles of roles.sql. */
-  urlOf(database: string, role: string): string;
+  /**
+   * The connection URL of a database, as one of the login roles of roles.sql.
+   *
+   * @param asRole taken on at once @default - the login role itself
+   */
+  urlOf(database: string, role: string, asRole?: string): string;
   /** Creates an empty database, owned by the role `postgres` as on Supabase. */
   createDatabase(name: string): Promise<void>;
   /** Ends every connection and the server; a second call waits for the first. */
@@ -62,7 +66,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     const server = await startServer(binaries, dataDirectory, port, settings, account);
     const guard = startGuard(server, temporaryDirectory);
     const stopped = once(guard, 'exit');
-    const urlOf = (database: string, role: string) => `postgres://${role}@127.0.0.1:${port}/${database}`;
+    const urlOf = (database: string, role: string, asRole?: string) =>
+      `postgres://${role}@127.0.0.1:${port}/${database}${asRole ? `?options=${encodeURIComponent(`-c role=${asRole}`)}` : ''}`;
     const url = urlOf('postgres', 'supabase_admin');
     if (isNew) await runSql(url, await readFile(new URL('roles.sql', import.meta.url), 'utf8'));
 
