@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { Architecture, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { ApplicationLogLevel, Architecture, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
@@ -13,7 +13,7 @@ import type { StageConfiguration } from './stage-configuration.ts';
 const projectRoot = join(import.meta.dirname, '..');
 
 export interface ConnectionFunctionProps
-  extends Pick<StageConfiguration, 'supabaseUrl' | 'spotifyTokenUrl' | 'logRetentionDays'> {
+  extends Pick<StageConfiguration, 'supabaseUrl' | 'spotifyTokenUrl' | 'logLevel' | 'logRetentionDays'> {
   /** The folder of `lambda/` whose `handler.ts` the function runs. Also ends the name of its log group. */
   readonly capability: 'status' | 'sweeper';
 
@@ -73,6 +73,7 @@ export class ConnectionFunction extends Construct {
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,
+      applicationLogLevelV2: ApplicationLogLevel[props.logLevel],
       timeout: Duration.seconds(props.timeoutSeconds),
       memorySize: props.memoryMegabytes,
       environment: {

@@ -7,6 +7,8 @@ const retentionDays = Object.values(RetentionDays).filter(
   (days) => typeof days === 'number' && days !== RetentionDays.INFINITE,
 );
 
+const logLevels = ['DEBUG', 'INFO', 'WARN', 'ERROR'] as const;
+
 /** What a stage may set in `context.stages.<stage>` of cdk.json, and what holds when it does not. */
 const settings = v.strictObject(
   {
@@ -115,6 +117,13 @@ const settings = v.strictObject(
      * @default 200
      */
     throttleBurstRequests: v.optional(wholeNumber({ from: 1 }), 200),
+
+    /**
+     * What the functions log: from this level up. `DEBUG` has a line for each token that a sweep refreshed, about 700
+     * bytes each time; without it there is a line for each that failed, and the sweep's counts.
+     * @default 'INFO'
+     */
+    logLevel: v.optional(v.picklist(logLevels, mustBe(`one of ${logLevels.join(', ')}`)), 'INFO'),
 
     /**
      * Days that logs are kept: one of the periods that CloudWatch knows.

@@ -20,6 +20,7 @@ export class PowertoolsLog implements Log {
     }
   }
 
+  debug: Log['debug'] = (message, fields) => this.#logger.debug(message, { ...fields });
   info: Log['info'] = (message, fields) => this.#logger.info(message, { ...fields });
   warn: Log['warn'] = (message, fields) => this.#logger.warn(message, { ...fields });
   error: Log['error'] = (message, fields) => this.#logger.error(message, { ...fields });

@@ -4,18 +4,22 @@ import type { Log } from './log.ts';
 import type { TokenAnswer } from './token-endpoint.ts';
 
 /**
- * Writes the one line that every refresh leaves: whose, what Spotify answered, what the database made of it.
+ * Writes the one line that every refresh leaves: whose, what Spotify answered, what the database made of it. A warning,
+ * unless a new token is stored.
  *
  * @param answer null when time was too short to ask Spotify at all
+ * @param successLevel of the line about a new token: where there is a million of them at a time, it is for debugging
  */
 export function logRefresh(
   log: Log,
   lease: Lease,
   answer: TokenAnswer | null,
   verdict: Verdict | 'unsettled' | undefined,
+  successLevel: 'debug' | 'info',
 ): void {
   const kind = answer?.kind ?? 'released';
-  log[kind === 'refreshed' ? 'info' : 'warn']('token refresh', {
+  const isStored = kind === 'refreshed' && (verdict === 'applied' || verdict === 'already_applied');
+  log[isStored ? successLevel : 'warn']('token refresh', {
     user_id: lease.userId,
     outcome: kind,
     reason: answer !== null && 'reason' in answer ? answer.reason : undefined,

@@ -50,6 +50,6 @@ export async function refreshConnection(
   const outcome = outcomeOf(answer, lease.failures, random());
   const { verdicts } = await recordOrRescue([{ lease, outcome }], deadline, dependencies);
   const verdict = verdicts.get(lease.leaseId) ?? 'unsettled';
-  logRefresh(log, lease, answer, verdict);
+  logRefresh(log, lease, answer, verdict, 'info');
   return { answer, outcome, verdict };
 }

@@ -103,7 +103,7 @@ export class OutcomeRecorder {
       const verdict = recorded.verdicts.get(lease.leaseId);
       if (answer !== null) {
         tally.count(answer, verdict);
-        logRefresh(log, lease, answer, verdict);
+        logRefresh(log, lease, answer, verdict, 'debug');
       }
     }
     if (recorded.notBeforeInSeconds !== null) {

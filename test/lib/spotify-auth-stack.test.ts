@@ -107,7 +107,11 @@ describe('each function', () => {
     const groups = template.findResources('AWS::Logs::LogGroup');
 
     for (const [index, { LoggingConfig }] of functions.entries()) {
-      expect(LoggingConfig).toEqual({ LogFormat: 'JSON', LogGroup: { Ref: expect.any(String) } });
+      expect(LoggingConfig).toEqual({
+        ApplicationLogLevel: 'INFO',
+        LogFormat: 'JSON',
+        LogGroup: { Ref: expect.any(String) },
+      });
       expect(groups[LoggingConfig.LogGroup.Ref]).toMatchObject({
         Properties: {
           LogGroupName: `/aws/lambda/SpotifyAuth-test-${['status', 'sweeper'][index]}`,

@@ -28,6 +28,7 @@ describe('a stage', () => {
       statusMemoryMegabytes: 512,
       throttleRequestsPerSecond: 100,
       throttleBurstRequests: 200,
+      logLevel: 'INFO',
       logRetentionDays: 30,
     });
   });
@@ -51,6 +52,7 @@ describe('a stage', () => {
       statusMemoryMegabytes: 128,
       throttleRequestsPerSecond: 1,
       throttleBurstRequests: 1,
+      logLevel: 'DEBUG',
       logRetentionDays: 365,
     };
 
@@ -71,7 +73,7 @@ const outlives = 'so that a token of 60 minutes outlives the next sweep';
 const retention =
   'must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653, got';
 const unknown =
-  'is not a setting, use one of supabaseUrl, allowedOrigins, spotifyTokenUrl, sweepIntervalMinutes, expectedSweepMinutes, sweepBatchSize, sweepConnectionsPerInvocation, sweepMaxConcurrency, spotifyCallsPerSecond, sweeperTimeoutSeconds, sweeperMemoryMegabytes, statusRefreshMarginMinutes, statusBudgetSeconds, statusTimeoutSeconds, statusMemoryMegabytes, throttleRequestsPerSecond, throttleBurstRequests, logRetentionDays';
+  'is not a setting, use one of supabaseUrl, allowedOrigins, spotifyTokenUrl, sweepIntervalMinutes, expectedSweepMinutes, sweepBatchSize, sweepConnectionsPerInvocation, sweepMaxConcurrency, spotifyCallsPerSecond, sweeperTimeoutSeconds, sweeperMemoryMegabytes, statusRefreshMarginMinutes, statusBudgetSeconds, statusTimeoutSeconds, statusMemoryMegabytes, throttleRequestsPerSecond, throttleBurstRequests, logLevel, logRetentionDays';
 
 describe('a setting that cannot be used is refused with one line that says what to write', () => {
   test.each<[settings: Record<string, unknown>, line: string]>([
@@ -129,6 +131,7 @@ describe('a setting that cannot be used is refused with one line that says what 
       { sweepConnectionsPerInvocation: 0 },
       'sweepConnectionsPerInvocation: must be a whole number, 1 or more, got 0',
     ],
+    [{ logLevel: 'TRACE' }, 'logLevel: must be one of DEBUG, INFO, WARN, ERROR, got "TRACE"'],
     [{ sweepMaxConcurrency: 1 }, 'sweepMaxConcurrency: must be a whole number from 2 to 1000, got 1'],
     [{ spotifyCallsPerSecond: 0 }, 'spotifyCallsPerSecond: must be a whole number, 1 or more, got 0'],
     [{ sweeperTimeoutSeconds: 901 }, 'sweeperTimeoutSeconds: must be a whole number from 60 to 900, got 901'],

@@ -211,6 +211,9 @@ describe('a sweep', () => {
     connectMany(20);
     await run();
     expect(log.lines.filter((line) => line.message === 'token refresh')).toHaveLength(20);
+    expect(log.lines.filter((line) => line.level !== 'debug').map(({ message }) => message)).toEqual([
+      'sweep progress',
+    ]);
     expect(JSON.stringify(log.lines)).not.toMatch(/access-token|refresh-token/);
   });
 
