@@ -2,9 +2,12 @@ import { parseArgs } from 'node:util';
 import { Bench } from './bench.ts';
 import { type Figure, type Findings, reaches } from './figure.ts';
 import { measureClaim } from './measurements/claim.ts';
+import { measureColdStart } from './measurements/cold-start.ts';
 import { measureConcurrentSweepers } from './measurements/concurrent-sweepers.ts';
+import { measureExpiredMinutes } from './measurements/expired-minutes.ts';
 import { measureMemory } from './measurements/memory.ts';
 import { measureSweep } from './measurements/sweep.ts';
+import { measureWarmStatus } from './measurements/warm-status.ts';
 import { formatTable } from './table.ts';
 
 interface Measurement {
@@ -19,6 +22,9 @@ const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   memory: { title: 'peak memory of a sweep', measure: measureMemory },
   claim: { title: 'a claim at a million rows', measure: measureClaim },
   sweepers: { title: 'four sweepers at once', measure: measureConcurrentSweepers },
+  status: { title: 'a status call that refreshes nothing', measure: measureWarmStatus },
+  'cold-start': { title: 'cold start of the status function', measure: measureColdStart },
+  expired: { title: 'minutes that tokens spend expired in a simulated day', measure: measureExpiredMinutes },
 };
 
 const USAGE = `Usage: npm run bench [-- <name>...] [--json]
