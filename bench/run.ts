@@ -1,10 +1,14 @@
 import { parseArgs } from 'node:util';
 import { Bench } from './bench.ts';
 import { type Figure, type Findings, reaches } from './figure.ts';
+import { measureBundle } from './measurements/bundle.ts';
 import { measureClaim } from './measurements/claim.ts';
+import { measureColdStart } from './measurements/cold-start.ts';
 import { measureConcurrentSweepers } from './measurements/concurrent-sweepers.ts';
+import { measureExpiredMinutes } from './measurements/expired-minutes.ts';
 import { measureMemory } from './measurements/memory.ts';
 import { measureSweep } from './measurements/sweep.ts';
+import { measureWarmStatus } from './measurements/warm-status.ts';
 import { formatTable } from './table.ts';
 
 interface Measurement {
@@ -19,6 +23,10 @@ const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   memory: { title: 'peak memory of a sweep', measure: measureMemory },
   claim: { title: 'a claim at a million rows', measure: measureClaim },
   sweepers: { title: 'four sweepers at once', measure: measureConcurrentSweepers },
+  status: { title: 'a status call that refreshes nothing', measure: measureWarmStatus },
+  'cold-start': { title: 'cold start of the status function', measure: measureColdStart },
+  bundle: { title: 'what weighs what in the bundles', measure: measureBundle },
+  expired: { title: 'minutes that tokens spend expired in a simulated day', measure: measureExpiredMinutes },
 };
 
 const USAGE = `Usage: npm run bench [-- <name>...] [--json]

@@ -26,10 +26,10 @@ const calls = {
     );
     handler = bundle.handler;
   },
-  async sweep() {
+  async sweep(event: unknown) {
     const startedAt = performance.now();
     const usage = await measureUsage(
-      async () => handler?.({}, contextStartedAt(startedAt)) as Promise<SweepResult>,
+      async () => handler?.(event, contextStartedAt(startedAt)) as Promise<SweepResult>,
     );
     return { ...usage, peakMegabytes: process.resourceUsage().maxRSS / 1_024 };
   },
