@@ -1,4 +1,4 @@
-import { createClient, type SupabaseClient } from '@supabase/supabase-js';
+import { PostgrestClient } from '@supabase/postgrest-js';
 import * as v from 'valibot';
 import type { Clock } from '../connection/clock.ts';
 import {
@@ -71,7 +71,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
   readonly #url: URL;
   readonly #secret: Secret<SupabaseCredentials>;
   readonly #clock: Clock;
-  #client: { readonly credentials: SupabaseCredentials; readonly supabase: SupabaseClient } | null = null;
+  #client: { readonly credentials: SupabaseCredentials; readonly rest: PostgrestClient } | null = null;
 
   constructor(url: URL, secret: Secret<SupabaseCredentials>, clock: Clock) {
     this.#url = url;
@@ -213,15 +213,21 @@ export class SupabaseConnectionStore implements ConnectionStore {
     return parsed.output;
   }
 
-  #clientFor(credentials: SupabaseCredentials): SupabaseClient {
+  #clientFor(credentials: SupabaseCredentials): PostgrestClient {
     if (this.#client?.credentials !== credentials) {
-      const supabase = createClient(this.#url.href, credentials.secret_key, {
-        auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+      const rest = new PostgrestClient(new URL('/rest/v1', this.#url).href, {
+        headers: headersOf(credentials.secret_key),
       });
-      this.#client = { credentials, supabase };
+      this.#client = { credentials, rest };
     }
-    return this.#client.supabase;
+    return this.#client.rest;
   }
+}
+
+/** As supabase-js does it: a legacy service_role key is a JWT and also says so, a secret key must not pose as one. */
+function headersOf(secretKey: string): Record<string, string> {
+  const isLegacyKey = !secretKey.startsWith('sb_');
+  return { apikey: secretKey, ...(isLegacyKey && { authorization: `Bearer ${secretKey}` }) };
 }
 
 /** An interval as Postgres reads it. */

@@ -122,7 +122,7 @@ async function expectRescueOf(users: readonly ConnectedUser[]): Promise<void> {
 function stackQueueUrl(): string {
   const [queue] = stack.stack.cloud.template
     .resourcesOfType('AWS::SQS::Queue')
-    .filter(({ properties }) => properties.RedrivePolicy !== undefined);
+    .filter(({ logicalId }) => /^RescueQueue[0-9A-F]{8}$/.test(logicalId));
   return queue?.ref ?? '';
 }
 
@@ -131,10 +131,9 @@ function copyStackWithShorterSweeps(): void {
   cpSync(process.env['SYNTHESIZED_STACK'] ?? '', cdkOutDirectory, { recursive: true });
   for (const name of readdirSync(cdkOutDirectory).filter((file) => file.endsWith('.template.json'))) {
     const file = join(cdkOutDirectory, name);
-    const shorter = readFileSync(file, 'utf8').replace(
-      '"Timeout": 900',
-      `"Timeout": ${SWEEPER_TIMEOUT_SECONDS}`,
-    );
+    const shorter = readFileSync(file, 'utf8')
+      .replace('"Timeout": 900', `"Timeout": ${SWEEPER_TIMEOUT_SECONDS}`)
+      .replace('"SWEEPER_TIMEOUT_SECONDS": "900"', `"SWEEPER_TIMEOUT_SECONDS": "${SWEEPER_TIMEOUT_SECONDS}"`);
     writeFileSync(file, shorter);
   }
 }

@@ -141,7 +141,6 @@ describe('the status function', () => {
 
     expect({ Timeout, MemorySize }).toEqual({ Timeout: 6, MemorySize: 256 });
     expect(Environment.Variables).toEqual({
-      NODE_OPTIONS: '--enable-source-maps',
       SUPABASE_URL: requiredSettings.supabaseUrl,
       SUPABASE_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSupabase/) },
       SPOTIFY_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSpotify/) },

@@ -68,6 +68,19 @@ describe('checking a connection', () => {
     expect(sentParameters()).toEqual({ for_user: USER, refresh_within: '300 seconds', lease: '15 seconds' });
   });
 
+  test('sends a secret key as apikey alone, and a legacy JWT key as bearer token too', async () => {
+    await check({ state: 'disconnected' });
+    expect(supabase.requests[0]?.headers).not.toHaveProperty('authorization');
+
+    secretsManager = new FakeSecretsManager({ secret_key: 'eyJhbGciOiJIUzI1NiJ9.e30.x' });
+    store = storeAt(supabase.url);
+    await check({ state: 'disconnected' });
+    expect(supabase.requests[1]?.headers).toMatchObject({
+      apikey: 'eyJhbGciOiJIUzI1NiJ9.e30.x',
+      authorization: 'Bearer eyJhbGciOiJIUzI1NiJ9.e30.x',
+    });
+  });
+
   test.each(['connected', 'reauthorization_required'])('reads the state %s', async (state) => {
     expect(await check({ state, ...details, retry_in: null, lease: null })).toEqual({
       state,
