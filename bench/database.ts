@@ -1,4 +1,12 @@
+import pg from 'pg';
 import { runSql } from '../local/supabase/postgres.ts';
+
+/** A connection of its own, which disposing of it ends. */
+export async function connect(url: string): Promise<pg.Client & AsyncDisposable> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
+}
 
 /**
  * Replaces all profiles by new ones, about 1.2 kB wide as in Bondhu, whose tokens expire within half an hour.
@@ -12,10 +20,10 @@ export async function fillProfiles(superuserUrl: string, count: number): Promise
     insert into public.profiles
       (id, personality_data, spotify_access_token, spotify_refresh_token, spotify_token_expires_at,
        spotify_user_id, spotify_user_email, spotify_connected_at)
-    select id, jsonb_build_object('text', repeat(md5(id::text), 20)), 'BQ' || repeat(md5('access' || id), 6),
+    select id, jsonb_build_object('text', repeat('personality ', 55)), 'BQ' || repeat(md5('access' || id), 6),
       'AQ' || repeat(md5('refresh' || id), 4), now() + random() * interval '30 minutes',
-      md5('user' || id), md5('user' || id) || '@example.com', now() - random() * interval '90 days'
-    from (select gen_random_uuid() as id from generate_series(1, ${count})) new`,
+      'user' || id, id || '@example.com', now() - random() * interval '90 days'
+    from (select gen_random_uuid() as id from generate_series(1, ${count}) order by 1) new`,
   );
   await runSql(superuserUrl, 'vacuum (analyze) public.profiles');
 }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Bench } from './bench.ts';
 import { type Figure, type Findings, reaches } from './figure.ts';
+import { measureBloat } from './measurements/bloat.ts';
 import { measureBundle } from './measurements/bundle.ts';
 import { measureClaim } from './measurements/claim.ts';
 import { measureColdStart } from './measurements/cold-start.ts';
@@ -25,6 +26,7 @@ const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   sweepers: { title: 'four sweepers at once', measure: measureConcurrentSweepers },
   status: { title: 'a status call that refreshes nothing', measure: measureWarmStatus },
   'cold-start': { title: 'cold start of the status function', measure: measureColdStart },
+  bloat: { title: 'what a day of sweeps does to tables and indexes', measure: measureBloat, onRequest: true },
   bundle: { title: 'what weighs what in the bundles', measure: measureBundle },
   expired: { title: 'minutes that tokens spend expired in a simulated day', measure: measureExpiredMinutes },
 };

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import pg from 'pg';
 import type { World } from './bench.ts';
-import { fillProfiles, fillQueue } from './database.ts';
+import { connect, fillProfiles, fillQueue } from './database.ts';
 
 const USERS = 1_000;
 
@@ -52,17 +51,12 @@ export function assertConnected(payload: string): void {
 }
 
 async function giveOneUserAnHour(ownerUrl: string): Promise<string> {
-  const client = new pg.Client({ connectionString: ownerUrl });
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ id: string }>(
-      `update public.profiles set spotify_token_expires_at = now() + interval '1 hour'
-        where id = (select id from public.profiles limit 1) returning id`,
-    );
-    const [user] = rows;
-    if (user === undefined) throw new Error('there is no profile');
-    return user.id;
-  } finally {
-    await client.end();
-  }
+  await using client = await connect(ownerUrl);
+  const { rows } = await client.query<{ id: string }>(
+    `update public.profiles set spotify_token_expires_at = now() + interval '1 hour'
+      where id = (select id from public.profiles limit 1) returning id`,
+  );
+  const [user] = rows;
+  if (user === undefined) throw new Error('there is no profile');
+  return user.id;
 }

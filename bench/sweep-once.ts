@@ -20,7 +20,7 @@ export interface MeasuredSweep {
 /**
  * Fills the database with connections that are all due and lets new processes sweep until nothing is.
  *
- * @param sweepers processes that sweep at once, all but one of them as if woken by the sweep queue; CPU time is their sum and the peak that of the largest
+ * @param sweepers processes that sweep at once; several are started as helpers, by messages of the sweep queue; CPU time is their sum and the peak that of the largest
  * @throws Error if the sweep left anything over: then nothing that was measured means anything
  */
 export async function sweepOnce(
@@ -46,7 +46,7 @@ export async function sweepOnce(
 
   const startedAt = performance.now();
   const sweeps = await Promise.all(
-    processes.map((process, index) => process.ask('sweep', index === 0 ? {} : wakeUp())),
+    processes.map((process) => process.ask('sweep', sweepers === 1 ? {} : wakeUp())),
   );
   const milliseconds = performance.now() - startedAt;
   const { calls, doubles, mostUnderWay } = await tokenEndpoint.ask('count');

@@ -1,6 +1,5 @@
-import pg from 'pg';
 import type { Bench } from '../bench.ts';
-import { fillProfiles, fillQueue } from '../database.ts';
+import { connect, fillProfiles, fillQueue } from '../database.ts';
 import { type Findings, median } from '../figure.ts';
 
 const SMALL = 10_000;
@@ -24,15 +23,14 @@ interface Times {
 
 /** Whether a claim gets slower where the queue is long and half of it is dead. Claims and records as a sweep does. */
 export async function measureClaim(bench: Bench): Promise<Findings> {
-  const small = await openQueue(bench, 'small', SMALL, 'all are due');
-  const large = await openQueue(bench, 'large', LARGE, 'half are dead');
+  await using small = await openQueue(bench, 'small', SMALL, 'all are due');
+  await using large = await openQueue(bench, 'large', LARGE, 'half are dead');
   bench.progress(`${BATCHES} batches of ${BATCH}, from both by turns`);
   // The first batch of a session plans its statements; it is not counted.
   for (let batch = 0; batch < BATCHES; batch += 1) {
     for (const queue of batch % 2 === 0 ? [small, large] : [large, small]) await queue.takeBatch(batch > 0);
   }
   const count = await large.timeOf("select public.spotify_due_count('10 seconds')");
-  await Promise.all([small.close(), large.close()]);
 
   const of = (call: keyof Times) =>
     `${call}: ${median(large.times[call]).toFixed(1)} ms against ${median(small.times[call]).toFixed(1)} ms`;
@@ -63,8 +61,7 @@ async function openQueue(bench: Bench, name: string, rows: number, state: 'all a
   const { superuserUrl, serviceRoleUrl } = await bench.createDatabase(name);
   await fillProfiles(superuserUrl, rows);
   await fillQueue(superuserUrl, state);
-  const client = new pg.Client({ connectionString: serviceRoleUrl });
-  await client.connect();
+  const client = await connect(serviceRoleUrl);
   const times: Times = { claim: [], record: [], check: [] };
 
   async function call<Result>(
@@ -99,7 +96,7 @@ async function openQueue(bench: Bench, name: string, rows: number, state: 'all a
       await client.query(sql);
       return performance.now() - startedAt;
     },
-    close: () => client.end(),
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   };
 }
 

@@ -1,5 +1,5 @@
-import pg from 'pg';
 import { answerQuestions } from '../child.ts';
+import { connect } from '../database.ts';
 import { measureUsage } from '../usage.ts';
 
 interface Profile {
@@ -18,8 +18,7 @@ interface TokenResponse {
 const calls = {
   refresh({ databaseUrl, tokenUrl, count }: { databaseUrl: string; tokenUrl: string; count: number }) {
     return measureUsage(async () => {
-      const client = new pg.Client({ connectionString: databaseUrl });
-      await client.connect();
+      await using client = await connect(databaseUrl);
       const { rows } = await client.query<{ id: string }>('select id from public.profiles limit $1', [count]);
       for (const { id } of rows) {
         const profile = await client.query<Profile>('select * from public.profiles where id = $1', [id]);
@@ -38,7 +37,6 @@ const calls = {
           [id, access_token, expires_in],
         );
       }
-      await client.end();
     });
   },
 };
