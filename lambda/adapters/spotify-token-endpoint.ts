@@ -44,6 +44,23 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
   }
 
   async #call(client: SpotifyClient, refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {
+    const body = new BoundedBody();
+    const answer = await this.#request(client, refreshToken, signal, body);
+    if (answer.kind !== 'unavailable' || !body.isOfSuccess) {
+      return answer;
+    }
+    const newRefreshToken = refreshTokenIn(body.text);
+    return newRefreshToken === null || newRefreshToken === refreshToken
+      ? answer
+      : { kind: 'rotated', refreshToken: newRefreshToken, reason: answer.reason };
+  }
+
+  async #request(
+    client: SpotifyClient,
+    refreshToken: string,
+    signal: AbortSignal,
+    body: BoundedBody,
+  ): Promise<TokenAnswer> {
     const oauthClient: oauth.Client = { client_id: client.client_id };
     try {
       const response = await oauth.refreshTokenGrantRequest(
@@ -53,7 +70,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
         refreshToken,
         {
           signal,
-          [oauth.customFetch]: fetchBounded,
+          [oauth.customFetch]: (url, init) => body.fetch(url, init as RequestInit),
           [oauth.allowInsecureRequests]: this.#allowInsecureRequests,
         },
       );
@@ -70,28 +87,48 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
   }
 }
 
-/** Reads the whole body at once, so that the timeout covers it, and gives up on one that does not end. */
-async function fetchBounded(
-  url: string,
-  init: oauth.CustomFetchOptions<'POST', URLSearchParams>,
-): Promise<Response> {
-  const response = await fetch(url, init as RequestInit);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.byteLength;
-    if (length > LONGEST_BODY_BYTES) {
-      throw new BodyTooLongError();
+/**
+ * Reads the whole body at once, so that the timeout covers it, and gives up on one that does not end. What has come
+ * in until then stays.
+ */
+class BoundedBody {
+  text = '';
+  isOfSuccess = false;
+
+  async fetch(url: string, init: RequestInit): Promise<Response> {
+    const response = await fetch(url, init);
+    this.isOfSuccess = response.ok;
+    const decoder = new TextDecoder();
+    let length = 0;
+    for await (const chunk of response.body ?? []) {
+      this.text += decoder.decode(chunk, { stream: true });
+      length += chunk.byteLength;
+      if (length > LONGEST_BODY_BYTES) {
+        throw new BodyTooLongError();
+      }
     }
-    chunks.push(chunk);
+    return new Response(length === 0 ? null : this.text, {
+      status: response.status,
+      headers: response.headers,
+    });
   }
-  return new Response(length === 0 ? null : Buffer.concat(chunks), {
-    status: response.status,
-    headers: response.headers,
-  });
 }
 
 class BodyTooLongError extends Error {}
+
+/**
+ * The refresh token in what has come in of a successful answer that cannot be used as a whole: cut off, too long,
+ * without an access token. Found by its name, for such a text need not be JSON.
+ */
+function refreshTokenIn(text: string): string | null {
+  const [, quoted] = /"refresh_token"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(text) ?? [];
+  try {
+    const parsed = v.safeParse(Token, JSON.parse(quoted ?? ''));
+    return parsed.success ? parsed.output : null;
+  } catch {
+    return null;
+  }
+}
 
 function tokensIn(response: oauth.TokenEndpointResponse): TokenAnswer {
   const parsed = v.safeParse(TokenResponse, response);

@@ -244,12 +244,12 @@ function resultOf({ lease, outcome }: SettledLease) {
     lease_id: lease.leaseId,
     leased_at: lease.leasedAt,
     outcome: outcome.kind,
-    ...((outcome.kind === 'refreshed' || outcome.kind === 'revoked') && {
+    ...(['refreshed', 'rotated', 'revoked'].includes(outcome.kind) && {
       used_refresh_token: lease.refreshToken,
     }),
+    ...('refreshToken' in outcome && { refresh_token: outcome.refreshToken }),
     ...(outcome.kind === 'refreshed' && {
       access_token: outcome.accessToken,
-      refresh_token: outcome.refreshToken,
       expires_in: outcome.expiresInSeconds,
     }),
     ...('retryAfterSeconds' in outcome && { retry_after: outcome.retryAfterSeconds }),

@@ -245,6 +245,7 @@ class Tally {
     } else if (
       verdict === 'unsettled' ||
       verdict === 'held' ||
+      answer.kind === 'rotated' ||
       answer.kind === 'unavailable' ||
       answer.kind === 'rejected'
     ) {

@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
-import type { Rotation } from '../../../lambda/connection/rescue-queue.ts';
 import { drainRescueQueue } from '../../../lambda/sweeper/drain-rescue-queue.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
@@ -149,7 +148,7 @@ describe('draining the rescue queue', () => {
 });
 
 /** A connection whose refresh could not be stored. */
-function rescued(userId: string): Rotation {
+function rescued(userId: string) {
   store.connect(userId, 60);
   const { refreshToken } = store.connection(userId);
   const rotation = aRotation(aLease({ userId, refreshToken, leasedAt: '0' }));
