@@ -50,12 +50,12 @@ test(
     const unwrittenPerKill: number[] = [];
 
     while (!isEnough(unwrittenPerKill)) {
-      await letAnHourPass();
+      await stack.letHoursPass(1);
       const unwritten = await killSweeps(momentOf(unwrittenPerKill.length));
       unwrittenPerKill.push(unwritten.length);
       expect(await usersWithDeadGrants()).toEqual([]);
     }
-    await letAnHourPass();
+    await stack.letHoursPass(1);
     await expectCleanSweep();
 
     report('rotation off', unwrittenPerKill, 0);
@@ -76,7 +76,7 @@ test(
     let lostGrants = 0;
 
     while (!isEnough(unwrittenPerKill)) {
-      await letAnHourPass();
+      await stack.letHoursPass(1);
       const unwritten = await killSweeps(momentOf(unwrittenPerKill.length));
       unwrittenPerKill.push(unwritten.length);
       const lost = await usersWithDeadGrants();
@@ -85,7 +85,7 @@ test(
       // They connect again: the next round starts with living grants only.
       await stack.authorizeMany(lost);
     }
-    await letAnHourPass();
+    await stack.letHoursPass(1);
     await expectCleanSweep();
 
     report('rotation and reuse detection', unwrittenPerKill, lostGrants);
@@ -156,7 +156,7 @@ async function killSweeps(hasCome: () => boolean): Promise<string[]> {
   const written = new Set(await usersWithFreshTokens());
   expect([...written].filter((id) => !answered.includes(id))).toEqual([]);
   if (results.every(({ functionError }) => functionError === undefined)) {
-    await letAnHourPass();
+    await stack.letHoursPass(1);
     return killSweeps(hasCome);
   }
   expect(results.map(({ result }) => result['errorType'])).toContain('Runtime.ExitError');
@@ -173,18 +173,6 @@ async function letRequestsUnderWayEnd(): Promise<void> {
     if (rows.length === 0) return;
     await sleep(10);
   }
-}
-
-/** Every token has run out, and every lease that a dead process held has lapsed. */
-async function letAnHourPass(): Promise<void> {
-  await superuser.query(`
-    begin;
-    set local session_replication_role = replica;
-    update public.profiles set spotify_token_expires_at = spotify_token_expires_at - interval '1 hour';
-    update spotify_auth.connections set expires_at = expires_at - interval '1 hour',
-      claimable_at = claimable_at - interval '1 hour', due_at = due_at - interval '1 hour',
-      attempted_at = attempted_at - interval '1 hour', refreshed_at = refreshed_at - interval '1 hour';
-    commit`);
 }
 
 async function usersWithFreshTokens(): Promise<string[]> {
