@@ -101,6 +101,40 @@ export class TestStack {
     return (await this.sql<Profile>('select * from public.profiles where id = $1', [userId]))[0] as Profile;
   }
 
+  /** By user. */
+  async profilesOf(ids: readonly string[]): Promise<Map<string, Profile>> {
+    const rows = await this.sql<Profile & { readonly id: string }>(
+      'select * from public.profiles where id = any ($1)',
+      [ids],
+    );
+    return new Map(rows.map((profile) => [profile.id, profile]));
+  }
+
+  /**
+   * Those of the users who lack something: a stored access token that Spotify accepts and that is good for fifty
+   * minutes or more, and a refresh token that works.
+   */
+  async withoutFreshToken(ids: readonly string[]): Promise<string[]> {
+    const { spotify } = this.stack;
+    const profiles = await this.profilesOf(ids);
+    return ids.filter((id) => {
+      const profile = profiles.get(id);
+      return (
+        !spotify.acceptsAccessToken(profile?.spotify_access_token ?? '') ||
+        !spotify.inspectRefreshToken(profile?.spotify_refresh_token ?? '')?.isAlive ||
+        (profile?.spotify_token_expires_at?.getTime() ?? 0) < Date.now() + 50 * 60_000
+      );
+    });
+  }
+
+  /** Users whose grant is marked dead, by id. */
+  async usersToldToReconnect(): Promise<string[]> {
+    const rows = await this.sql<{ user_id: string }>(
+      'select user_id from spotify_auth.connections where reauthorization_required_since is not null order by user_id',
+    );
+    return rows.map(({ user_id }) => user_id);
+  }
+
   async dueCount(): Promise<number> {
     const [row] = await this.sql<{ due: string }>("select public.spotify_due_count('40 minutes') as due");
     return Number(row?.due);

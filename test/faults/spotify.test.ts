@@ -138,7 +138,7 @@ describe('the status function, asked about a token that has run out and one that
     const { spotify } = stack.stack;
     const [ended = ''] = await stack.createDueConnections(1, { expiresInSeconds: -60 });
     const [working = ''] = await stack.createDueConnections(1, { expiresInSeconds: 240 });
-    const before = await profilesOf([ended, working]);
+    const before = await stack.profilesOf([ended, working]);
     spotify.configure({ rotatesRefreshTokens: cell.rotatesRefreshTokens });
     spotify.setFault(cell.fault);
 
@@ -174,7 +174,7 @@ describe('a sweep over a token that has run out and one that still works', () =>
       ...(await stack.createDueConnections(1, { expiresInSeconds: -60 })),
       ...(await stack.createDueConnections(1)),
     ];
-    const before = await profilesOf(users);
+    const before = await stack.profilesOf(users);
     spotify.configure({ rotatesRefreshTokens: cell.rotatesRefreshTokens });
     spotify.setFault(cell.fault);
 
@@ -202,7 +202,7 @@ describe('a sweep over a token that has run out and one that still works', () =>
 
   test('stops after three refusals of different connections, and changes none', async () => {
     const users = await stack.createDueConnections(WAVE_USERS);
-    const before = await profilesOf(users);
+    const before = await stack.profilesOf(users);
     stack.stack.spotify.setFault({ kind: 'error', error: 'server_on_holiday' });
 
     const { functionError, result } = await stack.sweep();
@@ -210,7 +210,7 @@ describe('a sweep over a token that has run out and one that still works', () =>
     expect([functionError, result['errorType']]).toEqual(['Unhandled', 'SweepFailedError']);
     // Those that were under way when the third answer came; never all of them.
     expect(stack.stack.spotify.calls.length).toBeLessThan(WAVE_USERS / 2);
-    expect(await profilesOf(users)).toEqual(before);
+    expect(await stack.profilesOf(users)).toEqual(before);
     await liftFault();
     expect((await stack.sweep()).result).toMatchObject({ status: 'completed', refreshed: WAVE_USERS });
   });
@@ -229,13 +229,13 @@ describe('a wave of invalid_grant for grants that live', () => {
       expect(functionError).toBeUndefined();
       expect(result).toMatchObject({ refreshed: WAVE_USERS - refused.length });
       expect(stack.stack.spotify.calls).toHaveLength(WAVE_USERS);
-      expect(await usersToldToReconnect()).toEqual([]);
+      expect(await stack.usersToldToReconnect()).toEqual([]);
       expect(await breakerIsOpen()).toBe(true);
       expect((await stack.status(refused[0] ?? '')).body).toMatchObject({ connected: true });
 
       await liftFault();
       expect((await stack.sweep()).result).toMatchObject({ refreshed: WAVE_USERS, revoked: 0, failed: 0 });
-      await expectFresh(users);
+      expect(await stack.withoutFreshToken(users)).toEqual([]);
       expect(await breakerIsOpen()).toBe(false);
     },
   );
@@ -250,14 +250,14 @@ describe('a wave of invalid_grant for grants that live', () => {
 
     expect(refusedUsers().length).toBeGreaterThanOrEqual(3);
     for (const { body } of answers) expect(body).toMatchObject({ connected: true });
-    expect(await usersToldToReconnect()).toEqual([]);
+    expect(await stack.usersToldToReconnect()).toEqual([]);
     expect(await breakerIsOpen()).toBe(true);
 
     await liftFault();
     for (const { body } of await askForAll(users)) {
       expect(body).toMatchObject({ connected: true, auto_refreshed: true });
     }
-    await expectFresh(users);
+    expect(await stack.withoutFreshToken(users)).toEqual([]);
   });
 });
 
@@ -279,9 +279,9 @@ describe('a wave of grants that end after six months', () => {
       revoked: ended.length,
       failed: 0,
     });
-    expect(await usersToldToReconnect()).toEqual(ended.toSorted());
+    expect(await stack.usersToldToReconnect()).toEqual(ended.toSorted());
     expect(await breakerIsOpen()).toBe(false);
-    await expectFresh(living);
+    expect(await stack.withoutFreshToken(living)).toEqual([]);
 
     // Recognised once, never asked about again.
     await liftFault();
@@ -301,7 +301,7 @@ describe('a wave of grants that end after six months', () => {
       expect(body).toMatchObject({ connected: false, retryable: false });
     for (const { body } of await askForAll(living)) expect(body).toMatchObject({ connected: true });
 
-    expect(await usersToldToReconnect()).toEqual(ended.toSorted());
+    expect(await stack.usersToldToReconnect()).toEqual(ended.toSorted());
     expect(await breakerIsOpen()).toBe(false);
   });
 });
@@ -335,7 +335,7 @@ async function expectStored(
   before: ReadonlyMap<string, Profile>,
 ): Promise<void> {
   const { spotify } = stack.stack;
-  for (const [id, profile] of await profilesOf([...before.keys()])) {
+  for (const [id, profile] of await stack.profilesOf([...before.keys()])) {
     const { spotify_refresh_token: refreshToken, ...others } = profile;
     const { spotify_refresh_token: usedRefreshToken, ...othersBefore } = before.get(id) as Profile;
     if (outcome === 'refreshed') {
@@ -365,20 +365,8 @@ async function expectStored(
 /** After one attempt without the fault: whoever has a living grant is fresh, and asked about once. */
 async function expectRecovery({ outcome }: Cell, users: readonly string[]): Promise<void> {
   expect(users.map((id) => stack.spotifyCallsFor(id).length)).toEqual(users.map(() => 1));
-  expect(await usersToldToReconnect()).toEqual(outcome === 'lost' ? users.toSorted() : []);
-  if (outcome !== 'lost') await expectFresh(users);
-}
-
-/** Fifty minutes and more are left of a token that Spotify accepts, and the refresh token works. */
-async function expectFresh(users: readonly string[]): Promise<void> {
-  const { spotify } = stack.stack;
-  const stale = [...(await profilesOf(users))].filter(
-    ([, profile]) =>
-      !spotify.acceptsAccessToken(profile.spotify_access_token ?? '') ||
-      !spotify.inspectRefreshToken(profile.spotify_refresh_token ?? '')?.isAlive ||
-      (profile.spotify_token_expires_at?.getTime() ?? 0) < Date.now() + 3_000_000,
-  );
-  expect(stale).toEqual([]);
+  expect(await stack.usersToldToReconnect()).toEqual(outcome === 'lost' ? users.toSorted() : []);
+  if (outcome !== 'lost') expect(await stack.withoutFreshToken(users)).toEqual([]);
 }
 
 /** The fault is over, and a day later nobody waits for anything any more; calls are counted from here. */
@@ -388,21 +376,6 @@ async function liftFault(): Promise<void> {
   // Less than the day after which nothing but invalid_grant is believed, more than the longest wait.
   await stack.letHoursPass(12);
   await stack.letHoursPass(12);
-}
-
-async function profilesOf(users: readonly string[]): Promise<Map<string, Profile>> {
-  const rows = await stack.sql<Profile & { readonly id: string }>(
-    'select * from public.profiles where id = any ($1)',
-    [users],
-  );
-  return new Map(rows.map((profile) => [profile.id, profile]));
-}
-
-async function usersToldToReconnect(): Promise<string[]> {
-  const rows = await stack.sql<{ user_id: string }>(
-    'select user_id from spotify_auth.connections where reauthorization_required_since is not null order by user_id',
-  );
-  return rows.map(({ user_id }) => user_id);
 }
 
 async function breakerIsOpen(): Promise<boolean> {
