@@ -77,6 +77,7 @@ export class ConnectionFunction extends Construct {
       memorySize: props.memoryMegabytes,
       environment: {
         NODE_OPTIONS: '--enable-source-maps',
+        [EnvironmentVariables.stackName]: Stack.of(this).stackName,
         [EnvironmentVariables.supabaseUrl]: props.supabaseUrl,
         [EnvironmentVariables.supabaseSecretArn]: props.credentials.supabase.secretArn,
         [EnvironmentVariables.spotifySecretArn]: props.credentials.spotify.secretArn,

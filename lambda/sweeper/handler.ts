@@ -43,6 +43,16 @@ export const handler = middy<unknown, SweepResult | RefreshUserResult>()
       ...result,
       scheduled_at: event.scheduledAt,
     });
+    refresh.metrics.add({
+      sweepRefreshed: result.refreshed,
+      sweepFailed: result.failed,
+      sweepRevoked: result.revoked,
+      sweepThrottled: result.throttled,
+      sweepStale: result.stale,
+      sweepRemaining: result.remaining,
+      sweepDurationMilliseconds: result.duration_ms,
+      clientRejected: result.status === 'client_rejected' ? 1 : 0,
+    });
     if (result.status === 'client_rejected') {
       throw new SweepFailedError(result);
     }

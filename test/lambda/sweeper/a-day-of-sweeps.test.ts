@@ -5,6 +5,7 @@ import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const MINUTE = 60_000;
@@ -52,6 +53,7 @@ async function live(windowSeconds: number) {
     clock,
     random: Math.random,
     log: new RecordingLog(),
+    metrics: new RecordingMetrics(),
   };
   const startedAt = clock.monotonicMilliseconds();
   const results: SweepResult[] = [];

@@ -5,6 +5,7 @@ import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts'
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { aLease } from '../fakes/leases.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { aRotation } from '../fakes/rotations.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
@@ -12,12 +13,14 @@ let clock: VirtualClock;
 let store: InMemoryConnectionStore;
 let rescueQueue: InMemoryRescueQueue;
 let log: RecordingLog;
+let metrics: RecordingMetrics;
 
 beforeEach(() => {
   clock = new VirtualClock();
   store = new InMemoryConnectionStore(clock);
   rescueQueue = new InMemoryRescueQueue();
   log = new RecordingLog();
+  metrics = new RecordingMetrics();
 });
 
 describe('draining the rescue queue', () => {
@@ -36,6 +39,7 @@ describe('draining the rescue queue', () => {
       message: 'rescued token',
       fields: { user_id: 'user-0', verdict: 'applied' },
     });
+    expect(metrics.added).toEqual(rotations.map(() => ({ rescueStored: 1 })));
   });
 
   test('brings a grant back that was marked dead because only the old token was known', async () => {
@@ -158,5 +162,5 @@ function rescued(userId: string) {
 
 function drain(milliseconds = 60_000): Promise<void> {
   const until = clock.monotonicMilliseconds() + milliseconds;
-  return drainRescueQueue(until, { store, rescueQueue, clock, log });
+  return drainRescueQueue(until, { store, rescueQueue, clock, log, metrics });
 }

@@ -11,6 +11,7 @@ import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts'
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { aLease } from '../fakes/leases.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { aRotation } from '../fakes/rotations.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
@@ -493,6 +494,7 @@ function dependencies(batchSize = 500) {
     clock,
     random: Math.random,
     log,
+    metrics: new RecordingMetrics(),
     windowSeconds: WINDOW_SECONDS,
     batchSize,
   };
