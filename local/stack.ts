@@ -30,6 +30,8 @@ export interface StackOptions {
   readonly spotifyTokenUrl?: string;
   /** Values that differ from the template's, for environment variables of its functions. @default {} */
   readonly environmentOverrides?: Readonly<Record<string, string>>;
+  /** How far the clocks of the functions' hosts are ahead. @default 0 */
+  readonly clockOffsetSeconds?: number;
   /** A synthesized stack to run. @default - one is synthesized */
   readonly cdkOutDirectory?: string;
   /** Waiting times before the retries of asynchronous invocations. @default - Lambda's own */
@@ -114,6 +116,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     },
     onLog,
     preferredPorts: { api: ports.api ?? 0 },
+    ...(options.clockOffsetSeconds !== undefined && { clockOffsetSeconds: options.clockOffsetSeconds }),
     ...(options.sweepEverySeconds !== undefined && { scheduleEverySeconds: options.sweepEverySeconds }),
     ...(options.retryDelaysInSeconds && { retryDelaysInSeconds: options.retryDelaysInSeconds }),
   });
