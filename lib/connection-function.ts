@@ -80,6 +80,7 @@ export class ConnectionFunction extends Construct {
       timeout: Duration.seconds(props.timeoutSeconds),
       memorySize: props.memoryMegabytes,
       environment: {
+        [EnvironmentVariables.stackName]: Stack.of(this).stackName,
         [EnvironmentVariables.supabaseUrl]: props.supabaseUrl,
         [EnvironmentVariables.supabaseSecretArn]: props.credentials.supabase.secretArn,
         [EnvironmentVariables.spotifySecretArn]: props.credentials.spotify.secretArn,

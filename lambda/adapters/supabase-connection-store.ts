@@ -11,6 +11,7 @@ import {
   type StoreErrorCode,
 } from '../connection/connection-store.ts';
 import type { Lease } from '../connection/lease.ts';
+import type { Metrics } from '../connection/metrics.ts';
 import type { SettledLease } from '../connection/refresh-outcome.ts';
 import type { Secret, SupabaseCredentials } from './secret.ts';
 
@@ -71,12 +72,14 @@ export class SupabaseConnectionStore implements ConnectionStore {
   readonly #url: URL;
   readonly #secret: Secret<SupabaseCredentials>;
   readonly #clock: Clock;
+  readonly #metrics: Metrics;
   #client: { readonly credentials: SupabaseCredentials; readonly rest: PostgrestClient } | null = null;
 
-  constructor(url: URL, secret: Secret<SupabaseCredentials>, clock: Clock) {
+  constructor(url: URL, secret: Secret<SupabaseCredentials>, clock: Clock, metrics: Metrics) {
     this.#url = url;
     this.#secret = secret;
     this.#clock = clock;
+    this.#metrics = metrics;
   }
 
   async check(
@@ -180,15 +183,21 @@ export class SupabaseConnectionStore implements ConnectionStore {
     try {
       return await this.#callWith(credentials, name, schema, signal, parameters);
     } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== 'KEY_REJECTED') {
-        throw error;
-      }
-      const newer = await this.#secret.renew(credentials);
+      const newer = isKeyRejected(error) ? await this.#secret.renew(credentials) : credentials;
       if (newer === credentials) {
-        throw error;
+        throw this.#counted(error);
       }
-      return this.#callWith(newer, name, schema, signal, parameters);
+      return await this.#callWith(newer, name, schema, signal, parameters).catch((again) => {
+        throw this.#counted(again);
+      });
     }
+  }
+
+  #counted(error: unknown): unknown {
+    if (isKeyRejected(error)) {
+      this.#metrics.add({ storeRejected: 1 });
+    }
+    return error;
   }
 
   async #callWith<Row>(
@@ -230,6 +239,10 @@ function headersOf(secretKey: string): Record<string, string> {
   return { apikey: secretKey, ...(isLegacyKey && { authorization: `Bearer ${secretKey}` }) };
 }
 
+function isKeyRejected(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'KEY_REJECTED';
+}
+
 /** An interval as Postgres reads it. */
 function interval(seconds: number): string {
   return `${seconds} seconds`;
@@ -253,12 +266,12 @@ function resultOf({ lease, outcome }: SettledLease) {
     lease_id: lease.leaseId,
     leased_at: lease.leasedAt,
     outcome: outcome.kind,
-    ...((outcome.kind === 'refreshed' || outcome.kind === 'revoked') && {
+    ...(['refreshed', 'rotated', 'revoked'].includes(outcome.kind) && {
       used_refresh_token: lease.refreshToken,
     }),
+    ...('refreshToken' in outcome && { refresh_token: outcome.refreshToken }),
     ...(outcome.kind === 'refreshed' && {
       access_token: outcome.accessToken,
-      refresh_token: outcome.refreshToken,
       expires_in: outcome.expiresInSeconds,
     }),
     ...('retryAfterSeconds' in outcome && { retry_after: outcome.retryAfterSeconds }),

@@ -7,6 +7,7 @@ import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import { FakeSecretsManager } from '../fakes/fake-secrets-manager.ts';
 import { FakeHttpServer, hang, html, json, type Respond, reset } from '../fakes/http-server.ts';
 import { aLease } from '../fakes/leases.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const USER = '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e11';
@@ -41,6 +42,7 @@ const leaseRow = {
 let supabase: FakeHttpServer;
 let secretsManager: FakeSecretsManager;
 let clock: VirtualClock;
+let metrics: RecordingMetrics;
 let store: SupabaseConnectionStore;
 
 beforeAll(async () => {
@@ -52,6 +54,7 @@ beforeEach(() => {
   supabase.reset();
   secretsManager = new FakeSecretsManager({ secret_key: 'sb_secret_1' });
   clock = new VirtualClock();
+  metrics = new RecordingMetrics();
   store = storeAt(supabase.url);
 });
 
@@ -385,6 +388,15 @@ describe('a rejected key', () => {
     expect((await failureOf(store.countDue(300, TIMEOUT_MILLISECONDS))).code).toBe('KEY_REJECTED');
     expect(supabase.requests).toHaveLength(3);
   });
+
+  test('is counted when no newer one helps', async () => {
+    supabase.respond = accepting('sb_secret_1');
+    await store.countDue(300, TIMEOUT_MILLISECONDS);
+    expect(metrics.added).toEqual([]);
+    supabase.respond = accepting('sb_secret_2');
+    await failureOf(store.countDue(300, TIMEOUT_MILLISECONDS));
+    expect(metrics.added).toEqual([{ storeRejected: 1 }]);
+  });
 });
 
 function storeAt(url: URL): SupabaseConnectionStore {
@@ -392,6 +404,7 @@ function storeAt(url: URL): SupabaseConnectionStore {
     url,
     new Secret(secretsManager.client, 'arn', SUPABASE_CREDENTIALS, clock),
     clock,
+    metrics,
   );
 }
 
