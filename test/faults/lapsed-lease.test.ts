@@ -57,7 +57,7 @@ describe('whatever the order of steps, a grant survives', () => {
   afterAll(() => {
     process.stdout.write(
       `lapsed lease: ${count.orders} orders of claims, calls, lapses, records and outside writes ` +
-        `of ${isLongRun ? 'three' : 'two'} processes; ${count.lost} grants lost; ` +
+        `of ${isLongRun ? 'two or three' : 'two'} processes; ${count.lost} grants lost; ` +
         `${count.ended} ended by reuse detection, each after a process sat on an answer beyond its lease\n`,
     );
   });
@@ -118,13 +118,13 @@ describe('whatever the order of steps, a grant survives', () => {
 test.each([
   [
     'a late success that rotated needs its lease after all',
-    "when result.outcome = 'refreshed' and result.rotated and p.spotify_refresh_token = result.used_refresh_token then 'applied'",
+    "when result.outcome in ('refreshed', 'rotated') and result.rotated and p.spotify_refresh_token = result.used_refresh_token then 'applied'",
     '',
   ],
   ['whatever comes is applied', "when p.id is null then 'stale'", "when true then 'applied'"],
   [
     'a lease suffices, whatever token is stored',
-    "and (result.outcome not in ('refreshed', 'revoked') or p.spotify_refresh_token = result.used_refresh_token)",
+    "and (result.outcome not in ('refreshed', 'rotated', 'revoked') or p.spotify_refresh_token = result.used_refresh_token)",
     'or true',
   ],
 ])(
@@ -205,7 +205,9 @@ class Story {
     const viaStatus = async () => (await database.check(user)).lease;
     const first = this.#process('A', viaSweep, firstCall);
     const second = this.#process('B', viaStatus, 'answered', first.lapses);
-    const processes = isLongRun
+    // With a writer that takes two steps there would be 3,700 orders of three, which is minutes.
+    const hasThird = isLongRun && firstCall === 'answered' && outsideWrite !== 'refresh of its own';
+    const processes = hasThird
       ? [first, second, this.#process('C', viaSweep, 'answered', second.lapses)]
       : [first, second];
     // The last one's lease lapses as well, but nobody is there to make use of it.
