@@ -26,7 +26,8 @@ export default {
       globalTeardown: '<rootDir>/test/e2e/remove-synthesized.js',
     },
   ],
-  testTimeout: 60_000,
+  // Generous, for a machine that has other things to do; a test that hangs still ends.
+  testTimeout: 180_000,
   // The tests start servers and processes of their own; more workers than this only make them wait for each other.
   maxWorkers: 2,
   reporters: ['default', '<rootDir>/test/closing-line-reporter.js'],

@@ -3,6 +3,8 @@
  * This file imports nothing: it is all that the two share.
  */
 export const EnvironmentVariables = {
+  /** Name of the stack: the dimension of its metrics. */
+  stackName: 'STACK_NAME',
   /** Address of the Supabase project, without a path: `https://<project>.supabase.co`. */
   supabaseUrl: 'SUPABASE_URL',
   /** ARN of the secret with Supabase's key, and its JWT secret where one is used. */

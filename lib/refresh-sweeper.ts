@@ -60,6 +60,8 @@ export class RefreshSweeper extends Construct {
       timeoutSeconds: props.sweeperTimeoutSeconds,
       memoryMegabytes: props.sweeperMemoryMegabytes,
       environment: {
+        // Readable stack traces for a sixth of a cold start, which here nobody waits for.
+        NODE_OPTIONS: '--enable-source-maps',
         [EnvironmentVariables.sweepWindowSeconds]: String(sweepWindowMinutes(props) * 60),
         [EnvironmentVariables.sweepBatchSize]: String(props.sweepBatchSize),
         [EnvironmentVariables.sweepIntervalSeconds]: String(props.sweepIntervalMinutes * 60),

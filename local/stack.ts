@@ -33,6 +33,8 @@ export interface StackOptions {
   readonly databaseUrl?: string;
   /** Values that differ from the template's, for environment variables of its functions. @default {} */
   readonly environmentOverrides?: Readonly<Record<string, string>>;
+  /** How far the clocks of the functions' hosts are ahead. @default 0 */
+  readonly clockOffsetSeconds?: number;
   /** A synthesized stack to run. @default - one is synthesized */
   readonly cdkOutDirectory?: string;
   /** Waiting times before the retries of asynchronous invocations. @default - Lambda's own */
@@ -119,6 +121,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     },
     onLog,
     preferredPorts: { api: ports.api ?? 0 },
+    ...(options.clockOffsetSeconds !== undefined && { clockOffsetSeconds: options.clockOffsetSeconds }),
     ...(options.sweepEverySeconds !== undefined && { scheduleEverySeconds: options.sweepEverySeconds }),
     ...(options.visibilityTimeoutSeconds !== undefined && {
       visibilityTimeoutSeconds: options.visibilityTimeoutSeconds,

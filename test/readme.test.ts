@@ -24,11 +24,14 @@ describe('the README', () => {
     expect(named.filter((name) => !(name in scripts))).toEqual([]);
   });
 
-  test.each(['README.md', 'docs/architecture.md'])('%s links only to files that exist', (document) => {
-    const links = [...read(document).matchAll(/\]\((?!https?:)([^)#]+)/g)].map((match) => match[1] ?? '');
-    const missing = links.filter((link) => !existsSync(join(projectRoot, document, '..', link)));
-    expect(missing).toEqual([]);
-  });
+  test.each(['README.md', 'docs/architecture.md', 'docs/runbook.md'])(
+    '%s links only to files that exist',
+    (document) => {
+      const links = [...read(document).matchAll(/\]\((?!https?:)([^)#]+)/g)].map((match) => match[1] ?? '');
+      const missing = links.filter((link) => !existsSync(join(projectRoot, document, '..', link)));
+      expect(missing).toEqual([]);
+    },
+  );
 
   test('shows a configuration that is accepted, and the defaults that then hold', () => {
     const example = readme.match(/```json\n(\{\s+"supabaseUrl".*?)```/s)?.[1] ?? '';

@@ -59,6 +59,7 @@ async function sweepForADay(users: number, sweepIntervalMinutes: number): Promis
       rescueQueue: EMPTY_RESCUE_QUEUE,
       sweepQueue: { send: async () => {} },
       log: SILENT_LOG,
+      metrics: { add() {} },
       random: Math.random,
       windowSeconds,
       batchSize: 500,

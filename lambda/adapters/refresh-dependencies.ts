@@ -4,6 +4,7 @@ import type { RefreshDependencies } from '../connection/refresh-connection.ts';
 import { EnvironmentVariables } from '../environment-variables.ts';
 import type { Environment } from './environment.ts';
 import type { PowertoolsLog } from './powertools-log.ts';
+import { PowertoolsMetrics } from './powertools-metrics.ts';
 import {
   RESCUE_KEY,
   Secret,
@@ -33,6 +34,7 @@ export type Adapters = {
 
 /** Composes what both functions need from their environment. Throws an EnvironmentError. */
 export function createAdapters(environment: Environment, log: PowertoolsLog): Adapters {
+  const metrics = new PowertoolsMetrics(environment.text(EnvironmentVariables.stackName));
   const client = new SecretsManagerClient(AWS_CLIENT);
   // The region's endpoint, or the one in the environment, rather than the host in a queue's address.
   const sqs = new SQSClient({ ...AWS_CLIENT, useQueueUrlAsEndpoint: false });
@@ -60,6 +62,7 @@ export function createAdapters(environment: Environment, log: PowertoolsLog): Ad
         environment.url(EnvironmentVariables.supabaseUrl),
         supabaseSecret,
         systemClock,
+        metrics,
       ),
       rescueQueue: new SqsRescueQueue(sqs, environment.url(EnvironmentVariables.rescueQueueUrl), rescueKey),
       tokenEndpoint: new SpotifyTokenEndpoint(
@@ -69,6 +72,7 @@ export function createAdapters(environment: Environment, log: PowertoolsLog): Ad
       clock: systemClock,
       random: Math.random,
       log,
+      metrics,
     },
     supabaseSecret,
     sqs,

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import type { TokenAnswer, TokenEndpoint } from '../connection/token-endpoint.ts';
 import { retryAfterSeconds } from './retry-after.ts';
 import type { Secret, SpotifyClient } from './secret.ts';
-import { BodyTooLongError, fetchTokens } from './token-fetch.ts';
+import { BodyTooLongError, fetchTokens, type ReceivedAnswer } from './token-fetch.ts';
 
 /** A token of RFC 6749, appendix A.12, of a length that the database takes: one it refused would cost a whole batch. */
 const Token = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,4096}$/));
@@ -52,6 +52,23 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
   }
 
   async #call(client: SpotifyClient, refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {
+    const received: ReceivedAnswer = { isOfSuccess: false, text: '' };
+    const answer = await this.#request(client, refreshToken, signal, received);
+    if (answer.kind !== 'unavailable' || !received.isOfSuccess) {
+      return answer;
+    }
+    const newRefreshToken = refreshTokenIn(received.text);
+    return newRefreshToken === null || newRefreshToken === refreshToken
+      ? answer
+      : { kind: 'rotated', refreshToken: newRefreshToken, reason: answer.reason };
+  }
+
+  async #request(
+    client: SpotifyClient,
+    refreshToken: string,
+    signal: AbortSignal,
+    received: ReceivedAnswer,
+  ): Promise<TokenAnswer> {
     const oauthClient: oauth.Client = { client_id: client.client_id };
     try {
       const response = await oauth.refreshTokenGrantRequest(
@@ -61,7 +78,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
         refreshToken,
         {
           signal,
-          [oauth.customFetch]: fetchTokens,
+          [oauth.customFetch]: (url, init) => fetchTokens(url, init, received),
           [oauth.allowInsecureRequests]: this.#allowInsecureRequests,
         },
       );
@@ -75,6 +92,20 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
     } catch (error) {
       return failureOf(error);
     }
+  }
+}
+
+/**
+ * The refresh token in what has come in of a successful answer that cannot be used as a whole: cut off, too long,
+ * without an access token. Found by its name, for such a text need not be JSON.
+ */
+function refreshTokenIn(text: string): string | null {
+  const [, quoted] = /"refresh_token"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(text) ?? [];
+  try {
+    const parsed = v.safeParse(Token, JSON.parse(quoted ?? ''));
+    return parsed.success ? parsed.output : null;
+  } catch {
+    return null;
   }
 }
 

@@ -25,16 +25,24 @@ const Json = v.pipe(v.string(), v.parseJson());
 
 const Envelope = v.pipe(Json, v.object({ user_id: v.string(), sealed: v.string() }));
 
+const Common = {
+  lease_id: v.string(),
+  leased_at: v.string(),
+  used_refresh_token: v.string(),
+  refresh_token: v.string(),
+};
+
 const Content = v.pipe(
   Json,
-  v.object({
-    lease_id: v.string(),
-    leased_at: v.string(),
-    used_refresh_token: v.string(),
-    access_token: v.string(),
-    refresh_token: v.string(),
-    expires_in: v.number(),
-  }),
+  v.variant('outcome', [
+    v.object({
+      ...Common,
+      outcome: v.literal('refreshed'),
+      access_token: v.string(),
+      expires_in: v.number(),
+    }),
+    v.object({ ...Common, outcome: v.literal('rotated'), retry_after: v.number() }),
+  ]),
 );
 
 /** The rescue queue in SQS. A message names the user; everything else in it is sealed. */
@@ -82,14 +90,21 @@ export class SqsRescueQueue implements RescueQueue {
 }
 
 function bodyOf({ lease, outcome }: Rotation, key: string): string {
-  const content: v.InferOutput<typeof Content> = {
+  const common = {
     lease_id: lease.leaseId,
     leased_at: lease.leasedAt,
     used_refresh_token: lease.refreshToken,
-    access_token: outcome.accessToken,
     refresh_token: outcome.refreshToken,
-    expires_in: outcome.expiresInSeconds,
   };
+  const content: v.InferOutput<typeof Content> =
+    outcome.kind === 'refreshed'
+      ? {
+          ...common,
+          outcome: 'refreshed',
+          access_token: outcome.accessToken,
+          expires_in: outcome.expiresInSeconds,
+        }
+      : { ...common, outcome: 'rotated', retry_after: outcome.retryAfterSeconds };
   const envelope: v.InferOutput<typeof Envelope> = {
     user_id: lease.userId,
     sealed: sealText(JSON.stringify(content), lease.userId, key),
@@ -107,15 +122,22 @@ function rotationIn({ Body }: Message, key: string): Rotation | null {
   if (!content.success) {
     return null;
   }
-  const { lease_id, leased_at, used_refresh_token, access_token, refresh_token, expires_in } = content.output;
+  const { lease_id, leased_at, used_refresh_token, refresh_token } = content.output;
   return {
     lease: { userId: user_id, leaseId: lease_id, leasedAt: leased_at, refreshToken: used_refresh_token },
-    outcome: {
-      kind: 'refreshed',
-      accessToken: access_token,
-      refreshToken: refresh_token,
-      expiresInSeconds: expires_in,
-    },
+    outcome:
+      content.output.outcome === 'refreshed'
+        ? {
+            kind: 'refreshed',
+            accessToken: content.output.access_token,
+            refreshToken: refresh_token,
+            expiresInSeconds: content.output.expires_in,
+          }
+        : {
+            kind: 'rotated',
+            refreshToken: refresh_token,
+            retryAfterSeconds: content.output.retry_after,
+          },
   };
 }
 

@@ -1,4 +1,4 @@
-import { createClient, type SupabaseClient } from '@supabase/supabase-js';
+import { PostgrestClient } from '@supabase/postgrest-js';
 import * as v from 'valibot';
 import type { Clock } from '../connection/clock.ts';
 import {
@@ -11,6 +11,7 @@ import {
   type StoreErrorCode,
 } from '../connection/connection-store.ts';
 import type { Lease } from '../connection/lease.ts';
+import type { Metrics } from '../connection/metrics.ts';
 import type { SettledLease } from '../connection/refresh-outcome.ts';
 import type { Secret, SupabaseCredentials } from './secret.ts';
 
@@ -71,12 +72,14 @@ export class SupabaseConnectionStore implements ConnectionStore {
   readonly #url: URL;
   readonly #secret: Secret<SupabaseCredentials>;
   readonly #clock: Clock;
-  #client: { readonly credentials: SupabaseCredentials; readonly supabase: SupabaseClient } | null = null;
+  readonly #metrics: Metrics;
+  #client: { readonly credentials: SupabaseCredentials; readonly rest: PostgrestClient } | null = null;
 
-  constructor(url: URL, secret: Secret<SupabaseCredentials>, clock: Clock) {
+  constructor(url: URL, secret: Secret<SupabaseCredentials>, clock: Clock, metrics: Metrics) {
     this.#url = url;
     this.#secret = secret;
     this.#clock = clock;
+    this.#metrics = metrics;
   }
 
   async check(
@@ -180,15 +183,21 @@ export class SupabaseConnectionStore implements ConnectionStore {
     try {
       return await this.#callWith(credentials, name, schema, signal, parameters);
     } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== 'KEY_REJECTED') {
-        throw error;
-      }
-      const newer = await this.#secret.renew(credentials);
+      const newer = isKeyRejected(error) ? await this.#secret.renew(credentials) : credentials;
       if (newer === credentials) {
-        throw error;
+        throw this.#counted(error);
       }
-      return this.#callWith(newer, name, schema, signal, parameters);
+      return await this.#callWith(newer, name, schema, signal, parameters).catch((again) => {
+        throw this.#counted(again);
+      });
     }
+  }
+
+  #counted(error: unknown): unknown {
+    if (isKeyRejected(error)) {
+      this.#metrics.add({ storeRejected: 1 });
+    }
+    return error;
   }
 
   async #callWith<Row>(
@@ -213,15 +222,25 @@ export class SupabaseConnectionStore implements ConnectionStore {
     return parsed.output;
   }
 
-  #clientFor(credentials: SupabaseCredentials): SupabaseClient {
+  #clientFor(credentials: SupabaseCredentials): PostgrestClient {
     if (this.#client?.credentials !== credentials) {
-      const supabase = createClient(this.#url.href, credentials.secret_key, {
-        auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+      const rest = new PostgrestClient(new URL('/rest/v1', this.#url).href, {
+        headers: headersOf(credentials.secret_key),
       });
-      this.#client = { credentials, supabase };
+      this.#client = { credentials, rest };
     }
-    return this.#client.supabase;
+    return this.#client.rest;
   }
+}
+
+/** As supabase-js does it: a legacy service_role key is a JWT and also says so, a secret key must not pose as one. */
+function headersOf(secretKey: string): Record<string, string> {
+  const isLegacyKey = !secretKey.startsWith('sb_');
+  return { apikey: secretKey, ...(isLegacyKey && { authorization: `Bearer ${secretKey}` }) };
+}
+
+function isKeyRejected(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'KEY_REJECTED';
 }
 
 /** An interval as Postgres reads it. */
@@ -247,12 +266,12 @@ function resultOf({ lease, outcome }: SettledLease) {
     lease_id: lease.leaseId,
     leased_at: lease.leasedAt,
     outcome: outcome.kind,
-    ...((outcome.kind === 'refreshed' || outcome.kind === 'revoked') && {
+    ...(['refreshed', 'rotated', 'revoked'].includes(outcome.kind) && {
       used_refresh_token: lease.refreshToken,
     }),
+    ...('refreshToken' in outcome && { refresh_token: outcome.refreshToken }),
     ...(outcome.kind === 'refreshed' && {
       access_token: outcome.accessToken,
-      refresh_token: outcome.refreshToken,
       expires_in: outcome.expiresInSeconds,
     }),
     ...('retryAfterSeconds' in outcome && { retry_after: outcome.retryAfterSeconds }),

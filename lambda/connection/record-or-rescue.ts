@@ -1,6 +1,7 @@
 import { type Clock, millisecondsUntil } from './clock.ts';
 import type { ConnectionStore } from './connection-store.ts';
 import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
 import { type RecordedOutcomes, recordOutcomes } from './record-outcomes.ts';
 import type { SettledLease } from './refresh-outcome.ts';
 import { isRotation, type RescueQueue, RescueQueueError, type Rotation } from './rescue-queue.ts';
@@ -16,6 +17,7 @@ export type RecordDependencies = {
   readonly rescueQueue: RescueQueue;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
 };
 
 /**
@@ -41,6 +43,9 @@ export async function recordOrRescue(
     await rescue(rotations, deadline, dependencies);
     throw error;
   });
+  if (recorded.breakerIsOpen) {
+    dependencies.metrics.add({ breakerOpen: 1 });
+  }
   await rescue(
     rotations.filter(({ lease }) => recorded.verdicts.get(lease.leaseId) === 'unsettled'),
     deadline,
@@ -56,7 +61,7 @@ function rescueReserveMilliseconds(rotations: number): number {
 async function rescue(
   rotations: readonly Rotation[],
   deadline: number,
-  { rescueQueue, clock, log }: RecordDependencies,
+  { rescueQueue, clock, log, metrics }: RecordDependencies,
 ): Promise<void> {
   // Tried even when the process slept past its deadline: that costs a late answer, leaving it costs a grant.
   const timeout = Math.max(RESCUE_RESERVE_MILLISECONDS / 2, millisecondsUntil(clock, deadline));
@@ -66,6 +71,7 @@ async function rescue(
       try {
         await rescueQueue.put(rotation, timeout);
         log.warn('rotated refresh token sent to the rescue queue', { user_id });
+        metrics.add({ rescueQueued: 1 });
       } catch (error) {
         if (!(error instanceof RescueQueueError || error instanceof SecretError)) {
           throw error;
@@ -75,6 +81,7 @@ async function rescue(
           code: error.code,
           reason: error.message,
         });
+        metrics.add({ rescueFailed: 1 });
       }
     }),
   );

@@ -9,7 +9,8 @@ import {
 import type { SettledLease } from './refresh-outcome.ts';
 import { SecretError } from './secret-error.ts';
 
-const CALL_TIMEOUT_MILLISECONDS = 10_000;
+const LONGEST_CALL_MILLISECONDS = 10_000;
+const SHORTEST_CALL_MILLISECONDS = 500;
 const FIRST_DELAY_MILLISECONDS = 50;
 const LONGEST_DELAY_MILLISECONDS = 2_000;
 
@@ -45,7 +46,7 @@ export async function recordOutcomes(
     if (timeLeft === 0) {
       break;
     }
-    const recorded = await tryToRecord(open, Math.min(CALL_TIMEOUT_MILLISECONDS, timeLeft), store);
+    const recorded = await tryToRecord(open, callTimeoutMilliseconds(timeLeft), store);
     if (recorded !== null) {
       sharedState = recorded;
       for (const [leaseId, verdict] of recorded.verdicts) {
@@ -61,6 +62,12 @@ export async function recordOutcomes(
     verdicts.set(lease.leaseId, 'unsettled');
   }
   return { ...sharedState, verdicts };
+}
+
+/** Half of the time that is left: where one call is never answered, there is time for another. */
+function callTimeoutMilliseconds(timeLeft: number): number {
+  const half = Math.max(SHORTEST_CALL_MILLISECONDS, timeLeft / 2);
+  return Math.floor(Math.min(LONGEST_CALL_MILLISECONDS, half, timeLeft));
 }
 
 async function tryToRecord(

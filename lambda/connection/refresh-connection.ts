@@ -4,6 +4,7 @@ import { type ExchangePolicy, exchange } from './exchange.ts';
 import type { Lease } from './lease.ts';
 import type { Log } from './log.ts';
 import { logRefresh } from './log-refresh.ts';
+import type { Metrics } from './metrics.ts';
 import { recordOrRescue } from './record-or-rescue.ts';
 import { recordOutcomes } from './record-outcomes.ts';
 import { outcomeOf, type RefreshOutcome } from './refresh-outcome.ts';
@@ -19,6 +20,7 @@ export type RefreshDependencies = {
   /** A number from 0 up to, not including, 1; spreads retries. */
   readonly random: () => number;
   readonly log: Log;
+  readonly metrics: Metrics;
 };
 
 /** How refreshing one connection ended: what Spotify said (null: not asked), what that means, what was written. */
@@ -48,6 +50,9 @@ export async function refreshConnection(
     },
   );
   const outcome = outcomeOf(answer, lease.failures, random());
+  if (outcome.kind === 'client_rejected') {
+    dependencies.metrics.add({ clientRejected: 1 });
+  }
   const { verdicts } = await recordOrRescue([{ lease, outcome }], deadline, dependencies);
   const verdict = verdicts.get(lease.leaseId) ?? 'unsettled';
   logRefresh(log, lease, answer, verdict, 'info');

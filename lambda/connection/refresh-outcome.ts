@@ -6,6 +6,8 @@ import type { TokenAnswer } from './token-endpoint.ts';
 export type RefreshOutcome =
   /** The new tokens are stored. */
   | Extract<TokenAnswer, { kind: 'refreshed' }>
+  /** Only the new refresh token is stored; the connection is due again after this many seconds. */
+  | { readonly kind: 'rotated'; readonly refreshToken: string; readonly retryAfterSeconds: number }
   /**
    * `revoked`: the grant is marked dead and never asked about again, or, should the breaker not believe it, after this
    * many seconds. `throttled`: nobody calls Spotify for this many seconds. `unavailable`, `rejected`: it failed for
@@ -34,6 +36,12 @@ export function outcomeOf(answer: TokenAnswer | null, failures: number, random: 
   switch (answer?.kind) {
     case 'refreshed':
       return answer;
+    case 'rotated':
+      return {
+        kind: 'rotated',
+        refreshToken: answer.refreshToken,
+        retryAfterSeconds: backoffSeconds(failures, random),
+      };
     case 'throttled':
       return { kind: 'throttled', retryAfterSeconds: answer.retryAfterSeconds };
     case 'revoked':

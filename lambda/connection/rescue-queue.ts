@@ -1,15 +1,17 @@
 import type { RefreshOutcome, SettledLease } from './refresh-outcome.ts';
 
-/** A success that brought another refresh token: it may be the only living one. */
+/** An outcome that brought another refresh token: it may be the only living one. */
 export type Rotation = SettledLease & {
-  readonly outcome: Extract<RefreshOutcome, { kind: 'refreshed' }> & { readonly refreshToken: string };
+  readonly outcome: Extract<RefreshOutcome, { kind: 'refreshed' | 'rotated' }> & {
+    readonly refreshToken: string;
+  };
 };
 
 /** Whether losing this outcome could cost the user the connection. */
 export function isRotation(settled: SettledLease): settled is Rotation {
   const { lease, outcome } = settled;
   return (
-    outcome.kind === 'refreshed' &&
+    (outcome.kind === 'refreshed' || outcome.kind === 'rotated') &&
     outcome.refreshToken !== undefined &&
     outcome.refreshToken !== lease.refreshToken
   );

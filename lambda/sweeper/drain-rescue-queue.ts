@@ -35,7 +35,7 @@ export async function drainRescueQueue(until: number, dependencies: RecordDepend
 
 async function storeRescued(
   message: RescueMessage,
-  { store, rescueQueue, clock, log }: RecordDependencies,
+  { store, rescueQueue, clock, log, metrics }: RecordDependencies,
 ): Promise<void> {
   if (message.rotation === null) {
     log.error('rescued token not stored', {
@@ -51,6 +51,7 @@ async function storeRescued(
     const verdict = verdicts.get(leaseId);
     log.warn('rescued token', { user_id: userId, verdict });
     if (verdict !== 'unsettled') {
+      metrics.add({ rescueStored: 1 });
       await rescueQueue.remove(message);
     }
   } catch (error) {

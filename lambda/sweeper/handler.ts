@@ -51,6 +51,16 @@ export const handler = middy<unknown, SweepResult | RefreshUserResult>()
       role: event.part.role,
       link: event.part.link,
     });
+    refresh.metrics.add({
+      sweepRefreshed: result.refreshed,
+      sweepFailed: result.failed,
+      sweepRevoked: result.revoked,
+      sweepThrottled: result.throttled,
+      sweepStale: result.stale,
+      sweepRemaining: result.remaining,
+      sweepDurationMilliseconds: result.duration_ms,
+      clientRejected: result.status === 'client_rejected' ? 1 : 0,
+    });
     if (result.status === 'client_rejected') {
       throw new SweepFailedError(result);
     }

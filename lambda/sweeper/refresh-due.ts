@@ -28,6 +28,9 @@ const LONGEST_LEASE_SECONDS = 15 * 60;
 /** Where there is a ceiling on calls, a batch holds no more of them than for so long. */
 const LONGEST_BATCH_UNDER_CEILING_SECONDS = 5;
 
+/** A lease that somebody holds lapses minutes from now, but is as a rule settled within seconds: time is paid for. */
+const LONGEST_SLEEP_MILLISECONDS = 5_000;
+
 /** What refreshing connections in bulk works with. */
 export type RefreshDueDependencies = RefreshDependencies & {
   /** Seconds before expiry from which a token is refreshed: what a sweep passes over outlives the next one. */
@@ -135,14 +138,14 @@ class BulkRefresh {
         continue;
       }
       // Nothing of ours is under way, so this is about what others hold and what backs off.
-      const waitMilliseconds = (batch.nextClaimInSeconds ?? 0) * 1_000;
       if (batch.nextClaimInSeconds === null || this.#part.role === 'helper') {
         return 'completed';
       }
+      const waitMilliseconds = batch.nextClaimInSeconds * 1_000;
       if (waitMilliseconds >= this.#millisecondsToClaim()) {
         return 'out_of_time';
       }
-      await this.#dependencies.clock.sleep(waitMilliseconds);
+      await this.#dependencies.clock.sleep(Math.min(waitMilliseconds, LONGEST_SLEEP_MILLISECONDS));
     }
     return 'out_of_time';
   }

@@ -28,6 +28,7 @@ export class Tally {
     } else if (
       verdict === 'unsettled' ||
       verdict === 'held' ||
+      answer.kind === 'rotated' ||
       answer.kind === 'unavailable' ||
       answer.kind === 'rejected'
     ) {

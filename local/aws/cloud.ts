@@ -16,6 +16,8 @@ export interface CloudOptions {
   readonly cdkOutDirectory: string;
   /** Values that differ on this machine, for environment variables that the template gives its functions. */
   readonly environmentOverrides: Readonly<Record<string, string>>;
+  /** How far the clocks of the functions' hosts are ahead. @default 0 */
+  readonly clockOffsetSeconds?: number;
   /** Receives every line of the functions' logs and of the API's access log. */
   readonly onLog: OnLog;
   /** @default - any free ones */
@@ -75,6 +77,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
       AWS_ENDPOINT_URL_SQS: sqs.url,
     },
     environmentOverrides: options.environmentOverrides,
+    ...(options.clockOffsetSeconds !== undefined && { clockOffsetSeconds: options.clockOffsetSeconds }),
     onLog: options.onLog,
   });
   started.defer(() => lambda.stop());

@@ -9,6 +9,7 @@ import { type InvocationResult, platformError } from './invocation.ts';
 
 const runtimeClientPath = createRequire(import.meta.url).resolve('aws-lambda-ric');
 const preloadUrl = new URL('runtime-client/preload.mjs', import.meta.url).href;
+const shiftClockUrl = new URL('runtime-client/shift-clock.mjs', import.meta.url).href;
 
 /** What a function's code has to start. Lambda would try once more, within the function's timeout; here it ends. */
 const INIT_TIMEOUT_SECONDS = 10;
@@ -20,6 +21,8 @@ export interface ExecutionEnvironmentOptions {
   /** The process's whole environment, except the address of its Runtime API. */
   readonly environment: Readonly<Record<string, string>>;
   readonly timeoutSeconds: number;
+  /** How far the clock of its host is ahead, the one that deadlines are told in. @default 0 */
+  readonly clockOffsetSeconds?: number;
   readonly onLogLine: (line: string) => void;
 }
 
@@ -62,7 +65,11 @@ export class ExecutionEnvironment {
       // A request breaks off only where the process dies, which is seen below.
       this.#serve(request, response).catch(() => response.destroy());
     });
-    this.#process = spawn(process.execPath, ['--import', preloadUrl, runtimeClientPath], {
+    const { clockOffsetSeconds = 0 } = options;
+    const shiftClock =
+      clockOffsetSeconds === 0 ? [] : ['--import', `${shiftClockUrl}?seconds=${clockOffsetSeconds}`];
+    const preloads = [...shiftClock, '--import', preloadUrl];
+    this.#process = spawn(process.execPath, [...preloads, runtimeClientPath], {
       cwd: options.taskRoot,
       env: { ...options.environment, AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${port}` },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -125,12 +132,12 @@ export class ExecutionEnvironment {
   /** Hands a waiting invocation to a waiting runtime; its time begins now. */
   #deliver(): void {
     if (!this.#poll || !this.#invocation) return;
-    const { functionArn, timeoutSeconds } = this.#options;
+    const { functionArn, timeoutSeconds, clockOffsetSeconds = 0 } = this.#options;
     this.#setTimer(timeoutSeconds);
     this.#poll.writeHead(200, {
       'content-type': 'application/json',
       'lambda-runtime-aws-request-id': this.#invocation.requestId,
-      'lambda-runtime-deadline-ms': Date.now() + timeoutSeconds * 1000,
+      'lambda-runtime-deadline-ms': Date.now() + (clockOffsetSeconds + timeoutSeconds) * 1000,
       'lambda-runtime-invoked-function-arn': functionArn,
     });
     this.#poll.end(this.#invocation.payload);

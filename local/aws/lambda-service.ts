@@ -13,6 +13,8 @@ export interface LambdaServiceOptions {
   readonly serviceEndpoints: Readonly<Record<string, string>>;
   /** Values that differ on this machine, for variables that the template gives a function. */
   readonly environmentOverrides: Readonly<Record<string, string>>;
+  /** How far the clocks of the functions' hosts are ahead. @default 0 */
+  readonly clockOffsetSeconds?: number;
   readonly onLog: OnLog;
 }
 
@@ -113,7 +115,15 @@ export class LambdaService {
 
 function deployFunction(
   { ref: name, attributes, properties }: Resource<'AWS::Lambda::Function'>,
-  { template, access, credentials, serviceEndpoints, environmentOverrides, onLog }: LambdaServiceOptions,
+  {
+    template,
+    access,
+    credentials,
+    serviceEndpoints,
+    environmentOverrides,
+    clockOffsetSeconds = 0,
+    onLog,
+  }: LambdaServiceOptions,
 ): DeployedFunction {
   access.assertTrusts(properties.Role, 'lambda.amazonaws.com');
   const taskRoot = template.findAssetDirectory(properties.Code.S3Key);
@@ -131,6 +141,7 @@ function deployFunction(
       functionArn: attributes.Arn,
       taskRoot,
       timeoutSeconds: properties.Timeout,
+      clockOffsetSeconds,
       onLogLine: (line) => onLog(name, line),
     },
     // https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html

@@ -69,8 +69,8 @@ export interface AccountsService {
   /** Every token request that was answered or refused an answer, in that order. */
   readonly calls: readonly Call[];
   forgetCalls(): void;
-  /** Resolves when the next token request has arrived, before it is answered. */
-  nextTokenRequest(): Promise<void>;
+  /** Resolves when the next token request has arrived, before it is answered. @returns whose grant it is about */
+  nextTokenRequest(): Promise<string | undefined>;
   /** Changes some settings and returns all. */
   configure(changes: Partial<Settings>): Settings;
   /** @param fault undefined ends all faults */
@@ -127,8 +127,9 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
 
   async function answerTokenRequest(request: http.IncomingMessage): Promise<Result> {
     const body = await readText(request);
-    if (settings.latencyMillis > 0) await sleep(settings.latencyMillis);
     const grant = grants.findByRefreshToken(new URLSearchParams(body).get('refresh_token') ?? '');
+    arrivals.emit('token-request', grant?.userId);
+    if (settings.latencyMillis > 0) await sleep(settings.latencyMillis);
     const fault = faults.take(grant?.userId);
     if (!fault) return refresh(request.headers, body);
     const instead = resultInsteadOfExchange(fault);
@@ -221,7 +222,6 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
     if (request.method !== 'POST' || request.url !== '/api/token') return send(response, { status: 404 });
 
     const startedAt = Date.now();
-    arrivals.emit('token-request');
     const { outcome, grant, answer } = await answerTokenRequest(request);
     calls.push({
       at: new Date(startedAt).toISOString(),
@@ -251,7 +251,8 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
       calls = [];
     },
     async nextTokenRequest() {
-      await once(arrivals, 'token-request');
+      const [userId] = await once(arrivals, 'token-request');
+      return userId;
     },
     configure,
     setFault: (fault) => faults.set(fault),

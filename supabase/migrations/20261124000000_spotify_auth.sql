@@ -490,11 +490,13 @@ declare
   verdicts jsonb;
 begin
   select array_agg(distinct r.user_id),
-      count(*) filter (where coalesce(r.outcome, '') not in ('refreshed', 'revoked', 'throttled', 'unavailable', 'rejected', 'client_rejected', 'released')),
+      count(*) filter (where coalesce(r.outcome, '') not in ('refreshed', 'rotated', 'revoked', 'throttled', 'unavailable', 'rejected', 'client_rejected', 'released')),
       count(*) filter (where r.outcome = 'refreshed' and not (
-        r.leased_at is not null and r.used_refresh_token is not null and coalesce(r.expires_in > 0, false)
-        and spotify_auth.is_usable_token(r.access_token)
-        and (r.refresh_token is null or spotify_auth.is_usable_token(r.refresh_token)))),
+          r.leased_at is not null and r.used_refresh_token is not null and coalesce(r.expires_in > 0, false)
+          and spotify_auth.is_usable_token(r.access_token)
+          and (r.refresh_token is null or spotify_auth.is_usable_token(r.refresh_token)))
+        or r.outcome = 'rotated' and not (
+          r.used_refresh_token is not null and spotify_auth.is_usable_token(r.refresh_token))),
       count(*)
     into users, unknown_outcomes, broken_successes, total
     from jsonb_to_recordset(results) as r
@@ -523,11 +525,11 @@ begin
       when p.id is null then 'stale'
       when not p.id = any (locked) then 'busy'
       -- It may be the only living token: it counts whatever became of the lease.
-      when result.outcome = 'refreshed' and result.rotated and p.spotify_refresh_token = result.used_refresh_token then 'applied'
+      when result.outcome in ('refreshed', 'rotated') and result.rotated and p.spotify_refresh_token = result.used_refresh_token then 'applied'
       when c.settled_lease_id = result.lease_id then 'already_applied'
       -- What Spotify said about one token says nothing about another; a restore can change it and leave the lease.
       when c.lease_id = result.lease_id
-        and (result.outcome not in ('refreshed', 'revoked') or p.spotify_refresh_token = result.used_refresh_token) then
+        and (result.outcome not in ('refreshed', 'rotated', 'revoked') or p.spotify_refresh_token = result.used_refresh_token) then
         -- After a day of nothing else it is believed after all: the app's client id may have changed.
         case when result.outcome = 'revoked' and breaker_is_open and coalesce(c.held_since > now() - interval '24 hours', true)
           then 'held' else 'applied' end
@@ -543,11 +545,11 @@ begin
       left join spotify_auth.connections c on c.user_id = result.user_id
   ), stored as (
     update public.profiles p set
-      spotify_access_token = judged.access_token,
+      spotify_access_token = case judged.outcome when 'refreshed' then judged.access_token else p.spotify_access_token end,
       spotify_refresh_token = coalesce(judged.refresh_token, p.spotify_refresh_token),
-      spotify_token_expires_at = judged.expires_at
+      spotify_token_expires_at = case judged.outcome when 'refreshed' then judged.expires_at else p.spotify_token_expires_at end
     from judged
-    where p.id = judged.user_id and judged.verdict = 'applied' and judged.outcome = 'refreshed'
+    where p.id = judged.user_id and judged.verdict = 'applied' and judged.outcome in ('refreshed', 'rotated')
   ), settled as (
     update spotify_auth.connections c set
       lease_id = null,
@@ -556,10 +558,10 @@ begin
       refreshed_at = case judged.outcome when 'refreshed' then now() else c.refreshed_at end,
       failures = case
         when judged.outcome = 'refreshed' then 0
-        when judged.outcome in ('unavailable', 'rejected') or judged.verdict = 'held' then c.failures + 1
+        when judged.outcome in ('rotated', 'unavailable', 'rejected') or judged.verdict = 'held' then c.failures + 1
         else c.failures end,
       attempted_at = case when judged.outcome = 'released' then null else c.attempted_at end,
-      claimable_at = case when judged.outcome in ('throttled', 'unavailable', 'rejected') or judged.verdict = 'held' then judged.retry_at end,
+      claimable_at = case when judged.outcome in ('rotated', 'throttled', 'unavailable', 'rejected') or judged.verdict = 'held' then judged.retry_at end,
       due_at = case
         when judged.outcome = 'refreshed' then judged.expires_at
         when judged.outcome in ('released', 'client_rejected') then coalesce(c.expires_at, now())
@@ -607,7 +609,7 @@ begin
 end;
 $$;
 comment on function public.spotify_record is
-'Applies a batch of refresh outcomes, one per user: [{user_id, lease_id, leased_at, outcome, used_refresh_token, access_token, refresh_token, expires_in, retry_after}]. outcome: refreshed (tokens stored; refresh_token null keeps the stored one), revoked (marked dead), throttled (again after retry_after seconds, at most a day, and nobody calls Spotify until then), unavailable or rejected (again after retry_after seconds), client_rejected (the connection is free, nobody calls Spotify for 60 s), released (the lease was not used). Returns {verdicts: [{user_id, lease_id, verdict}], not_before_in, breaker_is_open} with verdict applied, held (revoked, but not believed while the breaker is open: asked again after retry_after seconds), already_applied (the call was repeated), stale (the lease is over, nothing changed) or busy (somebody has the profile locked: repeat). A success with a new refresh token applies whenever the stored one is the one that was used; everything else needs its lease.';
+'Applies a batch of refresh outcomes, one per user: [{user_id, lease_id, leased_at, outcome, used_refresh_token, access_token, refresh_token, expires_in, retry_after}]. outcome: refreshed (tokens stored; refresh_token null keeps the stored one), rotated (only the refresh token stored, again after retry_after seconds), revoked (marked dead), throttled (again after retry_after seconds, at most a day, and nobody calls Spotify until then), unavailable or rejected (again after retry_after seconds), client_rejected (the connection is free, nobody calls Spotify for 60 s), released (the lease was not used). Returns {verdicts: [{user_id, lease_id, verdict}], not_before_in, breaker_is_open} with verdict applied, held (revoked, but not believed while the breaker is open: asked again after retry_after seconds), already_applied (the call was repeated), stale (the lease is over, nothing changed) or busy (somebody has the profile locked: repeat). What brings a new refresh token applies whenever the stored one is the one that was used; everything else needs its lease.';
 
 create function public.spotify_clear_dead_grants(grace interval, batch_size integer) returns integer
 language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$

@@ -117,6 +117,7 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
     for (const value of [
       'not JSON, and secret',
       JSON.stringify({ secret_key: 7, jwt_secret: supabase.jwtSecret }),
+      JSON.stringify({ secret_key: 'sb_secret_wrong', jwt_secret: supabase.jwtSecret }),
     ]) {
       cloud.secretsManager.putSecretValue(cloud.template.outputs['SupabaseSecretName'] ?? '', value);
       await cloud.lambda.stopIdleEnvironments();
@@ -129,6 +130,17 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
     expect(stack.logLines.length).toBeGreaterThan(30);
     expect(texts.some((text) => text.includes(user.id))).toBe(true);
     expect(findLeaks(canaries, texts)).toEqual([]);
+    const metrics = stack.logLines.filter((line) => line.includes('"CloudWatchMetrics"'));
+    for (const name of [
+      'SweepRefreshed',
+      'RescueQueued',
+      'RescueStored',
+      'ClientRejected',
+      'StoreRejected',
+    ]) {
+      expect(metrics.filter((line) => line.includes(`"${name}":`))).not.toEqual([]);
+    }
+    expect(metrics.filter((line) => line.includes(user.id))).toEqual([]);
   });
 });
 

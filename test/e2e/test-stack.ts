@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import pg from 'pg';
 import { naiveUtc } from '../../local/bondhu-backend.ts';
 import { type Stack, type StackOptions, startStack } from '../../local/stack.ts';
@@ -19,6 +22,19 @@ export type Profile = Readonly<Record<string, unknown>> & {
   readonly spotify_token_expires_at: Date | null;
 };
 
+/** Connections to create. */
+export interface NewConnections {
+  /** @default twenty minutes, within the sweep's window */
+  readonly expiresInSeconds?: number;
+  /** ISO 8601. @default now */
+  readonly authorizedAt?: string;
+}
+
+export interface TestStackOptions extends Partial<StackOptions> {
+  /** How long a sweep may take. @default - as the template says */
+  readonly sweeperTimeoutSeconds?: number;
+}
+
 /** An answer of the status API. */
 export interface Answer {
   readonly status: number;
@@ -28,33 +44,52 @@ export interface Answer {
   readonly body: any;
 }
 
+/** When something happened to a connection, or is to happen. */
+const CONNECTION_TIMES = [
+  'expires_at',
+  'due_at',
+  'claimable_at',
+  'attempted_at',
+  'refreshed_at',
+  'held_since',
+  'attempt_counted_at',
+  'revocation_counted_at',
+  'reauthorization_required_since',
+  'tokens_cleared_at',
+];
+
 /** The running stack, and short words for what the end-to-end tests do with it. */
 export class TestStack {
   readonly stack: Stack;
   /** Every line that the functions and the API have logged. */
   readonly logLines: string[];
   readonly #pool: pg.Pool;
+  readonly #cdkOutDirectory: string | undefined;
 
-  private constructor(stack: Stack, logLines: string[]) {
+  private constructor(stack: Stack, logLines: string[], cdkOutDirectory: string | undefined) {
     this.stack = stack;
     this.logLines = logLines;
+    this.#cdkOutDirectory = cdkOutDirectory;
     this.#pool = new pg.Pool({ connectionString: stack.database.ownerUrl });
   }
 
-  static async start(options: Partial<StackOptions> = {}): Promise<TestStack> {
+  static async start({ sweeperTimeoutSeconds, ...options }: TestStackOptions = {}): Promise<TestStack> {
     const logLines: string[] = [];
+    const shorterSweeps =
+      sweeperTimeoutSeconds === undefined ? undefined : copyWithShorterSweeps(sweeperTimeoutSeconds);
     const stack = await startStack({
-      cdkOutDirectory: process.env['SYNTHESIZED_STACK'] ?? '',
+      cdkOutDirectory: shorterSweeps ?? process.env['SYNTHESIZED_STACK'] ?? '',
       onLog: (_source, line) => logLines.push(line),
       onProgress: () => {},
       ...options,
     });
-    return new TestStack(stack, logLines);
+    return new TestStack(stack, logLines, shorterSweeps);
   }
 
   async stop(): Promise<void> {
     await this.#pool.end();
     await this.stack.stop();
+    if (this.#cdkOutDirectory !== undefined) rmSync(this.#cdkOutDirectory, { recursive: true, force: true });
   }
 
   /** Runs SQL as the owner of Bondhu's tables. */
@@ -64,6 +99,40 @@ export class TestStack {
 
   async profile(userId: string): Promise<Profile> {
     return (await this.sql<Profile>('select * from public.profiles where id = $1', [userId]))[0] as Profile;
+  }
+
+  /** By user. */
+  async profilesOf(ids: readonly string[]): Promise<Map<string, Profile>> {
+    const rows = await this.sql<Profile & { readonly id: string }>(
+      'select * from public.profiles where id = any ($1)',
+      [ids],
+    );
+    return new Map(rows.map((profile) => [profile.id, profile]));
+  }
+
+  /**
+   * Those of the users who lack something: a stored access token that Spotify accepts and that is good for fifty
+   * minutes or more, and a refresh token that works.
+   */
+  async withoutFreshToken(ids: readonly string[]): Promise<string[]> {
+    const { spotify } = this.stack;
+    const profiles = await this.profilesOf(ids);
+    return ids.filter((id) => {
+      const profile = profiles.get(id);
+      return (
+        !spotify.acceptsAccessToken(profile?.spotify_access_token ?? '') ||
+        !spotify.inspectRefreshToken(profile?.spotify_refresh_token ?? '')?.isAlive ||
+        (profile?.spotify_token_expires_at?.getTime() ?? 0) < Date.now() + 50 * 60_000
+      );
+    });
+  }
+
+  /** Users whose grant is marked dead, by id. */
+  async usersToldToReconnect(): Promise<string[]> {
+    const rows = await this.sql<{ user_id: string }>(
+      'select user_id from spotify_auth.connections where reauthorization_required_since is not null order by user_id',
+    );
+    return rows.map(({ user_id }) => user_id);
   }
 
   async dueCount(): Promise<number> {
@@ -80,26 +149,58 @@ export class TestStack {
     return { id, email, ...(await this.reconnect(id, email, expiresInSeconds)) };
   }
 
-  /** Lets many users connect at once, with tokens that expire within the sweep's window. @returns their ids */
-  async createDueConnections(count: number): Promise<string[]> {
-    const rows = await this.sql<{ id: string }>(
-      'insert into auth.users (id) select gen_random_uuid() from generate_series(1, $1) returning id',
-      [count],
-    );
-    const ids = rows.map(({ id }) => id);
-    await this.authorizeMany(ids);
+  /**
+   * Lets many users connect at once.
+   *
+   * @param users how many, or their ids
+   * @returns their ids
+   */
+  async createDueConnections(
+    users: number | readonly string[],
+    connections: NewConnections = {},
+  ): Promise<string[]> {
+    const ids = typeof users === 'number' ? Array.from({ length: users }, () => randomUUID()) : [...users];
+    await this.sql('insert into auth.users (id) select unnest($1::uuid[])', [ids]);
+    await this.authorizeMany(ids, connections);
     return ids;
   }
 
-  /** Gives each of these users a new grant whose token expires within the sweep's window. */
-  async authorizeMany(ids: readonly string[]): Promise<void> {
-    const grants = ids.map((userId) => this.stack.spotify.createGrant({ userId }));
+  /** Gives each of these users a new grant. */
+  async authorizeMany(
+    ids: readonly string[],
+    { expiresInSeconds = 20 * 60, authorizedAt = new Date().toISOString() }: NewConnections = {},
+  ): Promise<void> {
+    const grants = ids.map((userId) => this.stack.spotify.createGrant({ userId, authorizedAt }));
     await this.sql(
       `update public.profiles p set spotify_access_token = g.access, spotify_refresh_token = g.refresh,
-         spotify_token_expires_at = now() + interval '20 minutes', spotify_connected_at = now()
+         spotify_token_expires_at = now() + make_interval(secs => $4), spotify_connected_at = $5
        from unnest($1::uuid[], $2::text[], $3::text[]) as g (id, access, refresh) where p.id = g.id`,
-      [ids, grants.map((grant) => grant.accessToken), grants.map((grant) => grant.refreshToken)],
+      [
+        ids,
+        grants.map((grant) => grant.accessToken),
+        grants.map((grant) => grant.refreshToken),
+        expiresInSeconds,
+        authorizedAt,
+      ],
     );
+  }
+
+  /**
+   * Moves all that is stored into the past, as if hours had gone by for everybody: tokens run out, leases lapse,
+   * waiting is over. That is longer than the window of the revocation breaker, which has forgotten what it counted.
+   */
+  async letHoursPass(hours: number): Promise<void> {
+    await this.#pool.query(`
+      begin;
+      select set_config('spotify_auth.own_write', 'on', true);
+      update public.profiles set spotify_token_expires_at = spotify_token_expires_at - interval '${hours} hours';
+      update spotify_auth.connections set ${CONNECTION_TIMES.map(
+        (column) => `${column} = ${column} - interval '${hours} hours'`,
+      )};
+      update spotify_auth.service set not_before = not_before - interval '${hours} hours',
+        breaker_opened_at = breaker_opened_at - interval '${hours} hours';
+      delete from spotify_auth.breaker_minutes;
+      commit`);
   }
 
   /** Authorizes again, as far as Bondhu's callback and Spotify see it. */
@@ -165,4 +266,19 @@ export class TestStack {
   spotifyCallsFor(userId: string) {
     return this.stack.spotify.calls.filter((call) => call.userId === userId);
   }
+}
+
+/** The synthesized stack as it is, but for the time that a sweep has. @returns its directory */
+function copyWithShorterSweeps(timeoutSeconds: number): string {
+  const directory = mkdtempSync(join(tmpdir(), 'spotify-auth-cdk-'));
+  cpSync(process.env['SYNTHESIZED_STACK'] ?? '', directory, { recursive: true });
+  for (const name of readdirSync(directory).filter((file) => file.endsWith('.template.json'))) {
+    const file = join(directory, name);
+    const template = readFileSync(file, 'utf8');
+    const shorter = template
+      .replace('"Timeout": 900', `"Timeout": ${timeoutSeconds}`)
+      .replace('"SWEEPER_TIMEOUT_SECONDS": "900"', `"SWEEPER_TIMEOUT_SECONDS": "${timeoutSeconds}"`);
+    writeFileSync(file, shorter);
+  }
+  return directory;
 }

@@ -141,7 +141,7 @@ describe('the status function', () => {
 
     expect({ Timeout, MemorySize }).toEqual({ Timeout: 6, MemorySize: 256 });
     expect(Environment.Variables).toEqual({
-      NODE_OPTIONS: '--enable-source-maps',
+      STACK_NAME: expect.stringMatching(/^SpotifyAuth-/),
       SUPABASE_URL: requiredSettings.supabaseUrl,
       SUPABASE_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSupabase/) },
       SPOTIFY_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSpotify/) },
@@ -267,6 +267,7 @@ describe('the sweeper', () => {
     expect({ Timeout, MemorySize }).toEqual({ Timeout: 600, MemorySize: 2048 });
     expect(Environment.Variables).toEqual({
       NODE_OPTIONS: '--enable-source-maps',
+      STACK_NAME: expect.stringMatching(/^SpotifyAuth-/),
       SUPABASE_URL: requiredSettings.supabaseUrl,
       SUPABASE_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSupabase/) },
       SPOTIFY_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSpotify/) },

@@ -256,6 +256,23 @@ export class TestDatabase {
     await this.owner('update spotify_auth.service set not_before = not_before - $1::interval', [interval]);
   }
 
+  /** As `letTimePass`, for every connection at once and for what the breaker has counted. */
+  async letTimePassForAll(interval: string): Promise<void> {
+    const users = await this.owner<{ id: string }>('select id from public.profiles');
+    await this.bypassingTriggers(
+      `update spotify_auth.connections set attempt_counted_at = attempt_counted_at - $1::interval,
+        revocation_counted_at = revocation_counted_at - $1::interval`,
+      [interval],
+    );
+    // By way of a time that no other row has: the minutes are unique, also halfway through the update.
+    await this.owner(
+      "update spotify_auth.breaker_minutes set minute = minute - interval '1000 years' - $1::interval",
+      [interval],
+    );
+    await this.owner("update spotify_auth.breaker_minutes set minute = minute + interval '1000 years'");
+    for (const { id } of users) await this.letTimePass(id, interval);
+  }
+
   /** Lets the breaker's window pass: of what it has counted, nothing is left. */
   async letEvidenceExpire(): Promise<void> {
     await this.owner('truncate spotify_auth.breaker_minutes');

@@ -41,6 +41,12 @@ function identityOf({ user_id, lease_id }: LeaseRow): Json {
 const revoked = { outcome: 'revoked', used_refresh_token: 'used' };
 const outcomes: Record<string, (lease: LeaseRow) => Json> = {
   'a success with a new refresh token': (lease) => refreshed(lease, 'new'),
+  'a new refresh token and nothing else': (lease) => ({
+    outcome: 'rotated',
+    used_refresh_token: lease.refresh_token,
+    refresh_token: 'new',
+    retry_after: 60,
+  }),
   'a success without a new refresh token': (lease) => refreshed(lease),
   'a success with the same refresh token': (lease) => refreshed(lease, 'used'),
   revoked: () => revoked,
@@ -49,7 +55,8 @@ const outcomes: Record<string, (lease: LeaseRow) => Json> = {
   rejected: () => ({ outcome: 'rejected', retry_after: 60 }),
   released: () => ({ outcome: 'released' }),
 };
-const rotated = 'a success with a new refresh token';
+/** Outcomes after which only the new token may be alive. */
+const rotations = ['a success with a new refresh token', 'a new refresh token and nothing else'];
 
 /** What happens between a claim and its outcome, and which outcomes count after it. */
 const situations: {
@@ -128,10 +135,10 @@ describe.each(situations)('when $when', ({ when, applied, happen }) => {
   test.each(Object.keys(outcomes))('%s', async (name) => {
     const outcomeOf = outcomes[name] as (lease: LeaseRow) => Json;
     // What says nothing about a token needs no token: a lease that survived a restore is enough.
-    const needsToken = name.startsWith('a success') || name === 'revoked';
+    const needsToken = name.startsWith('a ') || name === 'revoked';
     const counts =
       applied === 'all' ||
-      (applied === 'rotated' && name === rotated) ||
+      (applied === 'rotated' && rotations.includes(name)) ||
       (when.startsWith('a restore') && !needsToken);
     const lease = await claimForNewUser();
     await happen(lease.user_id);
@@ -142,12 +149,13 @@ describe.each(situations)('when $when', ({ when, applied, happen }) => {
     expect(verdict).toBe(counts ? 'applied' : 'stale');
     if (!counts) {
       expect(await database.rowsOnDisk(lease.user_id)).toEqual(before);
-    } else if (name === rotated) {
+    } else if (rotations.includes(name)) {
+      const isSuccess = name.startsWith('a success');
       expect(await database.profile(lease.user_id)).toMatchObject({ spotify_refresh_token: 'new' });
       expect(await database.connection(lease.user_id)).toMatchObject({
         lease_id: null,
-        claimable_at: null,
-        failures: 0,
+        claimable_at: isSuccess ? null : expect.any(Date),
+        failures: isSuccess ? 0 : expect.any(Number),
         reauthorization_required_since: null,
         reauthorization_reason: null,
       });
@@ -179,6 +187,22 @@ describe('an outcome that is recorded', () => {
     const lease = await claimForNewUser();
     await database.record(lease, refreshed(lease));
     expect(await database.profile(lease.user_id)).toMatchObject({ spotify_refresh_token: 'used' });
+  });
+
+  test('rotated, stores the new refresh token alone, and asks again later', async () => {
+    const lease = await claimForNewUser();
+    const { spotify_access_token, spotify_token_expires_at } = (await database.profile(lease.user_id)) ?? {};
+
+    await database.record(lease, outcomes['a new refresh token and nothing else']?.(lease) ?? {});
+
+    expect(await database.profile(lease.user_id)).toMatchObject({
+      spotify_access_token,
+      spotify_refresh_token: 'new',
+      spotify_token_expires_at,
+    });
+    expect(await database.claim()).toMatchObject({ claims: [], next_claim_in: expect.any(Number) });
+    await database.letTimePass(lease.user_id, '1 minute');
+    expect(await claim()).toMatchObject({ refresh_token: 'new', failures: 1 });
   });
 
   test('refreshed, leaves nothing due and forgets earlier failures', async () => {
@@ -316,6 +340,14 @@ describe('a batch', () => {
     ['a success that has expired', (good) => [{ ...good, expires_in: 0 }]],
     ['a success without the time of its lease', (good) => [{ ...good, leased_at: null }]],
     ['a success without the token that was used', (good) => [{ ...good, used_refresh_token: null }]],
+    [
+      'a rotation without the new refresh token',
+      (good) => [{ ...good, outcome: 'rotated', refresh_token: null }],
+    ],
+    [
+      'a rotation without the token that was used',
+      (good) => [{ ...good, outcome: 'rotated', refresh_token: 'new', used_refresh_token: null }],
+    ],
     ['two results of one user', (good) => [good, { ...good, outcome: 'released' }]],
   ];
 

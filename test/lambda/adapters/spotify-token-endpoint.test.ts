@@ -19,6 +19,12 @@ const success = {
   expires_in: 3_600,
 };
 
+const ROTATED: TokenAnswer = {
+  kind: 'rotated',
+  refreshToken: 'AQDcanary-rotated',
+  reason: expect.any(String) as never,
+};
+
 let spotify: FakeHttpServer;
 let secretsManager: FakeSecretsManager;
 let clock: VirtualClock;
@@ -80,6 +86,10 @@ describe('a success', () => {
     });
   });
 
+  test('counts under another content type, too', async () => {
+    expect(await refresh(html(200, JSON.stringify(success)))).toMatchObject({ kind: 'refreshed' });
+  });
+
   test.each([60, 86_400])('may live %p s', async (expires_in) => {
     expect(await refresh(json(200, { ...success, expires_in }))).toMatchObject({
       expiresInSeconds: expires_in,
@@ -109,8 +119,41 @@ describe('a successful answer that cannot be used says nothing about the grant:'
     ['a lifetime that is no number', { expires_in: 'an hour' }],
   ];
   test.each(changes)('%s', async (_name, change) => {
-    const answer = await refresh(json(200, { ...success, refresh_token: 'AQDcanary-rotated', ...change }));
+    const answer = await refresh(json(200, { ...success, ...change }));
     expect(answer).toEqual({ kind: 'unavailable', reason: expect.any(String) });
+  });
+
+  test.each(changes.filter(([name]) => !name.includes('refresh token')))(
+    '%s, but the new refresh token in it is kept',
+    async (_name, change) => {
+      const answer = await refresh(json(200, { ...success, refresh_token: 'AQDcanary-rotated', ...change }));
+      expect(answer).toEqual(ROTATED);
+    },
+  );
+
+  const remains: [string, Respond][] = [
+    ['cut off later', text(200, '{"refresh_token": "AQDcanary-rotated", "access_tok')],
+    ['with JSON escapes', text(200, '{"refresh_token":"AQDcanary\\u002drotated"')],
+    [
+      'followed by 10 MB',
+      text(200, `{"refresh_token": "AQDcanary-rotated", "x": "${'x'.repeat(10_000_000)}"}`),
+    ],
+    ['followed by a reset', resetAfter('{"refresh_token": "AQDcanary-rotated", ')],
+    [
+      'followed by silence',
+      (response) => void response.writeHead(200).write('{"refresh_token":"AQDcanary-rotated",'),
+    ],
+  ];
+  test.each(remains)('a new refresh token %s is kept', async (_name, respond) => {
+    expect(await refresh(respond, SHORT_TIMEOUT_MILLISECONDS)).toEqual(ROTATED);
+  });
+
+  test.each<[string, Respond]>([
+    ['that is cut off itself', text(200, '{"access_token": "BQCcanary", "refresh_token": "AQDcanary-rota')],
+    ['that was in use anyway', json(200, { refresh_token: REFRESH_TOKEN })],
+    ['in an error', json(500, { refresh_token: 'AQDcanary-rotated' })],
+  ])('a refresh token %s is not', async (_name, respond) => {
+    expect(await refresh(respond)).toMatchObject({ kind: 'unavailable' });
   });
 });
 
@@ -132,7 +175,11 @@ describe('an answer that is no answer says nothing about the grant:', () => {
     ],
     ['10 MB', text(200, `{"access_token": "${'x'.repeat(10_000_000)}"}`), 'answer too long'],
     ['a reset before the headers', reset, 'connection failed: ECONNRESET'],
-    ['a reset after the headers', resetAfterHeaders, 'connection failed: (ECONNRESET|UND_ERR_SOCKET)'],
+    [
+      'a reset after the headers',
+      resetAfter('{"access_token": "BQCcanary'),
+      'connection failed: (ECONNRESET|UND_ERR_SOCKET)',
+    ],
   ];
   test.each(faults)('%s', async (_name, respond, reason) => {
     expect(await refresh(respond)).toEqual({ kind: 'unavailable', reason: expect.stringMatching(reason) });
@@ -289,9 +336,9 @@ function text(status: number, body: string): Respond {
   return (response) => void response.writeHead(status, { 'content-type': 'application/json' }).end(body);
 }
 
-function resetAfterHeaders(...[response]: Parameters<Respond>): void {
-  response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1_000 });
-  response.write('{"access_token": "BQCcanary', () =>
-    setTimeout(() => response.socket?.resetAndDestroy(), 20),
-  );
+function resetAfter(body: string): Respond {
+  return (response) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1_000 });
+    response.write(body, () => setTimeout(() => response.socket?.resetAndDestroy(), 20));
+  };
 }

@@ -2,7 +2,7 @@ import { SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { RESCUE_KEY, Secret } from '../../../lambda/adapters/secret.ts';
 import { SqsRescueQueue } from '../../../lambda/adapters/sqs-rescue-queue.ts';
-import { RescueQueueError } from '../../../lambda/connection/rescue-queue.ts';
+import { RescueQueueError, type Rotation } from '../../../lambda/connection/rescue-queue.ts';
 import { AccessControl } from '../../../local/aws/access.ts';
 import { CredentialIssuer } from '../../../local/aws/credentials.ts';
 import { type Queue, Queues } from '../../../local/aws/queue.ts';
@@ -69,6 +69,15 @@ describe('a rotated refresh token', () => {
 
     expect(received.map((message) => message.rotation)).toEqual([rotation]);
     expect(received[0]?.messageId).toBe(queue.messages[0]?.messageId);
+  });
+
+  test('without an access token, too', async () => {
+    const rotation: Rotation = {
+      ...aRotation(),
+      outcome: { kind: 'rotated', refreshToken: 'all-that-was-usable', retryAfterSeconds: 21 },
+    };
+    await rescueQueue.put(rotation, 1_000);
+    expect((await rescueQueue.receive()).map((message) => message.rotation)).toEqual([rotation]);
   });
 
   test('waits under the name of its user, and is readable for nobody', async () => {

@@ -7,6 +7,7 @@ import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import { FakeSecretsManager } from '../fakes/fake-secrets-manager.ts';
 import { FakeHttpServer, hang, html, json, type Respond, reset } from '../fakes/http-server.ts';
 import { aLease } from '../fakes/leases.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const USER = '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e11';
@@ -41,6 +42,7 @@ const leaseRow = {
 let supabase: FakeHttpServer;
 let secretsManager: FakeSecretsManager;
 let clock: VirtualClock;
+let metrics: RecordingMetrics;
 let store: SupabaseConnectionStore;
 
 beforeAll(async () => {
@@ -52,6 +54,7 @@ beforeEach(() => {
   supabase.reset();
   secretsManager = new FakeSecretsManager({ secret_key: 'sb_secret_1' });
   clock = new VirtualClock();
+  metrics = new RecordingMetrics();
   store = storeAt(supabase.url);
 });
 
@@ -66,6 +69,19 @@ describe('checking a connection', () => {
       },
     ]);
     expect(sentParameters()).toEqual({ for_user: USER, refresh_within: '300 seconds', lease: '15 seconds' });
+  });
+
+  test('sends a secret key as apikey alone, and a legacy JWT key as bearer token too', async () => {
+    await check({ state: 'disconnected' });
+    expect(supabase.requests[0]?.headers).not.toHaveProperty('authorization');
+
+    secretsManager = new FakeSecretsManager({ secret_key: 'eyJhbGciOiJIUzI1NiJ9.e30.x' });
+    store = storeAt(supabase.url);
+    await check({ state: 'disconnected' });
+    expect(supabase.requests[1]?.headers).toMatchObject({
+      apikey: 'eyJhbGciOiJIUzI1NiJ9.e30.x',
+      authorization: 'Bearer eyJhbGciOiJIUzI1NiJ9.e30.x',
+    });
   });
 
   test.each(['connected', 'reauthorization_required'])('reads the state %s', async (state) => {
@@ -372,6 +388,15 @@ describe('a rejected key', () => {
     expect((await failureOf(store.countDue(300, TIMEOUT_MILLISECONDS))).code).toBe('KEY_REJECTED');
     expect(supabase.requests).toHaveLength(3);
   });
+
+  test('is counted when no newer one helps', async () => {
+    supabase.respond = accepting('sb_secret_1');
+    await store.countDue(300, TIMEOUT_MILLISECONDS);
+    expect(metrics.added).toEqual([]);
+    supabase.respond = accepting('sb_secret_2');
+    await failureOf(store.countDue(300, TIMEOUT_MILLISECONDS));
+    expect(metrics.added).toEqual([{ storeRejected: 1 }]);
+  });
 });
 
 function storeAt(url: URL): SupabaseConnectionStore {
@@ -379,6 +404,7 @@ function storeAt(url: URL): SupabaseConnectionStore {
     url,
     new Secret(secretsManager.client, 'arn', SUPABASE_CREDENTIALS, clock),
     clock,
+    metrics,
   );
 }
 

@@ -8,6 +8,7 @@ import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts'
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { aLease } from '../fakes/leases.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { aRotation } from '../fakes/rotations.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
@@ -15,12 +16,14 @@ let clock: VirtualClock;
 let store: InMemoryConnectionStore;
 let rescueQueue: InMemoryRescueQueue;
 let log: RecordingLog;
+let metrics: RecordingMetrics;
 
 beforeEach(() => {
   clock = new VirtualClock();
   store = new InMemoryConnectionStore(clock);
   rescueQueue = new InMemoryRescueQueue();
   log = new RecordingLog();
+  metrics = new RecordingMetrics();
 });
 
 describe('a rotated refresh token', () => {
@@ -29,6 +32,7 @@ describe('a rotated refresh token', () => {
     expect([...(await record([rotation])).values()]).toEqual(['applied']);
     expect(rescueQueue.messages).toEqual([]);
     expect(log.lines).toEqual([]);
+    expect(metrics.added).toEqual([]);
   });
 
   test('that it does not take is sent to the rescue queue before time is up', async () => {
@@ -48,6 +52,7 @@ describe('a rotated refresh token', () => {
         fields: { user_id: 'a' },
       },
     ]);
+    expect(metrics.added).toEqual([{ rescueQueued: 1 }]);
   });
 
   test('whose row somebody keeps locked is rescued too, and only that one', async () => {
@@ -89,6 +94,7 @@ describe('a rotated refresh token', () => {
       { level: 'error', fields: { user_id: 'a', code: 'RESCUE_QUEUE_UNAVAILABLE' } },
     ]);
     expect(JSON.stringify(log.lines)).not.toMatch(/-token-/);
+    expect(metrics.added).toEqual([{ rescueFailed: 1 }]);
   });
 
   test('is lost to the log with the code of the secret when there is no key to seal it with', async () => {
@@ -110,6 +116,12 @@ describe('a rotated refresh token', () => {
     expect(rescueQueue.messages).toHaveLength(500);
     expect(Math.min(...rescueQueue.timeouts)).toBe(1_000 + 500 * 5);
   });
+});
+
+test('that the revocation breaker is open is counted with every outcome', async () => {
+  store.breakerIsOpen = true;
+  await record([aRotation(await leaseOn('a'))]);
+  expect(metrics.added).toEqual([{ breakerOpen: 1 }]);
 });
 
 describe('nothing else is sent to the rescue queue', () => {
@@ -136,7 +148,7 @@ describe('nothing else is sent to the rescue queue', () => {
 
 async function record(settled: readonly SettledLease[], milliseconds = 10_000) {
   const deadline = clock.monotonicMilliseconds() + milliseconds;
-  return (await recordOrRescue(settled, deadline, { store, rescueQueue, clock, log })).verdicts;
+  return (await recordOrRescue(settled, deadline, { store, rescueQueue, clock, log, metrics })).verdicts;
 }
 
 function loseTheDatabase(): void {

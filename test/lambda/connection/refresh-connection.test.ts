@@ -8,18 +8,21 @@ import { answersOfEachKind, FakeTokenEndpoint, refreshedAnswer } from '../fakes/
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 let clock: VirtualClock;
 let store: InMemoryConnectionStore;
 let rescueQueue: InMemoryRescueQueue;
 let log: RecordingLog;
+let metrics: RecordingMetrics;
 
 beforeEach(() => {
   clock = new VirtualClock();
   store = new InMemoryConnectionStore(clock);
   rescueQueue = new InMemoryRescueQueue();
   log = new RecordingLog();
+  metrics = new RecordingMetrics();
 });
 
 describe('refreshing a leased connection', () => {
@@ -40,6 +43,13 @@ describe('refreshing a leased connection', () => {
   test('keeps the stored refresh token when the answer carries none', async () => {
     await refresh(await leaseOn('a'), () => refreshedAnswer());
     expect(store.connection('a').refreshToken).toBe('refresh-token-of-a');
+  });
+
+  test('counts when Spotify refuses our client, and nothing else', async () => {
+    await refresh(await leaseOn('a'), () => ({ kind: 'unavailable', reason: 'status 503' }));
+    expect(metrics.added).toEqual([]);
+    await refresh(await leaseOn('b'), () => ({ kind: 'client_rejected', reason: 'invalid_client' }));
+    expect(metrics.added).toEqual([{ clientRejected: 1 }]);
   });
 
   test('tells when somebody else changed the connection meanwhile, and leaves it alone', async () => {
@@ -133,5 +143,6 @@ function refresh(lease: Lease, answer: () => TokenAnswer, milliseconds = 20_000)
     clock,
     random: () => 0.5,
     log,
+    metrics,
   });
 }

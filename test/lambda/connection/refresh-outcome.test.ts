@@ -11,6 +11,15 @@ describe('what an answer means for the connection', () => {
     },
   );
 
+  test('a new refresh token is stored, and the connection backs off', () => {
+    const answer = { kind: 'rotated', refreshToken: 'new', reason: 'unusable expires_in' } as const;
+    expect(outcomeOf(answer, 2, 0.25)).toEqual({
+      kind: 'rotated',
+      refreshToken: 'new',
+      retryAfterSeconds: backoffSeconds(2, 0.25),
+    });
+  });
+
   test('a revoked grant is dead, or, should the breaker not believe it, backs off', () => {
     expect(outcomeOf({ kind: 'revoked' }, 3, 0.5)).toEqual({
       kind: 'revoked',

@@ -71,11 +71,8 @@ export function json(status: number, body: unknown, headers: Record<string, stri
 }
 
 /** Answers with the page of a proxy whose server is gone. */
-export function html(status: number): Respond {
-  return (response) =>
-    void response
-      .writeHead(status, { 'content-type': 'text/html' })
-      .end('<html><body><h1>Bad Gateway</h1></body></html>');
+export function html(status: number, body = '<html><body><h1>Bad Gateway</h1></body></html>'): Respond {
+  return (response) => void response.writeHead(status, { 'content-type': 'text/html' }).end(body);
 }
 
 /** Closes the connection without an answer. */

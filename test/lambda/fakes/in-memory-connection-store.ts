@@ -236,7 +236,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
       return 'already_applied';
     }
     const tokenIsStored = connection.refreshToken === lease.refreshToken;
-    const rotated = outcome.kind === 'refreshed' && outcome.refreshToken !== undefined;
+    const rotated = 'refreshToken' in outcome && outcome.refreshToken !== undefined;
     const holdsLease = connection.leaseId === lease.leaseId && (outcome.kind !== 'revoked' || tokenIsStored);
     if (!(rotated && tokenIsStored) && !holdsLease) {
       return 'stale';
@@ -270,9 +270,11 @@ export class InMemoryConnectionStore implements ConnectionStore {
       'retryAfterSeconds' in outcome ? this.#now() + outcome.retryAfterSeconds * 1_000 : 0;
     connection.failures = failuresAfter(outcome, connection.failures);
     connection.dead = outcome.kind === 'revoked' && !this.breakerIsOpen;
+    if ('refreshToken' in outcome) {
+      connection.refreshToken = outcome.refreshToken ?? connection.refreshToken;
+    }
     if (outcome.kind === 'refreshed') {
       connection.accessToken = outcome.accessToken;
-      connection.refreshToken = outcome.refreshToken ?? connection.refreshToken;
       connection.expiresAt = Number(lease.leasedAt) + outcome.expiresInSeconds * 1_000;
       connection.refreshedAt = this.#now();
     }
@@ -322,6 +324,7 @@ function failuresAfter(outcome: RefreshOutcome, failures: number): number {
   switch (outcome.kind) {
     case 'refreshed':
       return 0;
+    case 'rotated':
     case 'unavailable':
     case 'rejected':
       return failures + 1;

@@ -1,8 +1,11 @@
+import type { RefreshOutcome } from '../../../lambda/connection/refresh-outcome.ts';
 import type { Rotation } from '../../../lambda/connection/rescue-queue.ts';
 import { aLease } from './leases.ts';
 
 /** A success that brought a new refresh token, for a connection of its own unless the test says whose. */
-export function aRotation(lease = aLease()): Rotation {
+export function aRotation(
+  lease = aLease(),
+): Rotation & { readonly outcome: Extract<RefreshOutcome, { kind: 'refreshed' }> } {
   return {
     lease: {
       userId: lease.userId,

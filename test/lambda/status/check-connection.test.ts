@@ -7,6 +7,7 @@ import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const USER = 'the-user';
@@ -288,6 +289,7 @@ function check() {
     clock,
     random: () => 0.5,
     log: new RecordingLog(),
+    metrics: new RecordingMetrics(),
     refreshMarginSeconds: 300,
   });
 }

@@ -6,6 +6,7 @@ import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts'
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { InMemorySweepQueue } from '../fakes/in-memory-sweep-queue.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const MINUTE = 60_000;
@@ -57,6 +58,7 @@ async function live(windowSeconds: number) {
     clock,
     random: Math.random,
     log: new RecordingLog(),
+    metrics: new RecordingMetrics(),
   };
   const startedAt = clock.monotonicMilliseconds();
   const results: SweepResult[] = [];

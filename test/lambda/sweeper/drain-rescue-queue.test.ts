@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
-import type { Rotation } from '../../../lambda/connection/rescue-queue.ts';
 import { drainRescueQueue } from '../../../lambda/sweeper/drain-rescue-queue.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { aLease } from '../fakes/leases.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { aRotation } from '../fakes/rotations.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
@@ -13,12 +13,14 @@ let clock: VirtualClock;
 let store: InMemoryConnectionStore;
 let rescueQueue: InMemoryRescueQueue;
 let log: RecordingLog;
+let metrics: RecordingMetrics;
 
 beforeEach(() => {
   clock = new VirtualClock();
   store = new InMemoryConnectionStore(clock);
   rescueQueue = new InMemoryRescueQueue();
   log = new RecordingLog();
+  metrics = new RecordingMetrics();
 });
 
 describe('draining the rescue queue', () => {
@@ -37,6 +39,7 @@ describe('draining the rescue queue', () => {
       message: 'rescued token',
       fields: { user_id: 'user-0', verdict: 'applied' },
     });
+    expect(metrics.added).toEqual(rotations.map(() => ({ rescueStored: 1 })));
   });
 
   test('brings a grant back that was marked dead because only the old token was known', async () => {
@@ -149,7 +152,7 @@ describe('draining the rescue queue', () => {
 });
 
 /** A connection whose refresh could not be stored. */
-function rescued(userId: string): Rotation {
+function rescued(userId: string) {
   store.connect(userId, 60);
   const { refreshToken } = store.connection(userId);
   const rotation = aRotation(aLease({ userId, refreshToken, leasedAt: '0' }));
@@ -159,5 +162,5 @@ function rescued(userId: string): Rotation {
 
 function drain(milliseconds = 60_000): Promise<void> {
   const until = clock.monotonicMilliseconds() + milliseconds;
-  return drainRescueQueue(until, { store, rescueQueue, clock, log });
+  return drainRescueQueue(until, { store, rescueQueue, clock, log, metrics });
 }

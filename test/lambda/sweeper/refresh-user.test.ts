@@ -7,6 +7,7 @@ import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts'
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { aLease } from '../fakes/leases.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { aRotation } from '../fakes/rotations.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
@@ -126,5 +127,6 @@ function refresh() {
     clock,
     random: () => 0.5,
     log: new RecordingLog(),
+    metrics: new RecordingMetrics(),
   });
 }

@@ -14,6 +14,7 @@ import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { InMemorySweepQueue } from '../fakes/in-memory-sweep-queue.ts';
 import { aLease } from '../fakes/leases.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { aRotation } from '../fakes/rotations.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
@@ -661,6 +662,7 @@ function dependencies(): SweepDependencies {
     clock,
     random: Math.random,
     log,
+    metrics: new RecordingMetrics(),
     windowSeconds: WINDOW_SECONDS,
     batchSize: 500,
     callsPerSecond: null,

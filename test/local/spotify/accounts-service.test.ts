@@ -147,6 +147,18 @@ test('access tokens end after an hour, or at once when told so', () => {
   expect(spotify.acceptsAccessToken(second)).toBe(false);
 });
 
+test('who is being asked about is told before the answer', async () => {
+  const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+  spotify.setFault({ kind: 'hang' });
+  const asked = spotify.nextTokenRequest();
+
+  const answer = refresh(refreshToken).catch(() => 'none');
+
+  expect(await asked).toBe('alice');
+  spotify.setFault(undefined);
+  expect(await answer).toBe('none');
+});
+
 test('a refresh token can be looked at without being used', () => {
   spotify.configure({ rotatesRefreshTokens: true });
   const { grantId, refreshToken } = spotify.createGrant({ userId: 'looked-at' });
