@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import { openBondhuDatabase } from '../../local/supabase/bondhu-database.ts';
+import { startPostgres } from '../../local/supabase/postgres.ts';
 import type { Bench } from '../bench.ts';
 import { connect, fillProfiles, fillQueue } from '../database.ts';
 import { type Findings, median } from '../figure.ts';
@@ -9,17 +11,14 @@ const BATCH = 500;
 /** A sweep of a million takes about five minutes, and autovacuum looks once a minute. */
 const LOOKS_PER_SWEEP = 5;
 
-/** Whole pages are written after a checkpoint; and vacuums come from here. */
-const DURABLE_SERVER = [
-  'alter system set full_page_writes = on',
-  'alter system set autovacuum = off',
-  'select pg_reload_conf()',
-];
-const SERVER_AS_BEFORE = [
-  'alter system reset full_page_writes',
-  'alter system reset autovacuum',
-  'select pg_reload_conf()',
-];
+/** Pages are written whole after a checkpoint, as on Supabase; vacuums come from here. */
+const SERVER_SETTINGS = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  autovacuum: 'off',
+  checkpoint_timeout: '1h',
+  max_wal_size: '4GB',
+};
 
 const VARIANTS: readonly { readonly name: string; readonly sql: string }[] = [
   { name: 'as the migration has it: profiles 85, queue 100', sql: '' },
@@ -38,19 +37,20 @@ const VARIANTS: readonly { readonly name: string; readonly sql: string }[] = [
  * minutes, and pages are written whole after it. Only a report.
  */
 export async function measureBloat(bench: Bench): Promise<Findings> {
+  const postgres = await startPostgres({ settings: SERVER_SETTINGS });
+  await using _stopped = { [Symbol.asyncDispose]: () => postgres.stop() };
   const report = [
     `${SWEEPS} sweeps over ${ROWS} connections, each refreshed every time; sizes before and after:`,
     row(['profiles', 'HOT', 'queue', 'HOT', "queue's indexes", 'WAL', 'claim of 500']),
   ];
   for (const [index, { name, sql }] of VARIANTS.entries()) {
     bench.progress(`${SWEEPS} sweeps: ${name}`);
-    const { superuserUrl } = await bench.createDatabase(`bloat${index}`);
+    const { superuserUrl } = await openBondhuDatabase(postgres, { name: `bloat${index}` });
     await using client = await connect(superuserUrl);
-    for (const statement of [...DURABLE_SERVER, sql]) await client.query(statement);
+    await client.query(sql);
     await fillProfiles(superuserUrl, ROWS);
     await fillQueue(superuserUrl, 'all are due');
     report.push(`${row(await liveThroughADay(client))}${name}`);
-    for (const statement of SERVER_AS_BEFORE) await client.query(statement);
   }
   return { figures: [], report };
 }
