@@ -1,0 +1,50 @@
+/**
+ * Why a check has no answer.
+ *
+ * - `signed_out`: there is no access token, nothing was sent.
+ * - `unauthorized`: 401, the session has ended.
+ * - `forbidden`: 403, the session belongs to another user.
+ * - `rejected`: another 4xx, such as the 404 of a wrong address.
+ * - `unexpected_answer`: a success that is none, such as an HTML page.
+ * - `unavailable`: 429, 5xx, no answer in time, or none at all. A page cannot tell a failed network from an answer
+ *   without CORS headers, such as the gateway's own: both are opaque to it.
+ */
+export type StatusErrorCode =
+  | 'signed_out'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'rejected'
+  | 'unexpected_answer'
+  | 'unavailable';
+
+/** A check that has no answer. Branch on `code`. */
+export class StatusError extends Error {
+  override readonly name = 'StatusError';
+  readonly code: StatusErrorCode;
+
+  /** The HTTP status; null when there was no answer. */
+  readonly status: number | null;
+
+  /** For the user: the `detail` of a problem (RFC 9457), the gateway's `message`, or our own words. Text, not markup. */
+  readonly detail: string;
+
+  /** How long the API asks to wait, an hour at most; null when it does not say. */
+  readonly retryAfterSeconds: number | null;
+
+  constructor(
+    code: StatusErrorCode,
+    properties: {
+      readonly status?: number;
+      readonly detail?: string | null;
+      readonly retryAfterSeconds?: number | null;
+      readonly cause?: unknown;
+    } = {},
+  ) {
+    const { status = null, detail, retryAfterSeconds = null, cause } = properties;
+    super(detail ?? 'Your Spotify connection cannot be checked right now.', { cause });
+    this.code = code;
+    this.status = status;
+    this.detail = this.message;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
