@@ -1,5 +1,5 @@
 import { instantIn, textIn } from './json.ts';
-import { boundedRetryAfter } from './retry-after.ts';
+import { boundedSeconds } from './retry-after.ts';
 
 /** A connection that works. Times are ISO 8601 in UTC; null is what is not known. */
 export interface Connection {
@@ -17,17 +17,18 @@ export interface Connection {
   readonly degraded: boolean;
 }
 
-/** What the status call says about a user. */
+/** What the status call says about a user. A `message` is for the user: text, not markup. */
 export type ConnectionStatus =
   | ({ readonly kind: 'connected' } & Connection)
   /** Never connected, or disconnected by the user. */
   | { readonly kind: 'disconnected' }
   /** The grant is dead: the user has to connect Spotify again. */
-  | { readonly kind: 'reauthorization_required'; readonly message: string }
+  | { readonly kind: 'reauthorization_required'; readonly message: string | null }
   /** The token ran out and Spotify cannot be reached. The connection is kept; ask again. */
-  | { readonly kind: 'unavailable'; readonly message: string; readonly retryAfterSeconds: number };
+  | { readonly kind: 'unavailable'; readonly message: string | null; readonly retryAfterSeconds: number };
 
-const DEFAULT_RETRY_AFTER_SECONDS = 10;
+/** A status that says what the connection is. */
+export type KnownStatus = Exclude<ConnectionStatus, { kind: 'unavailable' }>;
 
 /** What a successful answer says; null when it is none of the contract (`docs/openapi.yaml`). */
 export function statusIn(body: Readonly<Record<string, unknown>>): ConnectionStatus | null {
@@ -50,15 +51,11 @@ export function statusIn(body: Readonly<Record<string, unknown>>): ConnectionSta
   if (reason === undefined) {
     return { kind: 'disconnected' };
   }
-  if (retryable === false) {
-    return {
-      kind: 'reauthorization_required',
-      message: textIn(message) ?? 'Please connect Spotify again.',
-    };
-  }
-  return {
-    kind: 'unavailable',
-    message: textIn(message) ?? 'Spotify cannot be reached right now.',
-    retryAfterSeconds: boundedRetryAfter(Number(retry_after)) ?? DEFAULT_RETRY_AFTER_SECONDS,
-  };
+  return retryable === false
+    ? { kind: 'reauthorization_required', message: textIn(message) }
+    : {
+        kind: 'unavailable',
+        message: textIn(message),
+        retryAfterSeconds: boundedSeconds(retry_after),
+      };
 }

@@ -1,5 +1,4 @@
-import type { Connection } from './connection-status.ts';
-import type { KnownStatus } from './last-known-state.ts';
+import type { Connection, KnownStatus } from './connection-status.ts';
 
 const MILLISECONDS_PER_DAY = 24 * 60 * 60 * 1_000;
 
@@ -39,33 +38,28 @@ export const CHECKING: Extract<ConnectionView, { connection: null }> = {
   message: null,
 };
 
-/** The view of a status, or of a last known one, at a moment in milliseconds since 1970. */
+/** The view of a status at a moment in milliseconds since 1970. */
 export function viewOf(status: KnownStatus, isConfirmed: boolean, now: number): ConnectionView {
   if (status.kind !== 'connected') {
     const isDead = status.kind === 'reauthorization_required';
     return {
       ...CHECKING,
-      state: isDead ? 'reconnect' : 'disconnected',
       isConfirmed,
+      state: isDead ? 'reconnect' : 'disconnected',
       message: isDead ? status.message : null,
     };
   }
-  const { kind, ...connection } = status;
+  const { kind: state, ...connection } = status;
   const { reauthorizeBy } = connection;
-  return {
-    state: kind,
-    connection,
-    daysUntilReauthorization:
-      reauthorizeBy === null
-        ? null
-        : Math.max(0, Math.ceil((Date.parse(reauthorizeBy) - now) / MILLISECONDS_PER_DAY)),
-    isConfirmed,
-    message: null,
-  };
+  const daysUntilReauthorization =
+    reauthorizeBy === null
+      ? null
+      : Math.max(0, Math.ceil((Date.parse(reauthorizeBy) - now) / MILLISECONDS_PER_DAY));
+  return { state, connection, daysUntilReauthorization, isConfirmed, message: null };
 }
 
 /** The view after a check without an answer: what was known stays, but is no longer confirmed. */
-export function viewWithoutAnswer(view: ConnectionView, message: string): ConnectionView {
+export function viewWithoutAnswer(view: ConnectionView, message: string | null): ConnectionView {
   return view.state === 'checking' || view.state === 'unavailable'
     ? { ...CHECKING, state: 'unavailable', message }
     : { ...view, isConfirmed: false };

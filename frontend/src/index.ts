@@ -9,6 +9,6 @@ export {
 } from './connection-store.ts';
 export type { ConnectionView } from './connection-view.ts';
 export { type LandingOptions, readLanding } from './landing.ts';
-export type { KeyValueStorage } from './last-known-state.ts';
+export type { OpenStorage } from './last-known-status.ts';
 export { createStatusClient, type StatusClient, type StatusClientOptions } from './status-client.ts';
 export { StatusError, type StatusErrorCode } from './status-error.ts';

@@ -12,7 +12,8 @@ export function textIn(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-/** A date and time that can be read; null for anything else. */
+/** A date and time after 1970 that can be read; null for anything else. */
 export function instantIn(value: unknown): string | null {
-  return typeof value === 'string' && !Number.isNaN(Date.parse(value)) ? value : null;
+  const text = textIn(value);
+  return Date.parse(text ?? '') > 0 ? text : null;
 }

@@ -1,4 +1,5 @@
-const PARAMETERS = ['spotify_connected', 'spotify_error'];
+/** One `name=value` of a query that is ours. */
+const PARAMETER = /^spotify_(connected|error)(=|$)/;
 
 export interface LandingOptions {
   /** The user comes back from Spotify's consent page with a new connection. A hint: what holds is the API's answer. */
@@ -15,32 +16,30 @@ export interface LandingOptions {
 }
 
 /**
- * Reports how the OAuth flow ended that led to this page (`?spotify_connected=true` or `?spotify_error=<code>`), and
- * removes that from the address bar, so that a reload or a link does not report it again. Everything else in the
- * address stays as it is written.
+ * Reports how the OAuth flow ended that led to this page (`?spotify_connected=true` or `?spotify_error=<code>`) and
+ * removes that from the address bar, so that neither a reload nor a copied link reports it again. The rest of the
+ * address stays as it was written.
  */
 export function readLanding({
   onConnected,
   onError,
-  location = globalThis.location,
-  history = globalThis.history,
+  location = window.location,
+  history = window.history,
 }: LandingOptions): void {
   const { pathname, search, hash } = location;
-  const query = new URLSearchParams(search);
-  if (!PARAMETERS.some((name) => query.has(name))) {
+  const parameters = search.slice(1).split('&');
+  const others = parameters.filter((parameter) => !PARAMETER.test(parameter));
+  if (others.length === parameters.length) {
     return;
   }
-  const rest = search
-    .slice(1)
-    .split('&')
-    .filter((pair) => !PARAMETERS.some((name) => new URLSearchParams(pair).has(name)))
-    .join('&');
-  history.replaceState(history.state, '', pathname + (rest && `?${rest}`) + hash);
+  const query = others.length === 0 ? '' : `?${others.join('&')}`;
+  history.replaceState(history.state, '', pathname + query + hash);
 
-  const error = query.get('spotify_error');
+  const landing = new URLSearchParams(search);
+  const error = landing.get('spotify_error');
   if (error !== null) {
     onError?.(error);
-  } else if (query.get('spotify_connected') === 'true') {
+  } else if (landing.get('spotify_connected') === 'true') {
     onConnected?.();
   }
 }

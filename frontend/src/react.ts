@@ -1,6 +1,6 @@
 'use client';
 
-import { useCallback, useEffect, useLayoutEffect, useReducer, useRef, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { connectionStoreOf, type UserId } from './connection-store.ts';
 import { CHECKING, type ConnectionView } from './connection-view.ts';
 import { type LandingOptions, readLanding } from './landing.ts';
@@ -35,36 +35,31 @@ export function useSpotifyConnection({ client, userId }: SpotifyConnectionOption
     () => CHECKING,
   );
 
-  // React itself subscribes, and notices what hydration could not show yet, only after the browser has painted.
-  const [, renderAgain] = useReducer((times: number) => times + 1, 0);
-  useEffectBeforePaint(() => {
-    const unsubscribe = subscribe(() => {});
-    renderAgain();
-    return unsubscribe;
-  }, [subscribe]);
-
+  const [, renderAgain] = useState({});
   const previousUserId = useRef(userId);
   useEffectBeforePaint(() => {
-    if (previousUserId.current && !userId) store.forget();
+    // React itself subscribes, and shows what it could not while hydrating, only once the browser has painted.
+    const unsubscribe = subscribe(() => {});
+    renderAgain({});
+    if (previousUserId.current && !userId) {
+      store.forget();
+    }
     previousUserId.current = userId;
-  }, [store, userId]);
+    return unsubscribe;
+  }, [store, subscribe, userId]);
 
-  const recheck = useCallback(() => store.recheck(userId), [store, userId]);
-  return { ...view, recheck };
+  return { ...view, recheck: store.recheck };
 }
 
-/** Reports once how the OAuth flow ended that led to this page; see `readLanding`. */
-export function useSpotifyLanding({
-  onConnected,
-  onError,
-}: Pick<LandingOptions, 'onConnected' | 'onError'>): void {
-  const latest = useRef<LandingOptions>({});
+/**
+ * Reports how the OAuth flow ended that led to this page, once; see `readLanding`. The callbacks of the first render
+ * count.
+ */
+export function useSpotifyLanding(callbacks: LandingOptions): void {
+  // biome-ignore lint/correctness/useExhaustiveDependencies: there is one landing per page
   useEffect(() => {
-    latest.current = { ...(onConnected && { onConnected }), ...(onError && { onError }) };
-  });
-  useEffect(() => {
-    // After every parent's effects: Next's router follows changes of the address only from its own effect on.
-    const timer = setTimeout(() => readLanding(latest.current));
+    // After the effects of all parents: Next's router follows changes of the address only from its own effect on.
+    const timer = setTimeout(() => readLanding(callbacks));
     return () => clearTimeout(timer);
   }, []);
 }

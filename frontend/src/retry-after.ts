@@ -1,20 +1,16 @@
 const LONGEST_SECONDS = 60 * 60;
 
 /**
- * How many seconds the answer asks to wait (RFC 9110, section 10.2.3), at most an hour; null where it does not say, or
- * where the API does not let the page read it. A date is read against the answer's own `Date` where it is readable.
+ * The seconds that an answer asks to wait (RFC 9110, section 10.2.3), an hour at most; 0 where it does not say, or does
+ * not let the page read it.
+ *
+ * @param now a moment in milliseconds since 1970, against which a date is read
  */
-export function retryAfterSeconds(headers: Headers, now: number): number | null {
-  const value = headers.get('retry-after');
-  if (value === null) {
-    return null;
-  }
-  const seconds = Number(value);
-  const dateOfAnswer = Date.parse(headers.get('date') ?? '') || now;
-  return boundedRetryAfter(Number.isNaN(seconds) ? (Date.parse(value) - dateOfAnswer) / 1_000 : seconds);
+export function retryAfterSeconds(header: string | null, now: number): number {
+  return boundedSeconds(header) || boundedSeconds((Date.parse(header ?? '') - now) / 1_000);
 }
 
-/** Seconds from none to an hour; null for what is no number. */
-export function boundedRetryAfter(seconds: number): number | null {
-  return Number.isNaN(seconds) ? null : Math.min(LONGEST_SECONDS, Math.max(0, seconds));
+/** A number of seconds from 0 to an hour; 0 for what is no number. */
+export function boundedSeconds(value: unknown): number {
+  return Math.min(LONGEST_SECONDS, Math.max(0, Number(value) || 0));
 }

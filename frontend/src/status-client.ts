@@ -2,7 +2,7 @@ import { backoffMilliseconds, browserClock, type Clock } from './clock.ts';
 import { type ConnectionStatus, statusIn } from './connection-status.ts';
 import { membersIn, textIn } from './json.ts';
 import { retryAfterSeconds } from './retry-after.ts';
-import { StatusError, type StatusErrorCode } from './status-error.ts';
+import { StatusError, type StatusErrorCode, statusErrorOf } from './status-error.ts';
 
 /** The API answers within 10 s. */
 const ATTEMPT_TIMEOUT_MILLISECONDS = 12_000;
@@ -43,94 +43,81 @@ export interface StatusClient {
 export function createStatusClient({
   baseUrl,
   getAccessToken,
-  fetch = (...parameters) => globalThis.fetch(...parameters),
+  fetch = (input, init) => globalThis.fetch(input, init),
   clock = browserClock,
 }: StatusClientOptions): StatusClient {
   // A template, because a variable that was not set at build time is undefined here, whatever its type says.
   const root = `${baseUrl}`.replace(/\/+$/, '');
 
   return {
-    async check(userId, { signal = new AbortController().signal } = {}) {
-      const startedAt = clock.now();
+    async check(userId, { signal } = {}) {
+      const deadline = clock.now() + PATIENCE_MILLISECONDS;
       for (let failures = 0; ; failures += 1) {
-        signal.throwIfAborted();
-        const outcome = await attempt(userId, signal).catch((error: StatusError) => error);
-        signal.throwIfAborted();
-        if (!(outcome instanceof StatusError)) {
-          return outcome;
+        try {
+          return await within(ATTEMPT_TIMEOUT_MILLISECONDS, signal, (ended) => ask(userId, ended));
+        } catch (error) {
+          if (!(error instanceof StatusError) || error.code !== 'unavailable') {
+            throw error;
+          }
+          const wait =
+            error.retryAfterSeconds * 1_000 +
+            backoffMilliseconds(failures, FIRST_BACKOFF_MILLISECONDS, PATIENCE_MILLISECONDS, clock);
+          if (clock.now() + wait > deadline) {
+            throw error;
+          }
+          await within(wait, signal, () => new Promise(() => {})).catch(() => signal?.throwIfAborted());
         }
-        const wait = Math.max(
-          backoffMilliseconds(failures, FIRST_BACKOFF_MILLISECONDS, PATIENCE_MILLISECONDS, clock),
-          (outcome.retryAfterSeconds ?? 0) * 1_000,
-        );
-        if (outcome.code !== 'unavailable' || clock.now() + wait - startedAt > PATIENCE_MILLISECONDS) {
-          throw outcome;
-        }
-        await pause(wait, signal);
       }
     },
   };
 
-  async function attempt(userId: string, signal: AbortSignal): Promise<ConnectionStatus> {
-    const scope = new AbortController();
-    const end = () => scope.abort(signal.reason);
-    signal.addEventListener('abort', end);
-    try {
-      // The time is kept here rather than by the request: waiting for the access token counts, too.
-      return await Promise.race([
-        ask(userId, scope.signal),
-        pause(ATTEMPT_TIMEOUT_MILLISECONDS, scope.signal).then(() => {
-          throw new StatusError('unavailable');
-        }),
-      ]);
-    } finally {
-      signal.removeEventListener('abort', end);
-      scope.abort();
-    }
-  }
-
   async function ask(userId: string, signal: AbortSignal): Promise<ConnectionStatus> {
-    let response: Response;
-    let text: string;
     try {
       const accessToken = await getAccessToken();
       if (!accessToken) {
-        throw new StatusError('signed_out', { detail: 'Please sign in.' });
+        throw new StatusError('signed_out');
       }
-      response = await fetch(`${root}/api/v1/agents/music/status/${encodeURIComponent(userId)}`, {
+      const response = await fetch(`${root}/api/v1/agents/music/status/${encodeURIComponent(userId)}`, {
         headers: { authorization: `Bearer ${accessToken}` },
-        cache: 'no-store',
         signal,
       });
-      text = await response.text();
+      const body = membersIn(await response.text());
+      const status = response.ok ? statusIn(body) : null;
+      if (status !== null) {
+        return status;
+      }
+      throw new StatusError(codeOf(response), {
+        status: response.status,
+        detail: textIn(body['detail']) ?? textIn(body['message']),
+        retryAfterSeconds: retryAfterSeconds(response.headers.get('retry-after'), clock.now()),
+      });
     } catch (error) {
-      throw error instanceof StatusError ? error : new StatusError('unavailable', { cause: error });
+      throw statusErrorOf(error);
     }
-    const body = membersIn(text);
-    const status = response.ok ? statusIn(body) : null;
-    if (status !== null) {
-      return status;
-    }
-    throw new StatusError(codeOf(response), {
-      status: response.status,
-      detail: textIn(body['detail']) ?? textIn(body['message']),
-      retryAfterSeconds: retryAfterSeconds(response.headers, clock.now()),
-    });
   }
 
-  /** Resolves after that time; rejects with the signal's reason when that is aborted first. */
-  function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const interrupt = () => {
-        cancel();
-        reject(signal.reason);
-      };
-      const cancel = clock.after(milliseconds, () => {
-        signal.removeEventListener('abort', interrupt);
-        resolve();
+  /**
+   * Settles as `work` does; rejects as `unavailable` when the time is over first, and with the caller's reason when it
+   * aborts first. Then the signal tells the work to end.
+   */
+  async function within<T>(
+    milliseconds: number,
+    caller: AbortSignal | undefined,
+    work: (ended: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const scope = new AbortController();
+    let cancelTimer = () => {};
+    try {
+      return await new Promise((resolve, reject) => {
+        caller?.throwIfAborted();
+        caller?.addEventListener('abort', () => reject(caller.reason), { signal: scope.signal });
+        cancelTimer = clock.after(milliseconds, () => reject(new StatusError('unavailable')));
+        work(scope.signal).then(resolve, reject);
       });
-      signal.addEventListener('abort', interrupt);
-    });
+    } finally {
+      cancelTimer();
+      scope.abort();
+    }
   }
 }
 

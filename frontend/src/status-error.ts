@@ -20,31 +20,37 @@ export type StatusErrorCode =
 /** A check that has no answer. Branch on `code`. */
 export class StatusError extends Error {
   override readonly name = 'StatusError';
-  readonly code: StatusErrorCode;
+  declare readonly code: StatusErrorCode;
 
   /** The HTTP status; null when there was no answer. */
-  readonly status: number | null;
+  declare readonly status: number | null;
 
-  /** For the user: the `detail` of a problem (RFC 9457), the gateway's `message`, or our own words. Text, not markup. */
-  readonly detail: string;
-
-  /** How long the API asks to wait, an hour at most; null when it does not say. */
-  readonly retryAfterSeconds: number | null;
+  /** How long the API asks to wait, an hour at most; 0 when it does not say. */
+  declare readonly retryAfterSeconds: number;
 
   constructor(
     code: StatusErrorCode,
     properties: {
       readonly status?: number;
       readonly detail?: string | null;
-      readonly retryAfterSeconds?: number | null;
+      readonly retryAfterSeconds?: number;
       readonly cause?: unknown;
     } = {},
   ) {
-    const { status = null, detail, retryAfterSeconds = null, cause } = properties;
-    super(detail ?? 'Your Spotify connection cannot be checked right now.', { cause });
+    const { status = null, detail, retryAfterSeconds = 0, cause } = properties;
+    super(detail ?? 'Spotify cannot be checked right now.', { cause });
     this.code = code;
     this.status = status;
-    this.detail = this.message;
     this.retryAfterSeconds = retryAfterSeconds;
   }
+
+  /** For the user: the `detail` of a problem (RFC 9457), the gateway's `message`, or our own words. Text, not markup. */
+  get detail(): string {
+    return this.message;
+  }
+}
+
+/** A failure of whatever kind as one of ours. */
+export function statusErrorOf(error: unknown): StatusError {
+  return error instanceof StatusError ? error : new StatusError('unavailable', { cause: error });
 }
