@@ -35,12 +35,12 @@ export function useSpotifyConnection({ client, userId }: SpotifyConnectionOption
     () => CHECKING,
   );
 
-  const [, renderAgain] = useState({});
+  const [, setHydrated] = useState(false);
   const previousUserId = useRef(userId);
   useEffectBeforePaint(() => {
     // React itself subscribes, and shows what it could not while hydrating, only once the browser has painted.
     const unsubscribe = subscribe(() => {});
-    renderAgain({});
+    setHydrated(true);
     if (previousUserId.current && !userId) {
       store.forget();
     }
