@@ -95,9 +95,10 @@ export function createConnectionStore({
       if (!userId) {
         return () => {};
       }
+      const isFirst = pageEvents === null || userId !== user;
+      turnTo(userId);
       listeners.add(listener);
-      if (pageEvents === null || userId !== user) {
-        turnTo(userId);
+      if (isFirst) {
         begin();
       }
       return () => {
