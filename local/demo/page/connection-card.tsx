@@ -1,3 +1,4 @@
+import type { Connection } from '@bondhu/spotify-connection';
 import type { SpotifyConnection } from '@bondhu/spotify-connection/react';
 import { useState } from 'react';
 import type { Landing } from './app.tsx';
@@ -35,7 +36,6 @@ export function ConnectionCard({
 }) {
   const { state, connection, daysUntilReauthorization, isConfirmed, recheck } = view;
   const [problem, setProblem] = useState('');
-  const now = useNow();
 
   async function attempt(action: () => Promise<void>) {
     setProblem('');
@@ -57,25 +57,10 @@ export function ConnectionCard({
       <p>
         {EXPLANATIONS[state]}
         {state === 'connected' && !isConfirmed && (
-          <span className="note"> As known last; being checked.</span>
+          <span className="note"> As known last, not confirmed yet.</span>
         )}
       </p>
-      {connection && isConfirmed && (
-        <dl>
-          <dt>Account</dt>
-          <dd>{connection.spotifyUserEmail ?? connection.spotifyUserId ?? 'unknown'}</dd>
-          <dt>Token</dt>
-          <dd>
-            {formatDuration(Date.parse(connection.expiresAt ?? '') - now)}
-            {connection.autoRefreshed && ', just refreshed for you'}
-            {connection.degraded && ', could not be refreshed when it should have been'}
-          </dd>
-          <dt>Connected</dt>
-          <dd>{formatDay(connection.connectedAt)}</dd>
-          <dt>Reconnect by</dt>
-          <dd>{formatDay(connection.reauthorizeBy)}</dd>
-        </dl>
-      )}
+      {connection && <Details connection={connection} />}
       {daysUntilReauthorization !== null && daysUntilReauthorization <= REMIND_FROM_DAYS && (
         <p className="banner">
           Spotify asks everybody to reconnect twice a year: you have {daysUntilReauthorization} days left.
@@ -108,6 +93,44 @@ export function ConnectionCard({
         {problem}
       </p>
     </section>
+  );
+}
+
+/** What is known; of the last known state that is not much. */
+function Details({ connection }: { readonly connection: Connection }) {
+  const { spotifyUserEmail, expiresAt, connectedAt, reauthorizeBy, autoRefreshed, degraded } = connection;
+  const now = useNow();
+  return (
+    <dl>
+      {spotifyUserEmail !== null && (
+        <>
+          <dt>Account</dt>
+          <dd>{spotifyUserEmail}</dd>
+        </>
+      )}
+      {expiresAt !== null && (
+        <>
+          <dt>Token</dt>
+          <dd>
+            {formatDuration(Date.parse(expiresAt) - now)}
+            {autoRefreshed && ', just refreshed for you'}
+            {degraded && ', could not be refreshed when it should have been'}
+          </dd>
+        </>
+      )}
+      {connectedAt !== null && (
+        <>
+          <dt>Connected</dt>
+          <dd>{formatDay(connectedAt)}</dd>
+        </>
+      )}
+      {reauthorizeBy !== null && (
+        <>
+          <dt>Reconnect by</dt>
+          <dd>{formatDay(reauthorizeBy)}</dd>
+        </>
+      )}
+    </dl>
   );
 }
 

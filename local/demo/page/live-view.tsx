@@ -32,13 +32,14 @@ export function LiveView({
         <Connections connections={snapshot?.connections ?? []} userId={userId} />
         <Table
           caption="Calls to Spotify"
-          columns={['at', 'for', 'outcome', 'ms']}
+          columns={['at', 'for', 'outcome', 'status', 'ms']}
           rows={(snapshot?.calls ?? []).map((call) => ({
             key: `${call.at} ${call.email} ${call.outcome}`,
             cells: [
               formatClock(call.at),
               nameOf(call.email ?? 'unknown'),
-              `${call.outcome}${call.status !== null && call.status !== 200 ? ` (${call.status})` : ''}`,
+              call.outcome,
+              call.status ?? 'none',
               call.durationMillis,
             ],
           }))}

@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import type { DatabaseCondition, Snapshot, SpotifyCondition } from '../live-view-events.ts';
 import type { DemoClient } from './demo-client.ts';
 
@@ -61,9 +61,15 @@ export function Panel({
 }) {
   const [hint, setHint] = useState('');
 
-  /** Does something and then says what to look at. */
-  async function attempt(action: () => Promise<string>) {
-    setHint(await action().catch((error: Error) => error.message));
+  /** Does something and then says what to look at, or what went wrong. @returns whether it worked */
+  async function attempt(action: () => Promise<string>): Promise<boolean> {
+    try {
+      setHint(await action());
+      return true;
+    } catch (error) {
+      setHint(error instanceof Error ? error.message : String(error));
+      return false;
+    }
   }
 
   return (
@@ -135,8 +141,19 @@ function Switch<Option extends { readonly condition: string; readonly label: str
   /** Undefined: not known yet. */
   readonly current: string | undefined;
   readonly isDisabled: boolean;
-  readonly onChoose: (option: Option) => void;
+  /** @returns whether it worked */
+  readonly onChoose: (option: Option) => Promise<boolean>;
 }) {
+  // Shown from the click until the live view tells how it is.
+  const [chosen, setChosen] = useState<string | undefined>();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: its change is what this waits for
+  useEffect(() => setChosen(undefined), [current]);
+
+  async function choose(option: Option) {
+    setChosen(option.condition);
+    if (!(await onChoose(option))) setChosen(undefined);
+  }
+
   return (
     <fieldset disabled={isDisabled} className="switch">
       <legend>{name}</legend>
@@ -145,8 +162,8 @@ function Switch<Option extends { readonly condition: string; readonly label: str
           <input
             type="radio"
             name={name}
-            checked={option.condition === current}
-            onChange={() => onChoose(option)}
+            checked={option.condition === (chosen ?? current)}
+            onChange={() => choose(option)}
           />
           <span>{option.label}</span>
         </label>

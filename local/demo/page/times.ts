@@ -13,9 +13,8 @@ function formatAmount(milliseconds: number): string {
   return `${seconds} s`;
 }
 
-/** @param time ISO 8601; null: unknown */
-export function formatDay(time: string | null): string {
-  if (time === null) return 'unknown';
+/** @param time ISO 8601 */
+export function formatDay(time: string): string {
   return new Date(time).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' });
 }
 
