@@ -33,14 +33,7 @@ export function App({ supabase, statusClient, demo, sampleUsers }: AppProps) {
       <header>
         <p className="brand">Bondhu</p>
         <p className="tagline">Connect Spotify once. It stays connected.</p>
-        {user && (
-          <div className="account">
-            <span>{user.email}</span>
-            <button type="button" onClick={() => supabase.auth.signOut()}>
-              Sign out
-            </button>
-          </div>
-        )}
+        {user && <Account email={user.email} supabase={supabase} />}
       </header>
       <main>
         <div className="stage">
@@ -54,6 +47,27 @@ export function App({ supabase, statusClient, demo, sampleUsers }: AppProps) {
         <LiveView snapshot={snapshot} logLines={logLines} userId={user?.id} />
       </main>
     </>
+  );
+}
+
+function Account({ email, supabase }: { readonly email: string; readonly supabase: SupabaseClient }) {
+  const [problem, setProblem] = useState('');
+
+  async function signOut() {
+    const { error } = await supabase.auth.signOut();
+    if (error) setProblem('Supabase cannot be reached: you are still signed in.');
+  }
+
+  return (
+    <div className="account">
+      <span className="problem" role="alert">
+        {problem}
+      </span>
+      <span>{email}</span>
+      <button type="button" onClick={signOut}>
+        Sign out
+      </button>
+    </div>
   );
 }
 
