@@ -33,7 +33,10 @@ export function readLanding({
     return;
   }
   const query = others.length === 0 ? '' : `?${others.join('&')}`;
-  history.replaceState(history.state, '', pathname + query + hash);
+  // Next's router takes a state with its mark for a change of its own: it would not learn of the new address, and bring
+  // the old one back. It sets the mark again by itself.
+  const state = history.state?.__NA ? { ...history.state, __NA: undefined } : history.state;
+  history.replaceState(state, '', pathname + query + hash);
 
   const landing = new URLSearchParams(search);
   const error = landing.get('spotify_error');

@@ -71,6 +71,15 @@ describe('a landing', () => {
     expect(history.state).toEqual({ kept: true });
   });
 
+  test("is tidied up without the mark of Next's router, which would then not follow", () => {
+    const replaceState = jest.fn();
+    readLanding({
+      location: { pathname: '/entertainment', search: '?spotify_connected=true', hash: '' },
+      history: { state: { __NA: true, kept: true }, replaceState },
+    });
+    expect(replaceState.mock.calls).toEqual([[{ kept: true }, '', '/entertainment']]);
+  });
+
   test('is tidied up before it is reported, so that a callback that fails does not report it again', () => {
     onConnected.mockImplementationOnce(() => {
       throw new Error('boom');
