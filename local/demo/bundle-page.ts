@@ -6,9 +6,6 @@ export interface PageBundle {
   readonly style: string;
 }
 
-/** The package as it is in this repository, not as it was built last. */
-const PACKAGE_SOURCES = join(import.meta.dirname, '../../frontend/src');
-
 /** Bundles the page's script and style for browsers of today. @throws esbuild's error where the sources have one */
 export async function bundlePage(): Promise<PageBundle> {
   const { outputFiles } = await build({
@@ -20,10 +17,8 @@ export async function bundlePage(): Promise<PageBundle> {
     format: 'esm',
     target: 'es2023',
     jsx: 'automatic',
-    alias: {
-      '@bondhu/spotify-connection/react': join(PACKAGE_SOURCES, 'react.ts'),
-      '@bondhu/spotify-connection': join(PACKAGE_SOURCES, 'index.ts'),
-    },
+    // The package as it is in this repository, not as it was built last.
+    conditions: ['@bondhu/source'],
     define: { 'process.env.NODE_ENV': '"production"' },
   });
   const textOf = (extension: string) => outputFiles.find(({ path }) => path.endsWith(extension))?.text ?? '';

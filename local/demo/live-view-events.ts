@@ -60,6 +60,8 @@ export interface Snapshot {
 
 /** The server-sent event `log`: a line of a function's log, or of the API's access log. */
 export interface LogLine {
+  readonly at: string;
+  /** The function, or the API. */
   readonly source: string;
   readonly line: string;
 }

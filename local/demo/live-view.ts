@@ -52,7 +52,7 @@ export class LiveView {
 
   /** Takes a line of a function's log, or of the API's. */
   log(source: string, line: string): void {
-    const logLine = { source, line };
+    const logLine = { at: new Date().toISOString(), source, line };
     this.#logLines.push(logLine);
     if (this.#logLines.length > REMEMBERED_LOG_LINES) this.#logLines.shift();
     const sweep = readSweep(line);

@@ -2,7 +2,8 @@
  * A stand-in for Spotify's accounts service, for local use and tests.
  *
  * `GET /authorize` asks the user for consent, `POST /api/token` exchanges the code that this leads to and refreshes
- * access tokens (`GET /v1/me`, the Web API's, shows whose token it is, and whether it is accepted). Under `/control` the same switches that `startAccountsService` returns are offered to other processes, as JSON:
+ * access tokens (`GET /v1/me`, the Web API's, shows whose token it is, and whether it is accepted). Under `/control`
+ * switches that `startAccountsService` returns are offered to other processes, as JSON:
  *
  * | request | body | does |
  * | --- | --- | --- |
@@ -11,7 +12,6 @@
  * | `DELETE /control/fault` | | ends that |
  * | `POST /control/grants` | an array of `NewGrant` | lets users authorize; answers with their tokens |
  * | `POST /control/revoke` | `{"userId": ...}` | lets a user revoke |
- * | `POST /control/let-time-pass` | `{"userId": ..., "seconds": ...}` | lets time pass for a user's grants and tokens |
  * | `POST /control/expire-access-tokens` | | ends every access token issued so far |
  * | `GET /control/calls` | | lists the token requests so far |
  * | `DELETE /control/calls` | | forgets them |
@@ -212,9 +212,6 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
           return { status: 201, body: (body as NewGrant[]).map((grant) => grants.create(grant)) };
         case 'POST /control/revoke':
           grants.revoke(body.userId);
-          return { status: 204 };
-        case 'POST /control/let-time-pass':
-          grants.letTimePass(body.userId, body.seconds);
           return { status: 204 };
         case 'POST /control/expire-access-tokens':
           grants.expireAccessTokens();

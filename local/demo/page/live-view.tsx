@@ -119,11 +119,11 @@ function Log({ lines }: { readonly lines: readonly NumberedLogLine[] }) {
     <section className="log" aria-label="Log of the functions and the API, newest first" tabIndex={0}>
       <h3>Log</h3>
       <ol>
-        {lines.map(({ number, source, line }) => {
-          const { at, level, text } = readLogLine(source, line);
+        {lines.map((line) => {
+          const { level, text } = readLogLine(line);
           return (
-            <li key={number} className={level.toLowerCase()}>
-              <time>{at && formatClock(at)}</time> {text}
+            <li key={line.number} className={level.toLowerCase()}>
+              <time>{formatClock(line.at)}</time> {text}
             </li>
           );
         })}

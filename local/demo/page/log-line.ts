@@ -1,6 +1,6 @@
+import type { LogLine } from '../live-view-events.ts';
+
 export interface ReadableLogLine {
-  /** ISO 8601; empty where the line names no time. */
-  readonly at: string;
   readonly level: string;
   readonly text: string;
 }
@@ -17,22 +17,24 @@ const BORING = new Set([
   'function_name',
   'function_request_id',
   'request_id',
+  'requestId',
+  'requestTime',
   'sampling_rate',
   'xray_trace_id',
 ]);
 
 /** Makes a line of a function's JSON log, or of the access log, readable; any other line stays as it is. */
-export function readLogLine(source: string, line: string): ReadableLogLine {
+export function readLogLine({ source, line }: LogLine): ReadableLogLine {
   const fields = parseObject(line);
-  if (!fields) return { at: '', level: 'INFO', text: line };
-  const { level = 'INFO', message = source, timestamp = '', service = '' } = fields;
+  if (!fields) return { level: 'INFO', text: line };
+  const { level = 'INFO', service = source, message } = fields;
+  // The access log writes a dash for what there is not.
   const details = Object.entries(fields)
-    .filter(([name]) => !BORING.has(name))
+    .filter(([name, value]) => !BORING.has(name) && value !== '-')
     .map(([name, value]) => `${name}=${typeof value === 'object' ? JSON.stringify(value) : value}`);
   return {
-    at: String(timestamp),
     level: String(level),
-    text: [service, message, ...details].filter((part) => part !== '').join(' '),
+    text: [service, message, ...details].filter((part) => part !== undefined).join(' '),
   };
 }
 
