@@ -65,7 +65,8 @@ export function createStatusClient({
           if (clock.now() + wait > deadline) {
             throw error;
           }
-          await within(wait, signal, () => new Promise(() => {})).catch(() => signal?.throwIfAborted());
+          // Ends with the time, or early with the signal, which the next attempt rejects with.
+          await within(wait, signal, () => new Promise(() => {})).catch(() => {});
         }
       }
     },

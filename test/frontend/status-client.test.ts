@@ -1,22 +1,23 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createStatusClient, type StatusClientOptions } from '../../frontend/src/status-client.ts';
 import type { StatusError } from '../../frontend/src/status-error.ts';
+import { answerOf } from '../../lambda/status/answer.ts';
 import { FakeHttpServer, hang, html, json, type Respond, reset } from '../lambda/fakes/http-server.ts';
 import { ManualClock } from './fakes/manual-clock.ts';
 
 const USER_ID = 'b3a4f1de-7a4e-4d3c-9f57-1c1d1f0f7a11';
 const ATTEMPT_TIMEOUT_MILLISECONDS = 12_000;
 
-/** An answer of the API to a user whose connection works. */
-const connected = {
-  connected: true,
-  spotify_user_id: '31ab',
-  spotify_user_email: 'someone@example.com',
-  connected_at: '2026-10-24T04:00:12.000Z',
-  expires_at: '2026-11-24T13:00:00.000Z',
-  auto_refreshed: true,
-  reauthorize_by: '2027-04-24T04:00:12.000Z',
+const details = {
+  spotifyUserId: '31ab',
+  spotifyUserEmail: 'someone@example.com',
+  connectedAt: '2026-10-24T04:00:12.000Z',
+  expiresAt: '2026-11-24T13:00:00.000Z',
+  reauthorizeBy: '2027-04-24T04:00:12.000Z',
+  secondsLeft: 3_600,
 };
+
+const connected = answerOf({ kind: 'connected', details, autoRefreshed: true, degraded: false });
 
 let api: FakeHttpServer;
 let clock: ManualClock;
@@ -76,7 +77,7 @@ describe('the request', () => {
 
 describe('an answer about the connection', () => {
   test('connected', async () => {
-    expect(await answerTo(json(200, connected))).toEqual({
+    expect(await checkAnsweredBy(json(200, connected))).toEqual({
       kind: 'connected',
       spotifyUserId: '31ab',
       spotifyUserEmail: 'someone@example.com',
@@ -89,16 +90,24 @@ describe('an answer about the connection', () => {
   });
 
   test('connected, but not refreshed in time', async () => {
-    expect(await answerTo(json(200, { ...connected, auto_refreshed: false, degraded: true }))).toMatchObject({
+    const answer = answerOf({ kind: 'connected', details, autoRefreshed: false, degraded: true });
+    expect(await checkAnsweredBy(json(200, answer))).toMatchObject({
       kind: 'connected',
       autoRefreshed: false,
       degraded: true,
     });
   });
 
-  test('connected, with hardly anything known', async () => {
-    const sparse = { connected: true, spotify_user_id: null, reauthorize_by: 'soon', expires_at: 17 };
-    expect(await answerTo(json(200, sparse))).toEqual({
+  test('connected, with hardly anything that can be read', async () => {
+    const sparse = {
+      connected: true,
+      spotify_user_id: null,
+      spotify_user_email: 7,
+      connected_at: 17,
+      expires_at: 'in an hour',
+      reauthorize_by: 'soon',
+    };
+    expect(await checkAnsweredBy(json(200, sparse))).toEqual({
       kind: 'connected',
       spotifyUserId: null,
       spotifyUserEmail: null,
@@ -111,38 +120,38 @@ describe('an answer about the connection', () => {
   });
 
   test('not connected', async () => {
-    expect(await answerTo(json(200, { connected: false }))).toEqual({ kind: 'disconnected' });
+    const answer = answerOf({ kind: 'not_connected' });
+    expect(await checkAnsweredBy(json(200, answer))).toEqual({ kind: 'disconnected' });
   });
 
   test('the grant is dead', async () => {
-    const answer = { connected: false, reason: 'token_refresh_failed', message: 'Again.', retryable: false };
-    expect(await answerTo(json(200, answer))).toEqual({
+    const answer = answerOf({ kind: 'reauthorization_required' });
+    expect(await checkAnsweredBy(json(200, answer))).toEqual({
       kind: 'reauthorization_required',
-      message: 'Again.',
+      message: expect.stringContaining('connect Spotify again'),
     });
   });
 
-  test('Spotify cannot be reached and the token has run out', async () => {
-    const answer = { connected: false, reason: 'token_refresh_failed', message: 'Later.', retryable: true };
-    expect(await answerTo(json(200, { ...answer, retry_after: 42 }))).toEqual({
+  test.each<[unknown, number]>([
+    [42, 42],
+    [86_400, 3_600],
+    ['soon', 0],
+    [undefined, 0],
+  ])('Spotify is out of reach and the token has run out; retry after %p', async (retry_after, seconds) => {
+    const answer = { ...answerOf({ kind: 'refresh_failed', retryAfterSeconds: 42 }), retry_after };
+    expect(await checkAnsweredBy(json(200, answer))).toEqual({
       kind: 'unavailable',
-      message: 'Later.',
-      retryAfterSeconds: 42,
-    });
-    expect(await answerTo(json(200, { ...answer, retry_after: 86_400 }))).toMatchObject({
-      retryAfterSeconds: 3_600,
-    });
-    expect(await answerTo(json(200, { ...answer, retry_after: 'x' }))).toMatchObject({
-      retryAfterSeconds: 0,
+      message: expect.stringContaining('Your connection is kept'),
+      retryAfterSeconds: seconds,
     });
   });
 
   test('an unknown reason is never an invitation to connect', async () => {
     const answer = { connected: false, reason: 'moon_in_the_wrong_house' };
-    expect(await answerTo(json(200, answer))).toMatchObject({ kind: 'unavailable', message: null });
+    expect(await checkAnsweredBy(json(200, answer))).toMatchObject({ kind: 'unavailable', message: null });
   });
 
-  async function answerTo(respond: Respond) {
+  async function checkAnsweredBy(respond: Respond) {
     api.respond = respond;
     return client().check(USER_ID);
   }
@@ -159,6 +168,7 @@ describe('a refusal is a typed error and is not repeated:', () => {
       json(404, { message: 'Not Found' }),
       { code: 'rejected', status: 404, detail: 'Not Found' },
     ],
+    ['a 404 of another API', json(404, { connected: false }), { code: 'rejected', status: 404 }],
     [
       'a 404 that is a page',
       html(404),
@@ -290,24 +300,20 @@ describe('silence', () => {
     ['before', hang],
     ['after', (response) => void response.writeHead(200).write('{"connected":')],
   ])('%s the headers ends after 12 s, with the request', async (_when, respond) => {
-    const closed = new Promise((resolve) => {
-      api.respond = (response, request) => {
-        response.on('close', resolve);
-        respond(response, request);
-        response.on('error', () => {});
-        arrived();
-      };
-    });
-    let arrived = () => {};
-    const arrival = new Promise<void>((resolve) => {
-      arrived = resolve;
-    });
+    const arrived = Promise.withResolvers<void>();
+    const closed = Promise.withResolvers<void>();
+    api.respond = (response, request) => {
+      response.on('close', closed.resolve);
+      respond(response, request);
+      arrived.resolve();
+    };
+
     const check = client().check(USER_ID);
-    await arrival;
+    await arrived.promise;
     clock.advance(ATTEMPT_TIMEOUT_MILLISECONDS);
 
     expect(await failureOf(check)).toMatchObject({ code: 'unavailable', status: null });
-    await closed;
+    await closed.promise;
     expect(api.requests).toHaveLength(1);
   });
 
@@ -333,17 +339,16 @@ describe('a check that is called off', () => {
   test('during the request ends it', async () => {
     const caller = new AbortController();
     const reason = new Error('no longer of interest');
-    const closed = new Promise((resolve) => {
-      api.respond = (response) => {
-        response.on('close', resolve);
-        caller.abort(reason);
-      };
-    });
+    const closed = Promise.withResolvers<void>();
+    api.respond = (response) => {
+      response.on('close', closed.resolve);
+      caller.abort(reason);
+    };
 
     const check = client().check(USER_ID, { signal: caller.signal });
 
     expect(await failureOf(check)).toBe(reason);
-    await closed;
+    await closed.promise;
     expect(clock.pending).toEqual([]);
   });
 
