@@ -16,7 +16,7 @@ export default {
       ...project,
       displayName: 'parts',
       testMatch: ['<rootDir>/test/**/*.test.ts'],
-      testPathIgnorePatterns: ['<rootDir>/test/e2e/', '<rootDir>/test/faults/'],
+      testPathIgnorePatterns: ['<rootDir>/test/e2e/', '<rootDir>/test/faults/', '<rootDir>/test/browser/'],
     },
     {
       ...project,
@@ -24,6 +24,13 @@ export default {
       testMatch: ['<rootDir>/test/e2e/**/*.test.ts', '<rootDir>/test/faults/**/*.test.ts'],
       globalSetup: '<rootDir>/test/e2e/synthesize-once.js',
       globalTeardown: '<rootDir>/test/e2e/remove-synthesized.js',
+    },
+    {
+      ...project,
+      displayName: 'browser',
+      testMatch: ['<rootDir>/test/browser/**/*.test.ts'],
+      globalSetup: '<rootDir>/test/browser/prepare-browser.js',
+      globalTeardown: '<rootDir>/test/browser/remove-browser.js',
     },
   ],
   // Generous, for a machine that has other things to do; a test that hangs still ends.

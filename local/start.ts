@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { type Demo, startDemo } from './demo/demo-server.ts';
 import type { StackOptions, StackPorts } from './stack.ts';
 import { type Stack, startStack } from './stack.ts';
 import { removeState, writeState } from './state-file.ts';
@@ -6,12 +7,12 @@ import { removeState, writeState } from './state-file.ts';
 const USAGE = `Usage: npm start [-- --sweep-every <seconds>s]
 
 Runs the synthesized stack on this machine, with a real Postgres, Supabase's REST and Auth interfaces and a stand-in
-for Spotify. Everything listens on 127.0.0.1.
+for Spotify, and a page to try it on. Everything listens on 127.0.0.1.
 
   --sweep-every 10s   sweeps this often (s, m or h) instead of as the template says
 
 Environment:
-  API_PORT, SUPABASE_PORT, SPOTIFY_PORT, POSTGRES_PORT, LAMBDA_PORT
+  DEMO_PORT, API_PORT, SUPABASE_PORT, SPOTIFY_PORT, POSTGRES_PORT, LAMBDA_PORT
                       ports to listen on; a free one serves where it is taken
   DATABASE_URL        uses this PostgreSQL server, as a superuser: postgres://user:password@127.0.0.1:5432/postgres.
                       Roles of a Supabase project are created where they are missing; the database is dropped at the end
@@ -19,7 +20,16 @@ Environment:
 `;
 
 /** Used when the environment names no ports, so that addresses stay the same from start to start. */
-const DEFAULT_PORTS = { api: 8787, supabase: 54321, spotify: 54329, postgres: 54322, lambda: 54330 };
+const DEFAULT_PORTS = {
+  demo: 8788,
+  api: 8787,
+  supabase: 54321,
+  spotify: 54329,
+  postgres: 54322,
+  lambda: 54330,
+};
+
+type Ports = StackPorts & { readonly demo: number };
 
 const startedAt = performance.now();
 
@@ -33,7 +43,7 @@ function printProgress(line: string): void {
 
 /** Reads the command line and the environment. @throws Error with one line that says what to write */
 function readOptions():
-  | Pick<StackOptions, 'ports' | 'sweepEverySeconds' | 'spotifyTokenUrl' | 'databaseUrl'>
+  | (Pick<StackOptions, 'sweepEverySeconds' | 'spotifyTokenUrl' | 'databaseUrl'> & { readonly ports: Ports })
   | 'help' {
   const { values } = parseArgs({ options: { 'sweep-every': { type: 'string' }, help: { type: 'boolean' } } });
   if (values.help) return 'help';
@@ -48,7 +58,7 @@ function readOptions():
   };
 }
 
-function readPorts(): StackPorts {
+function readPorts(): Ports {
   const entries = Object.entries(DEFAULT_PORTS).map(([name, fallback]) => {
     const variable = `${name.toUpperCase()}_PORT`;
     const port = Number(process.env[variable] ?? fallback);
@@ -59,7 +69,7 @@ function readPorts(): StackPorts {
     }
     return [name, port];
   });
-  return Object.fromEntries(entries);
+  return Object.fromEntries(entries) as Ports;
 }
 
 function parseInterval(text: string): number {
@@ -79,9 +89,10 @@ function parseUrl(variable: string, text: string): string {
 }
 
 /** Signs every sample user in, as the frontend does, and prints what to try. */
-async function printReady(stack: Stack): Promise<void> {
+async function printReady(stack: Stack, demo: Demo): Promise<void> {
   const { cloud, supabase, spotify, users } = stack;
   print('\nReady.\n');
+  print(`  Demo page  ${demo.url}  (open this one: sign in, connect, play with time and faults)`);
   print(`  API        ${cloud.apiUrl}`);
   print(`  Supabase   ${supabase.url}`);
   print(`  Spotify    ${spotify.url}  (stand-in; its switches are under ${spotify.url}/control)`);
@@ -128,13 +139,20 @@ async function main(): Promise<void> {
     process.once('SIGTERM', () => resolve());
   });
   await removeState();
+  let demo: Demo | undefined;
   const stack = await startStack({
     ...options,
     onProgress: printProgress,
-    onLog: (_source, line) => print(line),
+    onLog(source, line) {
+      print(line);
+      demo?.log(source, line);
+    },
   });
   try {
+    printProgress('Bundling the demo page');
+    demo = await startDemo(stack, options.ports.demo);
     await writeState({
+      demoUrl: demo.url,
       apiUrl: stack.cloud.apiUrl,
       supabaseUrl: stack.supabase.url,
       supabasePublishableKey: stack.supabase.publishableKey,
@@ -145,11 +163,12 @@ async function main(): Promise<void> {
       sweeperFunctionName: stack.cloud.template.outputs['SweeperFunctionName'] ?? '',
       users: stack.users.map(({ id, email, password, state }) => ({ id, email, password, state })),
     });
-    await printReady(stack);
+    await printReady(stack, demo);
     await stopRequested;
     print('\nStopping...');
   } finally {
     await removeState();
+    await demo?.stop();
     await stack.stop();
   }
 }

@@ -5,6 +5,8 @@ import * as v from 'valibot';
 const path = join(import.meta.dirname, '../.local/stack.json');
 
 const StackState = v.object({
+  /** The page to try it on. */
+  demoUrl: v.string(),
   /** The status API: put a path of the HTTP contract behind it. */
   apiUrl: v.string(),
   supabaseUrl: v.string(),

@@ -38,6 +38,8 @@ export interface Cloud {
   readonly secretsManager: SecretsManager;
   readonly queues: Queues;
   readonly sqs: SqsEndpoint;
+  /** Lets the pages of one more origin call the API, beside those that the template allows. */
+  allowOrigin(origin: string): void;
   /** Invokes a function as an event source does, with Lambda's retries. */
   invokeAsync(functionArn: string, event: unknown): Promise<void>;
   /** Stops everything, down to the last process of a function. */
@@ -126,6 +128,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     secretsManager,
     queues,
     sqs,
+    allowOrigin: (origin) => api.allowOrigin(origin),
     invokeAsync,
     stop: () => running.disposeAsync(),
   };

@@ -1,8 +1,9 @@
 /**
  * A stand-in for Spotify's accounts service, for local use and tests.
  *
- * `POST /api/token` refreshes access tokens (`GET /v1/me`, the Web API's, shows whether one is accepted). Under
- * `/control` the same switches that `startAccountsService` returns are offered to other processes, as JSON:
+ * `GET /authorize` asks the user for consent, `POST /api/token` exchanges the code that this leads to and refreshes
+ * access tokens (`GET /v1/me`, the Web API's, shows whose token it is, and whether it is accepted). Under `/control`
+ * switches that `startAccountsService` returns are offered to other processes, as JSON:
  *
  * | request | body | does |
  * | --- | --- | --- |
@@ -22,6 +23,7 @@ import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { listen } from '../listen.ts';
+import { AuthorizationEndpoint } from './authorization-endpoint.ts';
 import { type Fault, FaultPlan } from './faults.ts';
 import {
   accessTokenLifeSeconds,
@@ -56,7 +58,7 @@ export interface Call {
   /** Whose grant it was about, where the refresh token told. */
   readonly userId: string | undefined;
   readonly grantId: string | undefined;
-  /** `refreshed`, the error's code, or the kind of the fault. */
+  /** `refreshed`, `authorized` (a code was exchanged), the error's code, or the kind of the fault. */
   readonly outcome: string;
   /** Undefined where no answer was sent. */
   readonly status: number | undefined;
@@ -75,8 +77,12 @@ export interface AccountsService {
   configure(changes: Partial<Settings>): Settings;
   /** @param fault undefined ends all faults */
   setFault(fault: Fault | undefined): void;
+  /** Lets the app send users to the consent page who come back to this address. */
+  registerRedirectUri(uri: string): void;
   createGrant(grant: NewGrant): GrantedTokens;
   revokeGrants(userId: string): void;
+  /** Lets time pass for the grants of one user, and for the tokens that were issued for them. */
+  letTimePass(userId: string, seconds: number): void;
   expireAccessTokens(): void;
   acceptsAccessToken(accessToken: string): boolean;
   /** Tells about a refresh token without using it. @returns undefined if it was never issued */
@@ -84,7 +90,7 @@ export interface AccountsService {
   stop(): Promise<void>;
 }
 
-interface Answer {
+export interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
@@ -114,6 +120,7 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
   const faults = new FaultPlan();
   const grants = new Grants(() => Date.now() + settings.clockOffsetSeconds * 1000);
   const credentials = { id: options.clientId, secret: options.clientSecret };
+  const authorization = new AuthorizationEndpoint(options.clientId);
 
   function configure(changes: Partial<Settings>): Settings {
     for (const [name, value] of Object.entries(changes)) {
@@ -131,23 +138,34 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
     arrivals.emit('token-request', grant?.userId);
     if (settings.latencyMillis > 0) await sleep(settings.latencyMillis);
     const fault = faults.take(grant?.userId);
-    if (!fault) return refresh(request.headers, body);
+    if (!fault) return exchange(request.headers, body);
     const instead = resultInsteadOfExchange(fault);
     if (instead) return { ...instead, grant };
-    const { answer } = refresh(request.headers, body);
+    const { answer } = exchange(request.headers, body);
     return { outcome: fault.kind, grant, answer: spoil(answer, fault) };
   }
 
-  function refresh(headers: http.IncomingHttpHeaders, body: string): Result {
+  function exchange(headers: http.IncomingHttpHeaders, body: string): Result {
     const wrongClient = checkClient(headers.authorization, credentials);
     if (wrongClient) return refuse('invalid_client', wrongClient);
     if (!headers['content-type']?.startsWith('application/x-www-form-urlencoded')) {
       return { outcome: 'unsupported_media_type', answer: { status: 415 } };
     }
     const form = new URLSearchParams(body);
-    if (form.get('grant_type') !== 'refresh_token') {
-      return refuse('unsupported_grant_type', 'grant_type must be refresh_token');
+    switch (form.get('grant_type')) {
+      case 'refresh_token':
+        return refresh(form);
+      case 'authorization_code':
+        return exchangeCode(form);
+      default:
+        return refuse(
+          'unsupported_grant_type',
+          'grant_type parameter is missing or neither refresh_token nor authorization_code',
+        );
     }
+  }
+
+  function refresh(form: URLSearchParams): Result {
     const refreshToken = form.get('refresh_token');
     if (!refreshToken) return refuse('invalid_request', 'refresh_token must be supplied');
 
@@ -155,19 +173,19 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
     if (exchange.outcome === 'invalid_grant') {
       return { ...refuse('invalid_grant', exchange.description), grant: exchange.grant };
     }
+    const { outcome, grant } = exchange;
+    return { outcome, grant, answer: grantTokens(exchange.accessToken, exchange.refreshToken) };
+  }
+
+  function exchangeCode(form: URLSearchParams): Result {
+    const account = authorization.redeem(form.get('code') ?? '', form.get('redirect_uri') ?? '');
+    if (!account) return refuse('invalid_grant', 'Invalid authorization code');
+
+    const { grantId, accessToken, refreshToken } = grants.create(account);
     return {
-      outcome: exchange.outcome,
-      grant: exchange.grant,
-      answer: {
-        status: 200,
-        body: {
-          access_token: exchange.accessToken,
-          token_type: 'Bearer',
-          scope: 'user-read-email user-top-read user-read-recently-played',
-          expires_in: accessTokenLifeSeconds,
-          ...(exchange.refreshToken && { refresh_token: exchange.refreshToken }),
-        },
-      },
+      outcome: 'authorized',
+      grant: { id: grantId, userId: account.userId },
+      answer: grantTokens(accessToken, refreshToken),
     };
   }
 
@@ -175,7 +193,7 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
     const accessToken = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
     const grant = grants.findByAccessToken(accessToken);
     if (!grant) return { status: 401, body: { error: { status: 401, message: 'The access token expired' } } };
-    return { status: 200, body: { id: grant.spotifyUserId } };
+    return { status: 200, body: { id: grant.spotifyUserId, email: grant.spotifyUserEmail } };
   }
 
   async function answerControlRequest(request: http.IncomingMessage): Promise<Answer> {
@@ -219,6 +237,14 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
     if (request.url?.startsWith('/control/')) return send(response, await answerControlRequest(request));
     if (request.method === 'GET' && request.url === '/v1/me')
       return send(response, answerProfileRequest(request));
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
+    if (pathname === '/authorize') {
+      const answer =
+        request.method === 'POST'
+          ? authorization.decide(searchParams, new URLSearchParams(await readText(request)))
+          : authorization.ask(searchParams);
+      return send(response, answer);
+    }
     if (request.method !== 'POST' || request.url !== '/api/token') return send(response, { status: 404 });
 
     const startedAt = Date.now();
@@ -256,8 +282,10 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
     },
     configure,
     setFault: (fault) => faults.set(fault),
+    registerRedirectUri: (uri) => authorization.registerRedirectUri(uri),
     createGrant: (grant) => grants.create(grant),
     revokeGrants: (userId) => grants.revoke(userId),
+    letTimePass: (userId, seconds) => grants.letTimePass(userId, seconds),
     expireAccessTokens: () => grants.expireAccessTokens(),
     acceptsAccessToken: (accessToken) => grants.findByAccessToken(accessToken) !== undefined,
     inspectRefreshToken: (refreshToken) => grants.inspectRefreshToken(refreshToken),
@@ -275,6 +303,19 @@ function checkClient(authorization = '', credentials: { id: string; secret: stri
   const [id, ...secret] = Buffer.from(encoded, 'base64').toString().split(':').map(decodeURIComponent);
   if (id !== credentials.id) return 'Invalid client';
   return secret.join(':') === credentials.secret ? undefined : 'Invalid client secret';
+}
+
+function grantTokens(accessToken: string, refreshToken: string | undefined): Answer {
+  return {
+    status: 200,
+    body: {
+      access_token: accessToken,
+      token_type: 'Bearer',
+      scope: 'user-read-email user-top-read user-read-recently-played',
+      expires_in: accessTokenLifeSeconds,
+      ...(refreshToken && { refresh_token: refreshToken }),
+    },
+  };
 }
 
 function refuse(error: string, description: string): Result {

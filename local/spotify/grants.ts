@@ -8,7 +8,10 @@ export interface Grant {
   /** Bondhu's id of the user. */
   readonly userId: string;
   readonly spotifyUserId: string;
+  readonly spotifyUserEmail: string | undefined;
   readonly authorizedAtMillis: number;
+  /** How far time has passed for this grant alone, beyond the service's clock. */
+  clockOffsetMillis: number;
   isRevoked: boolean;
   /** Which refresh token is valid: each rotation begins a new generation. */
   generation: number;
@@ -18,6 +21,8 @@ export interface NewGrant {
   readonly userId: string;
   /** @default derived from the user's id */
   readonly spotifyUserId?: string;
+  /** @default - the account has none */
+  readonly spotifyUserEmail?: string;
   /** ISO 8601. @default now */
   readonly authorizedAt?: string;
 }
@@ -71,12 +76,26 @@ export class Grants {
   }
 
   /** Does what the consent page and the first token request do together. */
-  create({ userId, spotifyUserId = `spotify-${userId}`, authorizedAt }: NewGrant): GrantedTokens {
+  create({
+    userId,
+    spotifyUserId = `spotify-${userId}`,
+    spotifyUserEmail,
+    authorizedAt,
+  }: NewGrant): GrantedTokens {
     if (typeof userId !== 'string') throw new TypeError('userId must be a string');
     const authorizedAtMillis = authorizedAt === undefined ? this.#now() : Date.parse(authorizedAt);
     if (Number.isNaN(authorizedAtMillis)) throw new TypeError('authorizedAt must be an ISO 8601 time');
     const id = String(this.#grants.size + 1);
-    const grant = { id, userId, spotifyUserId, authorizedAtMillis, isRevoked: false, generation: 0 };
+    const grant = {
+      id,
+      userId,
+      spotifyUserId,
+      spotifyUserEmail,
+      authorizedAtMillis,
+      clockOffsetMillis: 0,
+      isRevoked: false,
+      generation: 0,
+    };
     this.#grants.set(id, grant);
     return {
       grantId: id,
@@ -124,6 +143,12 @@ export class Grants {
     for (const grant of this.#grants.values()) if (grant.userId === userId) grant.isRevoked = true;
   }
 
+  /** Lets time pass for every grant of a user, and for the tokens that were issued for it. */
+  letTimePass(userId: string, seconds: number): void {
+    for (const grant of this.#grants.values())
+      if (grant.userId === userId) grant.clockOffsetMillis += seconds * 1000;
+  }
+
   /** Ends every access token issued so far. */
   expireAccessTokens(): void {
     this.#accessTokensExpired = this.#accessTokensIssued;
@@ -132,24 +157,30 @@ export class Grants {
   /** Returns whose access token this is. @returns undefined if it is not valid, or no longer */
   findByAccessToken(accessToken: string): Grant | undefined {
     const [id = '', serial, expiresAtMillis] = this.#open('BQ', accessToken) ?? [];
-    const isAlive = Number(expiresAtMillis) > this.#now() && Number(serial) > this.#accessTokensExpired;
-    return isAlive ? this.#grants.get(id) : undefined;
+    const grant = this.#grants.get(id);
+    if (!grant || Number(serial) <= this.#accessTokensExpired) return undefined;
+    return Number(expiresAtMillis) > this.#nowFor(grant) ? grant : undefined;
   }
 
   /** Since 2026 refreshing does not extend a grant: six calendar months after the authorization it is over. */
-  #isPastSixMonths({ authorizedAtMillis }: Grant): boolean {
-    const end = new Date(authorizedAtMillis);
+  #isPastSixMonths(grant: Grant): boolean {
+    const end = new Date(grant.authorizedAtMillis);
     end.setUTCMonth(end.getUTCMonth() + 6);
-    return this.#now() >= end.getTime();
+    return this.#nowFor(grant) >= end.getTime();
+  }
+
+  #nowFor({ clockOffsetMillis }: Grant): number {
+    return this.#now() + clockOffsetMillis;
   }
 
   #issueRefreshToken({ id, generation }: Grant): string {
     return this.#seal('AQ', [id, generation]);
   }
 
-  #issueAccessToken({ id }: Grant): string {
+  #issueAccessToken(grant: Grant): string {
     this.#accessTokensIssued += 1;
-    return this.#seal('BQ', [id, this.#accessTokensIssued, this.#now() + accessTokenLifeSeconds * 1000]);
+    const expiresAtMillis = this.#nowFor(grant) + accessTokenLifeSeconds * 1000;
+    return this.#seal('BQ', [grant.id, this.#accessTokensIssued, expiresAtMillis]);
   }
 
   #seal(kind: string, parts: readonly (string | number)[]): string {

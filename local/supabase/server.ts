@@ -28,6 +28,7 @@ export interface Supabase {
   /** Every request so far, without its query. */
   readonly requests: readonly { readonly method: string; readonly path: string }[];
   readonly signUserToken: UserTokens['sign'];
+  readonly verifyUserToken: UserTokens['verify'];
   /** Signs a user up, confirmed at once. @returns the user's id. @throws Error if the address is taken */
   createUser(email: string, password: string): Promise<string>;
   /** @param fault undefined ends the fault. @returns once that is in force */
@@ -137,6 +138,7 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
     jwtSecret,
     requests,
     signUserToken: tokens.sign,
+    verifyUserToken: tokens.verify,
     async createUser(email, password) {
       const response = await fetch(`${url}/auth/v1/signup`, {
         method: 'POST',

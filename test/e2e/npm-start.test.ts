@@ -33,6 +33,7 @@ async function runPrintedCurl(state: string) {
 
 beforeAll(async () => {
   const ports = {
+    DEMO_PORT: '0',
     API_PORT: '0',
     SUPABASE_PORT: '0',
     SPOTIFY_PORT: '0',
@@ -70,7 +71,7 @@ describe('npm start', () => {
   test('writes the state file that scripts start from', () => {
     const state = readState();
 
-    for (const url of ['apiUrl', 'supabaseUrl', 'spotifyUrl']) {
+    for (const url of ['demoUrl', 'apiUrl', 'supabaseUrl', 'spotifyUrl']) {
       expect(state[url]).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     }
     expect(state.databaseUrl).toMatch(/^postgres:\/\/.*127\.0\.0\.1/);
@@ -101,6 +102,18 @@ describe('npm start', () => {
     expect(await runPrintedCurl('never-connected')).toEqual({ connected: false });
   });
 
+  test('serves the demo page at the first address that it prints, and lets that origin call the API', async () => {
+    const { demoUrl, apiUrl } = readState();
+
+    expect(output).toMatch(new RegExp(`Ready\\.\n\n {2}Demo page +${demoUrl} `));
+    expect(await (await fetch(demoUrl)).text()).toContain('<title>Spotify, connected for good');
+    const preflight = await fetch(`${apiUrl}/music/status/x`, {
+      method: 'OPTIONS',
+      headers: { origin: demoUrl, 'access-control-request-method': 'GET' },
+    });
+    expect(preflight.headers.get('access-control-allow-origin')).toBe(demoUrl);
+  });
+
   test("runs sweeps by hand and prints the function's own result", async () => {
     const { users } = readState();
     const fresh = users.find((user: { state: string }) => user.state === 'fresh');
@@ -125,7 +138,7 @@ describe('npm start', () => {
     await ended;
 
     expect(existsSync(stateFile)).toBe(false);
-    for (const url of [state.apiUrl, state.supabaseUrl, state.spotifyUrl]) {
+    for (const url of [state.demoUrl, state.apiUrl, state.supabaseUrl, state.spotifyUrl]) {
       await expect(fetch(url)).rejects.toThrow();
     }
     await expect(npm('run', '--silent', 'sweep')).rejects.toMatchObject({

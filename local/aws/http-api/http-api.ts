@@ -3,7 +3,7 @@ import { listen } from '../../listen.ts';
 import type { InvocationResult, OnLog } from '../invocation.ts';
 import type { Resource, StackTemplate } from '../template.ts';
 import { compileAccessLogFormat } from './access-log.ts';
-import { applyCors, createPreflightAnswer } from './cors.ts';
+import { applyCors, type CorsConfiguration, createPreflightAnswer } from './cors.ts';
 import { createEvent } from './event.ts';
 import { type GatewayRequest, readRequest } from './request.ts';
 import {
@@ -28,6 +28,7 @@ export class HttpApi {
   readonly #options: HttpApiOptions;
   readonly #formatAccessLog: ReturnType<typeof compileAccessLogFormat> | undefined;
   readonly #server: Server;
+  readonly #additionalOrigins: string[] = [];
   #url = '';
 
   /** @throws where the template has not exactly one HTTP API with its default stage */
@@ -60,6 +61,11 @@ export class HttpApi {
     return this.#url;
   }
 
+  /** Treats one more origin like those in the template: that of a page on this machine, whose port nobody knew then. */
+  allowOrigin(origin: string): void {
+    this.#additionalOrigins.push(origin);
+  }
+
   async stop(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -85,7 +91,7 @@ export class HttpApi {
   }
 
   async #answer(request: GatewayRequest): Promise<{ response: GatewayResponse; routeKey?: string }> {
-    const cors = this.#api.properties.CorsConfiguration;
+    const cors = this.#corsConfiguration();
     if (cors && request.method === 'OPTIONS') return { response: createPreflightAnswer(request, cors) };
 
     let match: RouteMatch | undefined;
@@ -102,6 +108,11 @@ export class HttpApi {
       response: cors && isFromFunction ? applyCors(response, request, cors) : response,
       routeKey: match.route.routeKey,
     };
+  }
+
+  #corsConfiguration(): CorsConfiguration | undefined {
+    const cors = this.#api.properties.CorsConfiguration;
+    return cors && { ...cors, AllowOrigins: [...cors.AllowOrigins, ...this.#additionalOrigins] };
   }
 
   async #integrate(request: GatewayRequest, match: RouteMatch): Promise<GatewayResponse> {

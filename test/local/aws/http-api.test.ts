@@ -235,6 +235,16 @@ describe('CORS', () => {
     expect(events).toEqual([]);
   });
 
+  test('one more origin can be allowed, and is then treated like those', async () => {
+    const page = 'http://127.0.0.1:8788';
+    expect(corsHeaders(await preflight(page))).toEqual({});
+
+    api.allowOrigin(page);
+
+    expect(corsHeaders(await preflight(page))).toMatchObject({ 'access-control-allow-origin': page });
+    expect(corsHeaders(await preflight(`${page}0`))).toEqual({});
+  });
+
   test('a preflight from any other origin is permitted nothing', async () => {
     const response = await preflight('https://bondhu.example.evil.example');
     expect(response.status).toBe(204);

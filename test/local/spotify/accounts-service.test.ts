@@ -159,6 +159,23 @@ test('who is being asked about is told before the answer', async () => {
   expect(await answer).toBe('none');
 });
 
+test('time can pass for the grants and the tokens of one user alone', async () => {
+  const mine = spotify.createGrant({ userId: 'alice' });
+  const other = spotify.createGrant({ userId: 'bob' });
+
+  spotify.letTimePass('alice', 3_601);
+  expect([mine, other].map((tokens) => spotify.acceptsAccessToken(tokens.accessToken))).toEqual([
+    false,
+    true,
+  ]);
+  const refreshed = (await refresh(mine.refreshToken)).body;
+  expect(spotify.acceptsAccessToken(refreshed.access_token)).toBe(true);
+
+  spotify.letTimePass('alice', 185 * 86_400);
+  expect(await refresh(mine.refreshToken)).toMatchObject(invalidGrant('Refresh token revoked'));
+  expect((await refresh(other.refreshToken)).status).toBe(200);
+});
+
 test('a refresh token can be looked at without being used', () => {
   spotify.configure({ rotatesRefreshTokens: true });
   const { grantId, refreshToken } = spotify.createGrant({ userId: 'looked-at' });

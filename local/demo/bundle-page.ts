@@ -1,0 +1,26 @@
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+export interface PageBundle {
+  readonly script: string;
+  readonly style: string;
+}
+
+/** Bundles the page's script and style for browsers of today. @throws esbuild's error where the sources have one */
+export async function bundlePage(): Promise<PageBundle> {
+  const { outputFiles } = await build({
+    entryPoints: ['page.tsx', 'page.css'].map((file) => join(import.meta.dirname, 'page', file)),
+    outdir: '.',
+    bundle: true,
+    write: false,
+    minify: true,
+    format: 'esm',
+    target: 'es2023',
+    jsx: 'automatic',
+    // The package as it is in this repository, not as it was built last.
+    conditions: ['@bondhu/source'],
+    define: { 'process.env.NODE_ENV': '"production"' },
+  });
+  const textOf = (extension: string) => outputFiles.find(({ path }) => path.endsWith(extension))?.text ?? '';
+  return { script: textOf('.js'), style: textOf('.css') };
+}

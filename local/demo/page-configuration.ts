@@ -1,0 +1,14 @@
+/** What the server tells the page. This file goes into the page too: it imports nothing. */
+export interface PageConfiguration {
+  readonly apiUrl: string;
+  readonly supabaseUrl: string;
+  readonly supabasePublishableKey: string;
+  readonly sampleUsers: readonly SampleSignIn[];
+}
+
+/** A user of the local stack whom the page offers to sign in with one click. */
+export interface SampleSignIn {
+  readonly email: string;
+  readonly password: string;
+  readonly state: string;
+}

@@ -1,0 +1,80 @@
+import type { SupabaseClient } from '@supabase/supabase-js';
+import { type FormEvent, useState } from 'react';
+import type { SampleSignIn } from '../page-configuration.ts';
+
+const SAMPLE_NOTES: Readonly<Record<string, string>> = {
+  fresh: 'connected, nothing to do',
+  expiring: 'three minutes left: refreshed as you sign in',
+  expired: 'ran out ten minutes ago: refreshed as you sign in',
+  revoked: 'has to reconnect',
+  'past-six-months': 'has to reconnect',
+  'without-refresh-token': 'connected until the token runs out',
+  'without-expiry': 'nobody knows when it runs out: refreshed as you sign in',
+  'never-connected': 'starts from nothing',
+};
+
+/** Sign-up and sign-in with Supabase Auth, and one click for each of the stack's sample users. */
+export function SignIn({
+  supabase,
+  sampleUsers,
+}: {
+  readonly supabase: SupabaseClient;
+  readonly sampleUsers: readonly SampleSignIn[];
+}) {
+  const [problem, setProblem] = useState('');
+
+  async function enter(method: 'signUp' | 'signInWithPassword', email: string, password: string) {
+    setProblem('');
+    const { error } = await supabase.auth[method]({ email, password });
+    if (error) setProblem(error.message || 'Supabase cannot be reached.');
+  }
+
+  function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    const isNew = (event.nativeEvent as SubmitEvent).submitter?.getAttribute('value') === 'sign-up';
+    void enter(
+      isNew ? 'signUp' : 'signInWithPassword',
+      String(form.get('email')),
+      String(form.get('password')),
+    );
+  }
+
+  return (
+    <section className="card" aria-labelledby="sign-in-heading">
+      <h1 id="sign-in-heading">Sign in</h1>
+      <form className="sign-in" onSubmit={submit}>
+        <label>
+          E-mail
+          <input name="email" type="email" autoComplete="username" required />
+        </label>
+        <label>
+          Password
+          <input name="password" type="password" autoComplete="current-password" minLength={8} required />
+        </label>
+        <div className="row">
+          <button type="submit" className="primary">
+            Sign in
+          </button>
+          <button type="submit" value="sign-up">
+            Sign up
+          </button>
+        </div>
+        <p className="problem" role="alert">
+          {problem}
+        </p>
+      </form>
+      <h2>Or be one of the sample users</h2>
+      <ul className="samples">
+        {sampleUsers.map(({ email, password, state }) => (
+          <li key={email}>
+            <button type="button" onClick={() => enter('signInWithPassword', email, password)}>
+              {state.replaceAll('-', ' ')}
+            </button>
+            <span>{SAMPLE_NOTES[state]}</span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

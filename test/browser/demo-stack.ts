@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto';
+import { describe } from '@jest/globals';
+import type { Browser, BrowserContext, Page, Route } from 'playwright-core';
+import { type Demo, startDemo } from '../../local/demo/demo-server.ts';
+import type { StackOptions } from '../../local/stack.ts';
+import { type ConnectedUser, TestStack } from '../e2e/test-stack.ts';
+import { type FoundBrowser, launchBrowser } from './browser.ts';
+
+const found: FoundBrowser | null = JSON.parse(process.env['BROWSER_FOR_TESTS'] ?? 'null');
+
+/** `describe`, where this machine has a browser. */
+export const describeInBrowser = found
+  ? describe
+  : (name: string, tests: () => void) =>
+      describe.skip(
+        `${name} (skipped: no Chromium in CHROMIUM_PATH or on the system, and npm has none for ${process.platform} ${process.arch})`,
+        tests,
+      );
+
+const PASSWORD_OF_CONNECTED_USERS = 'a password that nobody guesses';
+
+export interface Credentials {
+  readonly email: string;
+  readonly password: string;
+}
+
+/** What the browser itself reports of an answer that is no success: expected wherever a fault is switched on. */
+const FAILED_REQUEST = /^Failed to load resource:|blocked by CORS policy/;
+
+/** The running stack with its demo page, and a browser to look at it. */
+export class DemoStack {
+  readonly test: TestStack;
+  readonly demo: Demo;
+  readonly #browser: Browser;
+  readonly #contexts: BrowserContext[] = [];
+  readonly #complaints: string[] = [];
+
+  private constructor(test: TestStack, demo: Demo, browser: Browser) {
+    this.test = test;
+    this.demo = demo;
+    this.#browser = browser;
+  }
+
+  static async start(options: Partial<StackOptions> = {}): Promise<DemoStack> {
+    if (!found) throw new Error('tests in a browser have to stand in describeInBrowser');
+    let demo: Demo | undefined;
+    const [browser, test] = await Promise.all([
+      launchBrowser(found),
+      TestStack.start({ onLog: (source, line) => demo?.log(source, line), ...options }),
+    ]);
+    demo = await startDemo(test.stack, 0);
+    return new DemoStack(test, demo, browser);
+  }
+
+  async stop(): Promise<void> {
+    await this.#browser.close();
+    await this.demo.stop();
+    await this.test.stop();
+  }
+
+  /** A page of a browser that was never here. */
+  async newPage(options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
+    const context = await this.#browser.newContext(options);
+    context.setDefaultTimeout(15_000);
+    this.#contexts.push(context);
+    context.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') this.#complaints.push(message.text());
+    });
+    context.on('weberror', (error) => this.#complaints.push(String(error.error())));
+    return context.newPage();
+  }
+
+  /** A page of a browser that was never here, on which this user signs in. */
+  async newPageOf(user: Credentials, options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
+    const page = await this.newPage(options);
+    await page.goto(this.demo.url);
+    await signIn(page, user);
+    return page;
+  }
+
+  /** Ends all faults, closes every page, and returns what these have written to their consoles. */
+  async endPages(): Promise<{ readonly failedRequests: string[]; readonly others: string[] }> {
+    const { spotify, supabase } = this.test.stack;
+    spotify.setFault(undefined);
+    await supabase.setFault(undefined);
+    await this.test.sql('update spotify_auth.service set not_before = null');
+    await Promise.all(this.#contexts.splice(0).map((context) => context.close()));
+    const complaints = this.#complaints.splice(0);
+    return {
+      failedRequests: complaints.filter((text) => FAILED_REQUEST.test(text)),
+      others: complaints.filter((text) => !FAILED_REQUEST.test(text)),
+    };
+  }
+
+  /** A user who connected Spotify a month ago, and whose token has so long left. */
+  createConnectedUser(expiresInSeconds = 3_000): Promise<ConnectedUser & Credentials> {
+    return this.test
+      .createConnectedUser(expiresInSeconds)
+      .then((user) => ({ ...user, password: PASSWORD_OF_CONNECTED_USERS }));
+  }
+
+  /** A user who never connected Spotify. */
+  async createUser(): Promise<Credentials & { readonly id: string }> {
+    const user = { email: `${randomUUID()}@example.com`, password: 'correct horse' };
+    return { ...user, id: await this.test.stack.supabase.createUser(user.email, user.password) };
+  }
+
+  /** Matches the addresses of status calls. */
+  get statusCalls(): string {
+    return `${this.test.stack.cloud.apiUrl}/**`;
+  }
+}
+
+/** Signs a user in through the page's form. */
+export async function signIn(page: Page, { email, password }: Credentials): Promise<void> {
+  await page.getByLabel('E-mail').fill(email);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+}
+
+/** Resolves once the page says so, in the words that stand above everything else. */
+export async function headingAppears(page: Page, text: string): Promise<void> {
+  await page.getByRole('heading', { level: 1, name: text, exact: true }).waitFor();
+}
+
+/** Holds requests back, from now on. @returns lets those go that were held, and all that follow */
+export async function holdBack(page: Page, url: string | RegExp): Promise<() => Promise<void>> {
+  const held: Route[] = [];
+  let isHolding = true;
+  await page.context().route(url, (route) => (isHolding ? void held.push(route) : route.continue()));
+  return async () => {
+    isHolding = false;
+    // The page may have given some of them up.
+    await Promise.all(held.map((route) => route.continue().catch(() => {})));
+  };
+}
+
+/** Keeps every heading that the page shows from its next load on, however short. @returns reads those of this load */
+export async function recordHeadings(page: Page): Promise<() => Promise<readonly string[]>> {
+  await page.addInitScript(`
+    window.headings = [];
+    new MutationObserver(() => {
+      const text = document.querySelector('h1')?.textContent;
+      if (text && text !== window.headings.at(-1)) window.headings.push(text);
+    }).observe(document, { subtree: true, childList: true, characterData: true });
+  `);
+  return () => page.evaluate<string[]>('window.headings');
+}

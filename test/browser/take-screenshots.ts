@@ -1,0 +1,42 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startDemo } from '../../local/demo/demo-server.ts';
+import { startStack } from '../../local/stack.ts';
+import { findBrowser, launchBrowser } from './browser.ts';
+
+const imagesDirectory = join(import.meta.dirname, '../../docs/images');
+
+/** Takes the README's screenshots of the demo page. */
+await using cleanup = new AsyncDisposableStack();
+const directory = await mkdtemp(join(tmpdir(), 'screenshots-'));
+cleanup.defer(() => rm(directory, { recursive: true, force: true }));
+const found = await findBrowser(directory);
+if (!found) throw new Error('no Chromium here: name one in CHROMIUM_PATH');
+const browser = await launchBrowser(found);
+cleanup.defer(() => browser.close());
+let log = (_source: string, _line: string) => {};
+const stack = await startStack({
+  onLog: (source, line) => log(source, line),
+  onProgress: (line) => process.stdout.write(`${line}\n`),
+});
+cleanup.defer(() => stack.stop());
+const demo = await startDemo(stack, 0);
+cleanup.defer(() => demo.stop());
+log = demo.log;
+
+const context = await browser.newContext({ viewport: { width: 1180, height: 860 } });
+const page = await context.newPage();
+await page.goto(demo.url);
+await page.getByRole('button', { name: 'expiring' }).click();
+await page.getByRole('heading', { name: 'Spotify connected' }).waitFor();
+await page.getByRole('button', { name: 'Sweep now' }).click();
+await page.getByRole('cell', { name: 'completed' }).waitFor();
+await page.screenshot({ path: join(imagesDirectory, 'demo-connected.png') });
+
+await page.emulateMedia({ colorScheme: 'dark' });
+await page.getByRole('radio', { name: 'limits the rate' }).check();
+await page.getByRole('button', { name: 'Expire my token' }).click();
+await page.getByRole('button', { name: 'Check again' }).click();
+await page.getByText('nobody calls it before').waitFor();
+await page.screenshot({ path: join(imagesDirectory, 'demo-faults.png') });
