@@ -13,6 +13,8 @@ const NEEDED = [
   'supabase',
   'docs',
   'test/e2e',
+  // Named in jest's configuration, not run.
+  'test/browser',
   'test/closing-line-reporter.js',
   'test/loopback-only.ts',
   'jest.config.js',
