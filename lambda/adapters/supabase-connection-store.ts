@@ -243,9 +243,9 @@ function isKeyRejected(error: unknown): boolean {
   return error instanceof StoreError && error.code === 'KEY_REJECTED';
 }
 
-/** An interval as Postgres reads it. */
+/** An interval as Postgres reads it: to the millisecond, for it does not read an exponent. */
 function interval(seconds: number): string {
-  return `${seconds} seconds`;
+  return `${Number(seconds.toFixed(3))} seconds`;
 }
 
 function leaseOf(row: v.InferOutput<typeof LeaseRow>, lapsesAt: number): Lease {

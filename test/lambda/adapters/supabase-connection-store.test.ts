@@ -180,6 +180,12 @@ describe('claiming', () => {
     });
   });
 
+  test('writes durations so that Postgres can read them, however short', async () => {
+    supabase.respond = json(200, { claims: [], next_claim_in: null, calls_start_in: 0, not_before_in: null });
+    await store.claimDue({ ...request, sweepAgeSeconds: 8.4e-7 }, TIMEOUT_MILLISECONDS);
+    expect(sentParameters()).toMatchObject({ sweep_age: '0 seconds' });
+  });
+
   test('tells the ceiling on calls', async () => {
     supabase.respond = json(200, { claims: [], next_claim_in: null, calls_start_in: 0, not_before_in: null });
     await store.claimDue({ ...request, callsPerSecond: 250 }, TIMEOUT_MILLISECONDS);
