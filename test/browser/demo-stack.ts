@@ -32,30 +32,33 @@ export class DemoStack {
   readonly test: TestStack;
   readonly demo: Demo;
   readonly #browser: Browser;
+  readonly #running: AsyncDisposableStack;
   readonly #contexts: BrowserContext[] = [];
   readonly #complaints: string[] = [];
 
-  private constructor(test: TestStack, demo: Demo, browser: Browser) {
+  private constructor(test: TestStack, demo: Demo, browser: Browser, running: AsyncDisposableStack) {
     this.test = test;
     this.demo = demo;
     this.#browser = browser;
+    this.#running = running;
   }
 
   static async start(options: Partial<StackOptions> = {}): Promise<DemoStack> {
     if (!found) throw new Error('tests in a browser have to stand in describeInBrowser');
+    // Stops what has been started where a later part fails to.
+    await using started = new AsyncDisposableStack();
+    const browser = await launchBrowser(found);
+    started.defer(() => browser.close());
     let demo: Demo | undefined;
-    const [browser, test] = await Promise.all([
-      launchBrowser(found),
-      TestStack.start({ onLog: (source, line) => demo?.log(source, line), ...options }),
-    ]);
+    const test = await TestStack.start({ onLog: (source, line) => demo?.log(source, line), ...options });
+    started.defer(() => test.stop());
     demo = await startDemo(test.stack, 0);
-    return new DemoStack(test, demo, browser);
+    started.defer(demo.stop);
+    return new DemoStack(test, demo, browser, started.move());
   }
 
   async stop(): Promise<void> {
-    await this.#browser.close();
-    await this.demo.stop();
-    await this.test.stop();
+    await this.#running.disposeAsync();
   }
 
   /** A page of a browser that was never here. */

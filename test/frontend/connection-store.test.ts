@@ -86,6 +86,17 @@ describe('a page of a user about whom nothing is known', () => {
     });
   });
 
+  test('says why of the latest failure', async () => {
+    listen('anna');
+    await client.last.fail(new StatusError('unavailable', { detail: 'Nothing is lost.' }));
+    window.dispatchEvent(new Event('focus'));
+    await client.last.fail(new StatusError('unauthorized', { detail: 'Please sign in again.' }));
+    expect(store.current('anna')).toMatchObject({
+      state: 'unavailable',
+      message: 'Please sign in again.',
+    });
+  });
+
   test('says unavailable when Spotify is out of reach', async () => {
     listen('anna');
     await client.last.answer({ kind: 'unavailable', message: 'Later.', retryAfterSeconds: 30 });
@@ -144,6 +155,7 @@ describe('listeners', () => {
   });
 
   test('leave nothing behind when the last has gone', async () => {
+    const addEventListener = jest.spyOn(window, 'addEventListener');
     const unsubscribe = store.subscribe('anna', () => {});
     await client.last.answer(connectedStatus());
     expect(clock.pending).toHaveLength(1);
@@ -156,6 +168,10 @@ describe('listeners', () => {
 
     expect(clock.pending).toEqual([]);
     expect(client.checks).toEqual([]);
+    expect(addEventListener.mock.calls.length).toBeGreaterThan(0);
+    for (const [, , options] of addEventListener.mock.calls) {
+      expect(options).toMatchObject({ signal: { aborted: true } });
+    }
   });
 
   test('end the request under way when the last has gone', async () => {
@@ -289,13 +305,16 @@ describe('the last known state', () => {
     expect(store.current('anna').state).toBe('connected');
   });
 
-  test('of nobody is none, whatever is stored', () => {
-    localStorage.setItem(KEY, '{"user_id":null,"connected":true}');
-    openPage();
-
-    expect(store.current(null).state).toBe('checking');
-    expect(store.current(undefined).state).toBe('checking');
-  });
+  test.each(['{"user_id":null,"connected":true}', '{"user_id":"","connected":true}', '{"connected":true}'])(
+    'of nobody is none, whatever is stored: %p',
+    (text) => {
+      localStorage.setItem(KEY, text);
+      for (const nobody of [null, undefined, '']) {
+        openPage();
+        expect(store.current(nobody).state).toBe('checking');
+      }
+    },
+  );
 
   test('with a date that is none is the state without the date', () => {
     localStorage.setItem(KEY, '{"user_id":"anna","connected":true,"reauthorize_by":"never"}');
@@ -597,8 +616,11 @@ describe('it asks again', () => {
     await client.last.answer({ kind: 'unavailable', message: null, retryAfterSeconds: 600 });
 
     store.recheck();
-
     expect(client.checks).toHaveLength(2);
+
+    await client.last.answer(connectedStatus());
+    window.dispatchEvent(new Event('focus'));
+    expect(client.checks).toHaveLength(3);
   });
 
   test.each(['signed_out', 'unauthorized', 'forbidden', 'rejected'] as const)(

@@ -219,6 +219,15 @@ describe('signing out', () => {
     expect(client.checks).toHaveLength(1);
   });
 
+  test('clears what has been learned since the page was opened without a user', async () => {
+    await render(createElement(Status, { client, userId: null }));
+    await render(createElement(Status, { client, userId: 'anna' }));
+    await act(() => client.last.answer(connectedStatus()));
+    await render(createElement(Status, { client, userId: null }));
+
+    expect(localStorage.getItem(KEY)).toBeNull();
+  });
+
   test('while a request is under way: its 401 and its answer change nothing', async () => {
     await render(createElement(Status, { client, userId: 'anna' }));
     await render(createElement(Status, { client, userId: null }));
