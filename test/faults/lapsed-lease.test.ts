@@ -20,7 +20,7 @@ type Step = { readonly name: string; readonly after: readonly Step[]; readonly a
  *
  * - `survived`: a living refresh token is stored, and nobody is told to reconnect.
  * - `disconnected`: the user disconnected, and nobody's late write changed that.
- * - `ended at Spotify`: no refresh token that anybody here was ever told is alive.
+ * - `ended at Spotify`: no refresh token of the latest authorization that anybody here was ever told is alive.
  * - `lost`: there is one, and it is not the stored one, or the user is told to reconnect all the same.
  */
 type Ending = 'survived' | 'disconnected' | 'ended at Spotify' | 'lost';
@@ -186,7 +186,7 @@ class Story {
   readonly steps: readonly Step[];
   readonly #user: string;
   readonly #spotify: SpotifyModel;
-  /** Refresh tokens that reached a process of ours, or that Bondhu stored. */
+  /** Refresh tokens of the latest authorization that reached a process of ours, or that Bondhu stored. */
   readonly #known: Set<string>;
   #isDisconnected = false;
 
@@ -265,7 +265,8 @@ class Story {
     if (answer === 'invalid_grant') {
       return { outcome: 'revoked', used_refresh_token: lease.refresh_token };
     }
-    if (answer.refreshToken !== null) this.#known.add(answer.refreshToken);
+    const isOfLatest = this.#known.has(lease.refresh_token);
+    if (answer.refreshToken !== null && isOfLatest) this.#known.add(answer.refreshToken);
     return {
       outcome: 'refreshed',
       used_refresh_token: lease.refresh_token,
