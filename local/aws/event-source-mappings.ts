@@ -92,14 +92,21 @@ class EventSourceMapping {
     this.#underWay -= 1;
     if (functionError === undefined) {
       this.#queue.delete(message.receiptHandle);
-    } else if (!this.#isStopped) {
-      const timer = setTimeout(() => {
-        this.#timers.delete(timer);
-        this.#receive();
-      }, message.visibleAt - Date.now());
-      this.#timers.add(timer);
+    } else {
+      this.#receiveAt(message.visibleAt);
     }
     this.#receive();
+  }
+
+  #receiveAt(moment: number): void {
+    if (this.#isStopped) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      // Timers may be early by the clock that moments are told in.
+      if (Date.now() < moment) this.#receiveAt(moment);
+      else this.#receive();
+    }, moment - Date.now());
+    this.#timers.add(timer);
   }
 
   #recordOf(message: ReceivedMessage) {

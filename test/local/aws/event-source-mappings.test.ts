@@ -68,7 +68,7 @@ function arrange({ actions = consume, timeout = 3, visibilityTimeoutSeconds = 30
   });
   return {
     queue: queues.get('Work'),
-    failures: queues.get('Failures').messages,
+    failures: queues.get('Failures'),
     invocations,
     async invocation(index: number): Promise<Invocation> {
       while (invocations[index] === undefined) await tellNext.promise;
@@ -106,6 +106,7 @@ describe('a message', () => {
 
   test('comes again after its visibility timeout when it failed, and is given up after as many times as it may', async () => {
     const { queue, failures, invocations, invocation } = arrange({ visibilityTimeoutSeconds: 0.05 });
+    const givenUp = new Promise<void>((resolve) => failures.onVisible(resolve));
     queue.send('poison');
 
     for (const attempt of [0, 1]) {
@@ -113,9 +114,9 @@ describe('a message', () => {
       expect(event.Records[0]).toMatchObject({ attributes: { ApproximateReceiveCount: `${attempt + 1}` } });
       end(failed);
     }
-    while (failures.length === 0) await new Promise(setImmediate);
+    await givenUp;
 
-    expect(failures.map(({ body }) => body)).toEqual(['poison']);
+    expect(failures.messages.map(({ body }) => body)).toEqual(['poison']);
     expect(queue.messages).toEqual([]);
     expect(invocations).toHaveLength(2);
   });
