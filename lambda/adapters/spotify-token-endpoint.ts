@@ -44,7 +44,8 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
   async #refresh(refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {
     const client = await this.#secret.read();
     const answer = await this.#call(client, refreshToken, signal);
-    if (answer.kind !== 'client_rejected') {
+    // What Spotify refuses for a reason that we do not know may be refused because of who asks.
+    if (answer.kind !== 'client_rejected' && answer.kind !== 'rejected') {
       return answer;
     }
     const newer = await this.#secret.renew(client);

@@ -23,8 +23,9 @@ export type TokenAnswer =
 export interface TokenEndpoint {
   /**
    * Exchanges a refresh token for a new access token (RFC 6749, section 6). Calls Spotify at most once more, when
-   * the client was rejected and newer credentials are at hand; no call outlives the timeout. Every answer and every
-   * failure of the network is a value; rejects only with a SecretError, when the client's credentials cannot be read.
+   * the client, or the request for whatever other reason, was rejected and newer credentials are at hand; no call
+   * outlives the timeout. Every answer and every failure of the network is a value; rejects only with a SecretError,
+   * when the client's credentials cannot be read.
    */
   refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer>;
 }

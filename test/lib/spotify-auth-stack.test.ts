@@ -266,7 +266,7 @@ describe('the sweeper', () => {
 
     expect({ Timeout, MemorySize }).toEqual({ Timeout: 600, MemorySize: 2048 });
     expect(Environment.Variables).toEqual({
-      NODE_OPTIONS: '--enable-source-maps --max-semi-space-size=8',
+      NODE_OPTIONS: '--enable-source-maps --max-semi-space-size=4',
       STACK_NAME: expect.stringMatching(/^SpotifyAuth-/),
       SUPABASE_URL: requiredSettings.supabaseUrl,
       SUPABASE_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSupabase/) },

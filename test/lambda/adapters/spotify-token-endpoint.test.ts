@@ -283,13 +283,16 @@ describe('a rejected client', () => {
     },
   );
 
-  test('heals by itself when the secret was rotated', async () => {
+  test.each([
+    ['invalid_client', 'client_rejected'],
+    ['an_error_that_nobody_knows', 'rejected'],
+  ])('by %s heals by itself when the secret was rotated', async (error, kind) => {
     const rotated = `Basic ${Buffer.from('5fe01282e44241328a84e7c5cc169165:rotated').toString('base64')}`;
     const respond: Respond = (response, request) =>
       request.headers.authorization === rotated
         ? json(200, success)(response, request)
-        : json(400, { error: 'invalid_client' })(response, request);
-    expect(await refresh(respond)).toMatchObject({ kind: 'client_rejected' });
+        : json(400, { error })(response, request);
+    expect(await refresh(respond)).toMatchObject({ kind });
 
     secretsManager.value = { client_id: '5fe01282e44241328a84e7c5cc169165', client_secret: 'rotated' };
     clock.advance(10_000);
