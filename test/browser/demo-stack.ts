@@ -6,9 +6,12 @@ import type { StackOptions } from '../../local/stack.ts';
 import { type ConnectedUser, TestStack } from '../e2e/test-stack.ts';
 import { type FoundBrowser, launchBrowser } from './browser.ts';
 
-const found: FoundBrowser | null = JSON.parse(process.env['BROWSER_FOR_TESTS'] ?? 'null');
+const found = browserForTests();
 
-/** `describe`, where this machine has a browser. */
+/**
+ * `describe`, where there is a browser: always on Linux x64, for which npm ships one. Elsewhere, with none in
+ * CHROMIUM_PATH or on the system, nothing can be tested, and the name in the report says why.
+ */
 export const describeInBrowser = found
   ? describe
   : (name: string, tests: () => void) =>
@@ -114,11 +117,23 @@ export class DemoStack {
   }
 }
 
+/** What the global setup has found. @throws where it has not run, lest the tests be skipped for that */
+function browserForTests(): FoundBrowser | null {
+  const text = process.env['BROWSER_FOR_TESTS'];
+  if (text === undefined) throw new Error("run these tests by jest's project browser, which finds a browser");
+  return JSON.parse(text);
+}
+
+/** Presses a button of the page. */
+export async function press(page: Page, name: string): Promise<void> {
+  await page.getByRole('button', { name, exact: true }).click();
+}
+
 /** Signs a user in through the page's form. */
 export async function signIn(page: Page, { email, password }: Credentials): Promise<void> {
   await page.getByLabel('E-mail').fill(email);
   await page.getByLabel('Password').fill(password);
-  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await press(page, 'Sign in');
 }
 
 /** Resolves once the page says so, in the words that stand above everything else. */

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { DemoStack, describeInBrowser, headingAppears, recordHeadings } from './demo-stack.ts';
+import { DemoStack, describeInBrowser, headingAppears, press, recordHeadings } from './demo-stack.ts';
 
 describeInBrowser('the faults of the panel, as the user sees them', () => {
   let stack: DemoStack;
@@ -14,10 +14,6 @@ describeInBrowser('the faults of the panel, as the user sees them', () => {
   });
 
   afterAll(() => stack.stop());
-
-  async function press(page: Page, name: string) {
-    await page.getByRole('button', { name, exact: true }).click();
-  }
 
   /** Throws a switch and waits until it is in force. */
   async function turn(page: Page, name: 'Spotify' | 'Supabase', condition: string, hint: string) {

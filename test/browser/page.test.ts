@@ -5,6 +5,7 @@ import {
   describeInBrowser,
   headingAppears,
   holdBack,
+  press,
   recordHeadings,
   signIn,
 } from './demo-stack.ts';
@@ -21,10 +22,6 @@ describeInBrowser('the page, used as pages are used', () => {
   });
 
   afterAll(() => stack.stop());
-
-  async function press(page: Page, name: string) {
-    await page.getByRole('button', { name, exact: true }).click();
-  }
 
   /** A second tab of the same browser. */
   async function openSecondTab(page: Page): Promise<Page> {

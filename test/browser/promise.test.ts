@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import type { Page } from 'playwright-core';
 import {
   DemoStack,
   describeInBrowser,
   headingAppears,
   holdBack,
+  press,
   recordHeadings,
   signIn,
 } from './demo-stack.ts';
@@ -21,10 +21,6 @@ describeInBrowser('the promise, as the user sees it', () => {
   });
 
   afterAll(() => stack.stop());
-
-  async function press(page: Page, name: string) {
-    await page.getByRole('button', { name, exact: true }).click();
-  }
 
   test('1. connecting is one consent, from sign-up on', async () => {
     const page = await stack.newPage();
