@@ -28,6 +28,9 @@ const LONGEST_LEASE_SECONDS = 15 * 60;
 /** Where there is a ceiling on calls, a batch holds no more of them than for so long. */
 const LONGEST_BATCH_UNDER_CEILING_SECONDS = 5;
 
+/** So much longer are leases then: in half of that, two batches have their turn, and the other half is for the call. */
+const LEASE_UNDER_CEILING_SECONDS = 4 * LONGEST_BATCH_UNDER_CEILING_SECONDS;
+
 /** A lease that somebody holds lapses minutes from now, but is as a rule settled within seconds: time is paid for. */
 const LONGEST_SLEEP_MILLISECONDS = 5_000;
 
@@ -137,7 +140,7 @@ class BulkRefresh {
         await this.#settle();
         continue;
       }
-      // Nothing of ours is under way, so this is about what others hold and what backs off.
+      // Nothing of ours is under way, so this is about what others hold, what backs off, and whose turn it is.
       if (batch.nextClaimInSeconds === null || this.#part.role === 'helper') {
         return 'completed';
       }
@@ -200,7 +203,8 @@ class BulkRefresh {
       {
         batchSize: this.#batchSize,
         refreshWithinSeconds: windowSeconds,
-        leaseSeconds: sweepLeaseSeconds(this.#batchSize),
+        leaseSeconds:
+          sweepLeaseSeconds(this.#batchSize) + (callsPerSecond === null ? 0 : LEASE_UNDER_CEILING_SECONDS),
         sweepAgeSeconds: (clock.monotonicMilliseconds() - this.#beganAt) / 1_000,
         callsPerSecond,
       },

@@ -338,6 +338,7 @@ declare
   orphans uuid[];
   not_before_in double precision;
   calls_start_in double precision := 0;
+  too_early_by double precision;
 begin
   if (batch_size between 1 and 1000) is not true then
     raise exception 'batch_size must be 1 to 1000, got %', batch_size using errcode = '22023';
@@ -346,6 +347,18 @@ begin
   not_before_in := spotify_auth.not_before_in();
   if not_before_in is not null then
     return jsonb_build_object('claims', '[]'::jsonb, 'next_claim_in', null, 'calls_start_in', 0, 'not_before_in', not_before_in);
+  end if;
+
+  if calls_per_second is not null then
+    -- Each claim gets the next stretch of time that is free for its calls, so that together they keep the ceiling. Locked
+    -- from here on, so that those who claim at once get theirs one after the other.
+    select coalesce(greatest(0, extract(epoch from s.calls_reserved_until - now())), 0) into calls_start_in
+      from spotify_auth.service s for update;
+    -- A lease that lapses before its call is due would be of no use to anybody.
+    too_early_by := calls_start_in + batch_size / calls_per_second - extract(epoch from lease) / 2;
+    if too_early_by > 0 then
+      return jsonb_build_object('claims', '[]'::jsonb, 'next_claim_in', too_early_by, 'calls_start_in', 0, 'not_before_in', null);
+    end if;
   end if;
 
   -- Three statements. Joined into the one that locks, the update is planned as a scan of the whole queue; and tokens
@@ -392,11 +405,8 @@ begin
   end if;
 
   if calls_per_second is not null and claims is not null then
-    -- Each claim gets the next stretch of time that is free for its calls, so that together they keep the ceiling. The
-    -- row that everybody needs comes last, so that it is locked for the shortest time.
     update spotify_auth.service set calls_reserved_until =
-      greatest(calls_reserved_until, now()) + make_interval(secs => jsonb_array_length(claims) / calls_per_second)
-      returning extract(epoch from calls_reserved_until - now()) - jsonb_array_length(claims) / calls_per_second into calls_start_in;
+      now() + make_interval(secs => calls_start_in + jsonb_array_length(claims) / calls_per_second);
   end if;
 
   return jsonb_build_object(
@@ -425,7 +435,7 @@ begin
 end;
 $$;
 comment on function public.spotify_claim_due is
-'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within `refresh_within`, soonest expiry first; passes over rows that others hold and those refreshed within `sweep_age`, the time since the sweep began. With calls_per_second, reserves the time for a call each, after those of earlier claims. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], calls_start_in, next_claim_in, not_before_in}: one document, because the REST API cuts result sets off silently. next_claim_in: seconds until a connection becomes free that others hold or have locked and that expires within the window; null when there is none, or when the batch was full. calls_start_in: seconds until the first of the reserved calls is due, 0 without a ceiling. not_before_in: seconds for which nobody may call Spotify, and nothing is claimed; null: anybody may.';
+'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within `refresh_within`, soonest expiry first; passes over rows that others hold and those refreshed within `sweep_age`, the time since the sweep began. With calls_per_second, reserves the time for a call each, after those of earlier claims, and claims nothing as long as a call might not be due in the first half of its lease. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], calls_start_in, next_claim_in, not_before_in}: one document, because the REST API cuts result sets off silently. next_claim_in: seconds until a connection becomes free that others hold or have locked and that expires within the window, or until there is time for the calls; null when there is none, or when the batch was full. calls_start_in: seconds until the first of the reserved calls is due, 0 without a ceiling. not_before_in: seconds for which nobody may call Spotify, and nothing is claimed; null: anybody may.';
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- Outcomes

@@ -29,7 +29,9 @@ describe('claims with a ceiling on calls per second', () => {
     await createUsers(40);
 
     const claims = await Promise.all(
-      Array.from({ length: 8 }, () => database.claim({ batch_size: 5, calls_per_second: 0.05 })),
+      Array.from({ length: 8 }, () =>
+        database.claim({ batch_size: 5, calls_per_second: 0.05, lease: '1 hour' }),
+      ),
     );
 
     const stretches = claims
@@ -40,6 +42,21 @@ describe('claims with a ceiling on calls per second', () => {
       expect(stretches[index + 1]?.start ?? Number.POSITIVE_INFINITY).toBeGreaterThan(start + seconds - 5);
     }
     expect(stretches.length).toBeGreaterThan(1);
+  });
+
+  test('take nothing as long as a lease might lapse before its call is due, and say when to come again', async () => {
+    await createUsers(12);
+    const claim = () => database.claim({ batch_size: 4, calls_per_second: 0.1, lease: '2 minutes' });
+    expect((await claim()).claims).toHaveLength(4);
+
+    const tooEarly = await claim();
+
+    // 40 s are taken, 40 s more are needed, and they have to be over in 60 s.
+    expect(tooEarly).toMatchObject({ claims: [], next_claim_in: expect.closeTo(20, -1), calls_start_in: 0 });
+    await database.owner(
+      "update spotify_auth.service set calls_reserved_until = calls_reserved_until - interval '21 s'",
+    );
+    expect((await claim()).claims).toHaveLength(4);
   });
 
   test('reserve nothing when they come back empty', async () => {

@@ -163,6 +163,15 @@ export class InMemoryConnectionStore implements ConnectionStore {
     if (notBeforeInSeconds !== null) {
       return { leases: [], nextClaimInSeconds: null, callsStartInSeconds: 0, notBeforeInSeconds };
     }
+    const tooEarlyBySeconds = this.#tooEarlyBySeconds(request);
+    if (tooEarlyBySeconds > 0) {
+      return {
+        leases: [],
+        nextClaimInSeconds: tooEarlyBySeconds,
+        callsStartInSeconds: 0,
+        notBeforeInSeconds,
+      };
+    }
     const sweepBeganAt = this.#now() - request.sweepAgeSeconds * 1_000;
     const due = this.#due(request.refreshWithinSeconds).filter(
       (connection) => connection.refreshedAt < sweepBeganAt,
@@ -248,6 +257,15 @@ export class InMemoryConnectionStore implements ConnectionStore {
     const seconds =
       outcome.kind === 'throttled' ? outcome.retryAfterSeconds : outcome.kind === 'client_rejected' ? 60 : 0;
     this.notBefore = Math.max(this.notBefore, this.#now() + seconds * 1_000);
+  }
+
+  /** For how long calls of a batch might still not be due in the first half of their leases. */
+  #tooEarlyBySeconds({ batchSize, leaseSeconds, callsPerSecond }: ClaimRequest): number {
+    if (callsPerSecond === null) {
+      return 0;
+    }
+    const startsInSeconds = Math.max(0, this.#callsReservedUntil - this.#now()) / 1_000;
+    return startsInSeconds + batchSize / callsPerSecond - leaseSeconds / 2;
   }
 
   #reserveCalls(calls: number, callsPerSecond: number | null): number {

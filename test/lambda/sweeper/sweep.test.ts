@@ -286,6 +286,20 @@ describe('a sweep with a ceiling on calls', () => {
   });
 });
 
+describe('a sweep with a ceiling that many invocations share', () => {
+  test('hands no lease back because its turn came too late, however low the ceiling is', async () => {
+    connectMany(100);
+    const results = await Promise.all([
+      run({ callsPerSecond: 1 }),
+      ...Array.from({ length: 5 }, () => run({ callsPerSecond: 1, part: { role: 'helper' } })),
+    ]);
+    expect(results[0]).toMatchObject({ status: 'completed', remaining: 0 });
+    expect(results.reduce((sum, { refreshed }) => sum + refreshed, 0)).toBe(100);
+    expect(store.recorded.filter(({ settled }) => settled.outcome.kind === 'released')).toEqual([]);
+    expect(mostCallsWithinASecond()).toBeLessThanOrEqual(2);
+  });
+});
+
 describe('a sweep with more to do than one invocation can', () => {
   test('wakes as many helpers as the connections that are due need, and does its own part', async () => {
     connectMany(95);
