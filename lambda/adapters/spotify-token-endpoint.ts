@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import type { TokenAnswer, TokenEndpoint } from '../connection/token-endpoint.ts';
 import { retryAfterSeconds } from './retry-after.ts';
 import type { Secret, SpotifyClient } from './secret.ts';
-import { BodyTooLongError, fetchTokens, type ReceivedAnswer } from './token-fetch.ts';
+import { fetchTokens, type ReceivedAnswer, UnusableAnswerError } from './token-fetch.ts';
 
 /** A token of RFC 6749, appendix A.12, of a length that the database takes: one it refused would cost a whole batch. */
 const Token = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,4096}$/));
@@ -143,8 +143,8 @@ function failureOf(error: unknown): TokenAnswer {
       ? { kind: 'rejected', reason: `status ${response.status}` }
       : { kind: 'unavailable', reason: error.code ?? 'unusable answer' };
   }
-  if (error instanceof BodyTooLongError) {
-    return { kind: 'unavailable', reason: 'answer too long' };
+  if (error instanceof UnusableAnswerError) {
+    return { kind: 'unavailable', reason: error.message };
   }
   if (error instanceof oauth.UnsupportedOperationError) {
     return { kind: 'unavailable', reason: 'unusable token_type in a successful answer' };

@@ -11,8 +11,8 @@ const IDLE_CONNECTION_MILLISECONDS = 4_000;
 /** What is read of an answer's headers. */
 const HEADERS_THAT_MATTER = ['content-type', 'date', 'retry-after', 'www-authenticate'];
 
-/** The answer was longer than any token answer is. */
-export class BodyTooLongError extends Error {}
+/** What came is no answer to a token request. The message is our own words. */
+export class UnusableAnswerError extends Error {}
 
 const agentOptions = { keepAlive: true, timeout: IDLE_CONNECTION_MILLISECONDS };
 const agents = { http: new http.Agent(agentOptions), https: new https.Agent(agentOptions) };
@@ -26,7 +26,7 @@ export type ReceivedAnswer = { isOfSuccess: boolean; text: string };
  * read, so that the signal covers its body too.
  *
  * @param received filled in while the answer comes
- * @returns rejects with the error of `node:http`, a {@link BodyTooLongError}, or an AbortError
+ * @returns rejects with the error of `node:http`, an {@link UnusableAnswerError}, or an AbortError
  */
 export function fetchTokens(
   url: string,
@@ -44,12 +44,17 @@ export function fetchTokens(
   return new Promise((resolve, reject) => {
     const outgoing = (isSecure ? https : http).request(url, options, (incoming) => {
       const { statusCode = 0 } = incoming;
-      received.isOfSuccess = statusCode >= 200 && statusCode < 300;
+      // Of these alone a Response can be made.
+      if (statusCode < 200 || statusCode > 599) {
+        outgoing.destroy(new UnusableAnswerError(`status ${statusCode}`));
+        return;
+      }
+      received.isOfSuccess = statusCode < 300;
       incoming.setEncoding('utf8');
       incoming.on('data', (text: string) => {
         received.text += text;
         if (received.text.length > LONGEST_BODY_CHARACTERS) {
-          outgoing.destroy(new BodyTooLongError());
+          outgoing.destroy(new UnusableAnswerError('answer too long'));
         }
       });
       incoming.on('end', () => resolve(responseOf(incoming, received.text)));

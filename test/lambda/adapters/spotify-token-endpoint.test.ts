@@ -161,6 +161,7 @@ describe('an answer that is no answer says nothing about the grant:', () => {
   const faults: [string, Respond, string][] = [
     ['500', html(500), 'status 500'],
     ['502', html(502), 'status 502'],
+    ['a status that HTTP does not have', html(999), 'status 999'],
     ['503', html(503), 'status 503'],
     ['503 with an OAuth error', json(503, { error: 'invalid_grant' }), 'status 503'],
     ['a page instead of JSON', html(200), 'OAUTH_RESPONSE_IS_NOT_JSON'],
