@@ -35,4 +35,6 @@ export const EnvironmentVariables = {
   spotifyCallsPerSecond: 'SPOTIFY_CALLS_PER_SECOND',
   /** Sweeper: address of the queue that wakes further invocations. */
   sweepQueueUrl: 'SWEEP_QUEUE_URL',
+  /** Sweeper: name or ARN of the EventBridge bus that other teams listen to. */
+  eventBus: 'EVENT_BUS',
 } as const;

@@ -28,5 +28,8 @@ export class PowertoolsMetrics implements Metrics {
 }
 
 function unitOf(metric: Metric) {
-  return metric.endsWith('Milliseconds') ? MetricUnit.Milliseconds : MetricUnit.Count;
+  if (metric.endsWith('Milliseconds')) {
+    return MetricUnit.Milliseconds;
+  }
+  return metric.endsWith('Seconds') ? MetricUnit.Seconds : MetricUnit.Count;
 }

@@ -2,17 +2,35 @@
 export type Metric =
   | 'sweepRefreshed'
   | 'sweepFailed'
+  | 'sweepUnavailable'
   | 'sweepRevoked'
   | 'sweepThrottled'
   | 'sweepStale'
   | 'sweepRemaining'
   | 'sweepDurationMilliseconds'
+  | 'sweepDue'
+  | 'scheduledSweepFinished'
+  | 'connected'
+  | 'expired'
+  | 'oldestOverdueSeconds'
+  | 'reauthorizationRequired'
+  | 'reauthorizationsDue'
+  | 'noticesSent'
+  | 'noticesFailed'
   | 'clientRejected'
   | 'storeRejected'
   | 'rescueQueued'
   | 'rescueStored'
   | 'rescueFailed'
-  | 'breakerOpen';
+  | 'breakerOpen'
+  | 'statusConnected'
+  | 'statusDegraded'
+  | 'statusNotConnected'
+  | 'statusReauthorizationRequired'
+  | 'statusRefreshFailed'
+  | 'statusRefused'
+  | 'statusUnavailable'
+  | 'statusLatencyMilliseconds';
 
 /** Numbers for alarms and dashboards, as use cases see them. */
 export interface Metrics {
