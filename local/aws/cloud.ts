@@ -1,15 +1,14 @@
 import { AccessControl } from './access.ts';
 import { AsynchronousInvoker } from './asynchronous-invoker.ts';
-import { type AlarmChange, Alarms } from './cloudwatch/alarms.ts';
+import { CloudWatch } from './cloudwatch/cloud-watch.ts';
 import { readEmbeddedMetrics } from './cloudwatch/embedded-metrics.ts';
-import { Metrics } from './cloudwatch/metrics.ts';
 import { CredentialIssuer } from './credentials.ts';
 import { EventBridge } from './event-bridge.ts';
 import { EventSourceMappings } from './event-source-mappings.ts';
 import { HttpApi } from './http-api/http-api.ts';
 import type { OnLog } from './invocation.ts';
 import { LambdaService } from './lambda-service.ts';
-import { type Queue, Queues } from './queue.ts';
+import { Queues } from './queue.ts';
 import { Scheduler } from './schedule.ts';
 import { SecretsManager } from './secrets-manager.ts';
 import { SqsEndpoint } from './sqs-endpoint.ts';
@@ -43,14 +42,7 @@ export interface Cloud {
   readonly queues: Queues;
   readonly sqs: SqsEndpoint;
   readonly eventBridge: EventBridge;
-  readonly alarms: Alarms;
-  /**
-   * Counts what is in the queues and evaluates the alarms, which CloudWatch does every minute.
-   *
-   * @param at the moment to look back from @default - now
-   * @returns those that have changed
-   */
-  evaluateAlarms(at?: Date): readonly AlarmChange[];
+  readonly cloudWatch: CloudWatch;
   /** Lets the pages of one more origin call the API, beside those that the template allows. */
   allowOrigin(origin: string): void;
   /** Invokes a function as an event source does, with Lambda's retries. */
@@ -69,8 +61,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const access = new AccessControl(template);
   const credentials = new CredentialIssuer();
   const queues = new Queues(template, options.visibilityTimeoutSeconds);
-  const metrics = new Metrics();
-  const alarms = new Alarms(template, metrics);
+  const cloudWatch = new CloudWatch(template, queues);
+  const { metrics } = cloudWatch;
 
   // Stops what has been started where a later part refuses to.
   await using started = new AsyncDisposableStack();
@@ -154,24 +146,9 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     queues,
     sqs,
     eventBridge,
-    alarms,
-    evaluateAlarms(at = new Date()) {
-      for (const queue of queues.all) measureQueue(queue, metrics);
-      return alarms.evaluate(at);
-    },
+    cloudWatch,
     allowOrigin: (origin) => api.allowOrigin(origin),
     invokeAsync,
     stop: () => running.disposeAsync(),
   };
-}
-
-/** @see https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html */
-function measureQueue({ name, visibleCount }: Queue, metrics: Metrics): void {
-  metrics.put({
-    namespace: 'AWS/SQS',
-    name: 'ApproximateNumberOfMessagesVisible',
-    dimensions: { QueueName: name },
-    value: visibleCount,
-    at: Date.now(),
-  });
 }

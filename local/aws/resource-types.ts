@@ -198,7 +198,7 @@ export const resourceTypes = {
       AccessLogSettings: v.optional(v.strictObject({ DestinationArn: v.string(), Format: v.string() })),
       ApiId: v.string(),
       AutoDeploy: v.literal(true),
-      DefaultRouteSettings: withoutEffect('requests are neither throttled nor counted'),
+      DefaultRouteSettings: withoutEffect('requests are not throttled'),
       StageName: v.literal('$default'),
       Tags: tags,
     }),

@@ -13,13 +13,20 @@ export interface Datapoint extends MetricId {
 
 /** Everything that was measured since the machine started. */
 export class Metrics {
-  readonly #datapoints = new Map<string, Pick<Datapoint, 'value' | 'at'>[]>();
+  readonly #datapoints = new Map<string, { readonly value: number; at: number }[]>();
 
   put({ value, at, ...metric }: Datapoint): void {
     const key = keyOf(metric);
     const known = this.#datapoints.get(key) ?? [];
     known.push({ value, at });
     this.#datapoints.set(key, known);
+  }
+
+  /** Moves all that was measured into the past, as if so much time had gone by. */
+  letMinutesPass(minutes: number): void {
+    for (const known of this.#datapoints.values()) {
+      for (const datapoint of known) datapoint.at -= minutes * 60_000;
+    }
   }
 
   /** The values of a metric from one moment on and before another, both in milliseconds since the epoch. */
