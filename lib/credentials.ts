@@ -1,28 +1,33 @@
 import { RemovalPolicy, Stack } from 'aws-cdk-lib';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
-import { type CfnSecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { type CfnSecret, type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
+import type { StageConfiguration } from './stage-configuration.ts';
 
-/** The two secrets that the functions read. An operator fills them in once, after the first deployment. */
+export type CredentialsProps = Pick<StageConfiguration, 'spotifySecretArn' | 'supabaseSecretArn'>;
+
+/** The two secrets that the functions read: existing ones, or empty ones that an operator fills in once, after the first deployment. */
 export class Credentials extends Construct {
   /** The Spotify app: `{"client_id": "...", "client_secret": "..."}`. */
-  readonly spotify: Secret;
+  readonly spotify: Secret | ISecret;
 
   /** The Supabase project: `{"secret_key": "...", "jwt_secret": "..."}`, `jwt_secret` only where user tokens are HS256. */
-  readonly supabase: Secret;
+  readonly supabase: Secret | ISecret;
 
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, { spotifySecretArn, supabaseSecretArn }: CredentialsProps) {
     super(scope, id);
-    this.spotify = createEmptySecret(
-      this,
-      'Spotify',
-      'Spotify app: {"client_id": "...", "client_secret": "..."}',
-    );
-    this.supabase = createEmptySecret(
-      this,
-      'Supabase',
-      'Supabase project: {"secret_key": "sb_secret_...", "jwt_secret": "only if user tokens are signed with HS256"}',
-    );
+    this.spotify =
+      spotifySecretArn === undefined
+        ? createEmptySecret(this, 'Spotify', 'Spotify app: {"client_id": "...", "client_secret": "..."}')
+        : Secret.fromSecretCompleteArn(this, 'Spotify', spotifySecretArn);
+    this.supabase =
+      supabaseSecretArn === undefined
+        ? createEmptySecret(
+            this,
+            'Supabase',
+            'Supabase project: {"secret_key": "sb_secret_...", "jwt_secret": "only if user tokens are signed with HS256"}',
+          )
+        : Secret.fromSecretCompleteArn(this, 'Supabase', supabaseSecretArn);
   }
 
   grantRead(grantee: IGrantable): void {

@@ -1,7 +1,8 @@
 import { Duration } from 'aws-cdk-lib';
-import type { IFunction } from 'aws-cdk-lib/aws-lambda';
+import { EventBus, type IEventBus } from 'aws-cdk-lib/aws-events';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import type { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
 import {
   ContextAttribute,
   Schedule,
@@ -26,7 +27,12 @@ export interface RefreshSweeperProps extends StageConfiguration {
 
 /** The function that refreshes every token before it expires, its schedule, the queue that wakes more of it, and that for sweeps that failed. */
 export class RefreshSweeper extends Construct {
-  readonly function: IFunction;
+  readonly function: NodejsFunction;
+
+  readonly schedule: Schedule;
+
+  /** Other teams hear there who has to authorize again. */
+  readonly eventBus: IEventBus;
 
   /** Wakes further invocations where a sweep has more to do than one can. Its messages carry no work. */
   readonly sweepQueue: IQueue;
@@ -53,6 +59,10 @@ export class RefreshSweeper extends Construct {
       deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: 2 },
     });
 
+    this.eventBus = props.eventBus.startsWith('arn:')
+      ? EventBus.fromEventBusArn(this, 'EventBus', props.eventBus)
+      : EventBus.fromEventBusName(this, 'EventBus', props.eventBus);
+
     this.function = new ConnectionFunction(this, 'SweeperFunction', {
       ...props,
       capability: 'sweeper',
@@ -69,6 +79,7 @@ export class RefreshSweeper extends Construct {
         [EnvironmentVariables.sweeperTimeoutSeconds]: String(props.sweeperTimeoutSeconds),
         [EnvironmentVariables.sweepConnectionsPerInvocation]: String(props.sweepConnectionsPerInvocation),
         [EnvironmentVariables.sweepQueueUrl]: this.sweepQueue.queueUrl,
+        [EnvironmentVariables.eventBus]: props.eventBus,
         ...(props.spotifyCallsPerSecond !== undefined && {
           [EnvironmentVariables.spotifyCallsPerSecond]: String(props.spotifyCallsPerSecond),
         }),
@@ -76,6 +87,7 @@ export class RefreshSweeper extends Construct {
     }).function;
     props.rescueQueue.grantDrain(this.function);
     this.sweepQueue.grant(this.function, 'sqs:SendMessage');
+    this.eventBus.grantPutEventsTo(this.function);
     this.function.addEventSource(
       new SqsEventSource(this.sweepQueue, {
         batchSize: 1,
@@ -92,7 +104,7 @@ export class RefreshSweeper extends Construct {
       maxEventAge: halfInterval,
       onFailure: new SqsDestination(this.deadLetterQueue),
     });
-    new Schedule(this, 'Schedule', {
+    this.schedule = new Schedule(this, 'Schedule', {
       description: 'Starts a sweep.',
       schedule: ScheduleExpression.rate(Duration.minutes(props.sweepIntervalMinutes)),
       target: new LambdaInvoke(this.function, {

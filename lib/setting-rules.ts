@@ -21,12 +21,22 @@ export function origin(description: string) {
   );
 }
 
-/** A complete address, written as a browser would normalise it. */
+/** A complete address without an anchor, written as a browser would normalise it. */
 export function address(description: string) {
   return v.pipe(
     v.string(mustBe(description)),
-    v.check((value) => parseSafeUrl(value)?.href === value, mustBe(description)),
+    v.check((value) => parseSafeUrl(value)?.href === value && !value.includes('#'), mustBe(description)),
   );
+}
+
+/** Text that is as the pattern says. */
+export function text(pattern: RegExp, message: string | ((issue: v.BaseIssue<unknown>) => string)) {
+  return v.pipe(v.string(message), v.regex(pattern, message));
+}
+
+/** What ARNs of one kind look like. `resource` is the pattern of what follows the account. */
+export function arn(service: string, resource: string): RegExp {
+  return new RegExp(`^arn:aws[a-z-]*:${service}:[a-z0-9-]+:[0-9]{12}:${resource}$`);
 }
 
 /** The rest of an error message: what to write, and what stands there instead. */

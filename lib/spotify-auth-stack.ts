@@ -1,5 +1,6 @@
 import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
+import { Alarms } from './alarms.ts';
 import { Credentials } from './credentials.ts';
 import { RefreshSweeper } from './refresh-sweeper.ts';
 import { RescueQueue } from './rescue-queue.ts';
@@ -17,6 +18,8 @@ export class SpotifyAuthStack extends Stack {
   constructor(scope: Construct, { stage, configuration }: SpotifyAuthStackProps) {
     super(scope, `SpotifyAuth-${stage}`, {
       description: `Keeps the Spotify connections of Bondhu's users alive (stage ${stage}).`,
+      terminationProtection: configuration.terminationProtection,
+      tags: configuration.tags ?? {},
     });
 
     if (configuration.supabaseUrl.startsWith('https://your-')) {
@@ -26,11 +29,17 @@ export class SpotifyAuthStack extends Stack {
       );
     }
 
-    const credentials = new Credentials(this, 'Credentials');
+    const credentials = new Credentials(this, 'Credentials', configuration);
     const rescueQueue = new RescueQueue(this, 'RescueQueue');
     const shared = { ...configuration, credentials, rescueQueue };
     const statusApi = new StatusApi(this, 'StatusApi', shared);
     const refreshSweeper = new RefreshSweeper(this, 'RefreshSweeper', shared);
+    const alarms = new Alarms(this, 'Alarms', {
+      ...configuration,
+      statusApi,
+      refreshSweeper,
+      rescueQueue,
+    });
 
     new CfnOutput(this, 'ApiUrl', {
       description: "Address of the status API, for Bondhu's frontend.",
@@ -60,5 +69,23 @@ export class SpotifyAuthStack extends Stack {
       description: 'Queue with the rescued tokens that could not be stored.',
       value: rescueQueue.deadLetterQueue.queueArn,
     });
+    new CfnOutput(this, 'ScheduleName', {
+      description: 'Schedule that starts the sweeps.',
+      value: refreshSweeper.schedule.scheduleName,
+    });
+    new CfnOutput(this, 'EventBusName', {
+      description: 'Event bus on which other teams hear who has to authorize again: name or ARN.',
+      value: configuration.eventBus,
+    });
+    new CfnOutput(this, 'AlarmTopicArn', {
+      description: 'Topic that hears of alarms. Subscribe to it to be woken.',
+      value: alarms.topic.topicArn,
+    });
+    if (statusApi.domain !== null) {
+      new CfnOutput(this, 'DomainTarget', {
+        description: "Name that the DNS record of the API's domain has to point at.",
+        value: statusApi.domain.regionalDomainName,
+      });
+    }
   }
 }

@@ -1,6 +1,6 @@
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import * as v from 'valibot';
-import { address, display, mustBe, origin, wholeNumber } from './setting-rules.ts';
+import { address, arn, display, mustBe, origin, text, wholeNumber } from './setting-rules.ts';
 import { longestSweepIntervalMinutes } from './sweep-window.ts';
 
 const retentionDays = Object.values(RetentionDays).filter(
@@ -8,6 +8,12 @@ const retentionDays = Object.values(RetentionDays).filter(
 );
 
 const logLevels = ['DEBUG', 'INFO', 'WARN', 'ERROR'] as const;
+
+const secretArn = text(
+  arn('secretsmanager', 'secret:[\\w/+=.@-]+-[A-Za-z0-9]{6}'),
+  // What stands there is not repeated: it may be the secret itself.
+  'must be the complete ARN of a secret such as arn:aws:secretsmanager:eu-west-1:123456789012:secret:name-AbCdEf',
+);
 
 /** What a stage may set in `context.stages.<stage>` of cdk.json, and what holds when it does not. */
 const settings = v.strictObject(
@@ -130,6 +136,107 @@ const settings = v.strictObject(
      * @default 30
      */
     logRetentionDays: v.optional(v.picklist(retentionDays, mustBe(`one of ${retentionDays.join(', ')}`)), 30),
+
+    /**
+     * Existing SNS topic that hears of alarms, in the region of the stack. Its policy has to let CloudWatch publish.
+     * @default - the stack creates one
+     */
+    alarmTopicArn: v.optional(
+      text(
+        arn('sns', '[\\w-]+'),
+        mustBe('the ARN of an SNS topic such as arn:aws:sns:eu-west-1:123456789012:alarms'),
+      ),
+    ),
+
+    /**
+     * Address that hears of alarms, once its owner has followed the link that AWS sends there.
+     * @default - none: who wants to hear of alarms subscribes to the topic
+     */
+    alarmEmail: v.optional(
+      text(/^[^\s@]+@[^\s@]+\.[^\s@]+$/, mustBe('an e-mail address such as platform@example.com')),
+    ),
+
+    /**
+     * Address of the runbook that alarms and dashboard link to.
+     * @default 'https://github.com/bondhu/spotify-persistent-authentication/blob/main/docs/runbook.md'
+     */
+    runbookUrl: v.optional(
+      address('an address such as https://wiki.example.com/runbook, without #'),
+      'https://github.com/bondhu/spotify-persistent-authentication/blob/main/docs/runbook.md',
+    ),
+
+    /**
+     * EventBridge bus that other teams listen to: the name of one of this account, or an ARN. It has to exist.
+     * @default 'default'
+     */
+    eventBus: v.optional(
+      text(
+        new RegExp(`^[\\w./-]+$|${arn('events', 'event-bus/[\\w./-]+').source}`),
+        mustBe(
+          'the name or the ARN of an event bus such as arn:aws:events:eu-west-1:123456789012:event-bus/bondhu',
+        ),
+      ),
+      'default',
+    ),
+
+    /**
+     * Existing secret with the Spotify client, by its complete ARN.
+     * @default - the stack creates one, empty
+     */
+    spotifySecretArn: v.optional(secretArn),
+
+    /**
+     * Existing secret with Supabase's key, by its complete ARN.
+     * @default - the stack creates one, empty
+     */
+    supabaseSecretArn: v.optional(secretArn),
+
+    /**
+     * Domain of the API. A DNS record has to point from it to the output `DomainTarget`.
+     * @default - the one that AWS makes up
+     */
+    domainName: v.optional(
+      text(
+        /^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/,
+        mustBe('a domain in lower case such as spotify-auth.example.com'),
+      ),
+    ),
+
+    /**
+     * Certificate for `domainName` in AWS Certificate Manager, in the region of the stack.
+     * @default - none: needed with `domainName` only
+     */
+    certificateArn: v.optional(
+      text(
+        arn('acm', 'certificate/[\\w-]+'),
+        mustBe(
+          'the ARN of a certificate such as arn:aws:acm:eu-west-1:123456789012:certificate/12345678-90ab-cdef-1234-567890abcdef',
+        ),
+      ),
+    ),
+
+    /**
+     * Tags of the stack and of all that is in it.
+     * @default - none
+     */
+    tags: v.optional(
+      v.pipe(
+        v.custom<Record<string, unknown>>(isRecord, mustBe('tags such as {"team": "platform"}')),
+        v.record(
+          text(
+            /^(?!aws:)[\w .:/=+@-]{1,128}$/,
+            mustBe('a tag of letters, digits, spaces and _.:/=+-@, not starting with aws:'),
+          ),
+          text(/^[\w .:/=+@-]{0,256}$/, mustBe('a text of letters, digits, spaces and _.:/=+-@')),
+        ),
+      ),
+    ),
+
+    /**
+     * Whether CloudFormation refuses to delete the stack.
+     * @default false
+     */
+    terminationProtection: v.optional(v.boolean(mustBe('true or false')), false),
   },
   // The value of an unknown key is not repeated: it may be a secret that somebody meant to configure here.
   (): string => `is not a setting, use one of ${Object.keys(settings.entries).join(', ')}`,
@@ -153,6 +260,27 @@ const consistentSettings = v.pipe(
         `must be from 5 to ${longestSweepIntervalMinutes(expectedSweepMinutes)}, so that a token of 60 minutes outlives the next sweep (expectedSweepMinutes is ${expectedSweepMinutes}), got ${sweepIntervalMinutes}`,
     ),
     ['sweepIntervalMinutes'],
+  ),
+  v.forward(
+    v.check(
+      ({ alarmTopicArn, alarmEmail }) => alarmTopicArn === undefined || alarmEmail === undefined,
+      'cannot be used together with alarmTopicArn: leave it out, and subscribe the address to that topic',
+    ),
+    ['alarmEmail'],
+  ),
+  v.forward(
+    v.check(
+      ({ domainName, certificateArn }) => domainName === undefined || certificateArn !== undefined,
+      'needs certificateArn, the certificate of that domain in ACM',
+    ),
+    ['domainName'],
+  ),
+  v.forward(
+    v.check(
+      ({ domainName, certificateArn }) => certificateArn === undefined || domainName !== undefined,
+      'needs domainName, the domain of the API that the certificate is for',
+    ),
+    ['certificateArn'],
   ),
 );
 

@@ -1,15 +1,19 @@
 import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { AccessLogFormat, AccessLogField as field } from 'aws-cdk-lib/aws-apigateway';
 import {
+  ApiMapping,
   CorsHttpMethod,
+  DomainName,
   HttpApi,
   HttpMethod,
   HttpStage,
   LogGroupLogDestination,
+  SecurityPolicy,
 } from 'aws-cdk-lib/aws-apigatewayv2';
 import { HttpLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations';
-import type { IFunction } from 'aws-cdk-lib/aws-lambda';
-import { LogGroup } from 'aws-cdk-lib/aws-logs';
+import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
+import type { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { type ILogGroup, LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { EnvironmentVariables } from '../lambda/environment-variables.ts';
 import { ConnectionFunction } from './connection-function.ts';
@@ -47,7 +51,14 @@ export interface StatusApiProps extends StageConfiguration {
 
 /** The HTTP API that tells the frontend whether a user is connected, and the function behind it. */
 export class StatusApi extends Construct {
-  readonly function: IFunction;
+  readonly function: NodejsFunction;
+
+  readonly api: HttpApi;
+
+  readonly accessLogs: ILogGroup;
+
+  /** The API's own domain, where it has one. */
+  readonly domain: DomainName | null;
 
   /** Address of the API, without a trailing slash. */
   readonly url: string;
@@ -68,7 +79,7 @@ export class StatusApi extends Construct {
       },
     }).function;
 
-    const api = new HttpApi(this, 'HttpApi', {
+    this.api = new HttpApi(this, 'HttpApi', {
       apiName: Stack.of(this).stackName,
       description: 'Tells whether a user is connected to Spotify.',
       createDefaultStage: false,
@@ -80,24 +91,40 @@ export class StatusApi extends Construct {
         maxAge: Duration.hours(1),
       },
     });
-    this.url = api.apiEndpoint;
 
     const integration = new HttpLambdaIntegration('StatusIntegration', this.function);
-    for (const path of paths) api.addRoutes({ path, methods: [HttpMethod.GET], integration });
+    for (const path of paths) this.api.addRoutes({ path, methods: [HttpMethod.GET], integration });
 
-    const accessLogs = new LogGroup(this, 'AccessLogs', {
+    this.accessLogs = new LogGroup(this, 'AccessLogs', {
       // API Gateway adds each log group without this prefix to a resource policy that soon is full.
       logGroupName: `/aws/vendedlogs/${Stack.of(this).stackName}-access`,
       retention: props.logRetentionDays,
       // Kept, its fixed name would stand in the way of the next deployment.
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    new HttpStage(this, 'Stage', {
-      httpApi: api,
+    const stage = new HttpStage(this, 'Stage', {
+      httpApi: this.api,
       stageName: '$default',
       autoDeploy: true,
       throttle: { rateLimit: props.throttleRequestsPerSecond, burstLimit: props.throttleBurstRequests },
-      accessLogSettings: { destination: new LogGroupLogDestination(accessLogs), format: accessLogFormat },
+      accessLogSettings: {
+        destination: new LogGroupLogDestination(this.accessLogs),
+        format: accessLogFormat,
+      },
     });
+
+    if (props.domainName === undefined || props.certificateArn === undefined) {
+      this.domain = null;
+      this.url = this.api.apiEndpoint;
+      return;
+    }
+    this.domain = new DomainName(this, 'Domain', {
+      domainName: props.domainName,
+      certificate: Certificate.fromCertificateArn(this, 'Certificate', props.certificateArn),
+      securityPolicy: SecurityPolicy.TLS_1_2,
+    });
+    // The address that AWS made up stays open beside it: pages that still use that one must not be cut off.
+    new ApiMapping(this, 'DomainMapping', { api: this.api, domainName: this.domain, stage });
+    this.url = `https://${props.domainName}`;
   }
 }

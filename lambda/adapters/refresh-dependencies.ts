@@ -1,24 +1,29 @@
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import type { RefreshDependencies } from '../connection/refresh-connection.ts';
+import type { ClientCheck } from '../connection/token-endpoint.ts';
 import { EnvironmentVariables } from '../environment-variables.ts';
 import type { Environment } from './environment.ts';
 import type { PowertoolsLog } from './powertools-log.ts';
 import { PowertoolsMetrics } from './powertools-metrics.ts';
 import {
   RESCUE_KEY,
+  type RescueKey,
   Secret,
+  type SecretFormat,
   SPOTIFY_CLIENT,
+  type SpotifyClient,
   SUPABASE_CREDENTIALS,
   type SupabaseCredentials,
 } from './secret.ts';
 import { SpotifyTokenEndpoint } from './spotify-token-endpoint.ts';
 import { SqsRescueQueue } from './sqs-rescue-queue.ts';
 import { SupabaseConnectionStore } from './supabase-connection-store.ts';
+import { SupabaseFunctions } from './supabase-functions.ts';
 import { systemClock } from './system-clock.ts';
 
 /** Bounds of a call to an AWS service; the answer comes from within the region. */
-const AWS_CLIENT = {
+export const AWS_CLIENT = {
   maxAttempts: 2,
   requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000, throwOnRequestTimeout: true },
 };
@@ -26,7 +31,13 @@ const AWS_CLIENT = {
 /** The real things that both functions refresh connections with. */
 export type Adapters = {
   readonly refresh: RefreshDependencies;
-  readonly supabaseSecret: Secret<SupabaseCredentials>;
+  readonly supabase: SupabaseFunctions;
+  readonly clientCheck: ClientCheck;
+  readonly secrets: {
+    readonly spotify: Secret<SpotifyClient>;
+    readonly supabase: Secret<SupabaseCredentials>;
+    readonly rescueKey: Secret<RescueKey>;
+  };
   readonly sqs: SQSClient;
   /** Starts reading the secrets and resolves when that is over, whatever came of it: whoever needs one hears of a failure. */
   readonly warmUp: () => Promise<unknown>;
@@ -38,44 +49,40 @@ export function createAdapters(environment: Environment, log: PowertoolsLog): Ad
   const client = new SecretsManagerClient(AWS_CLIENT);
   // The region's endpoint, or the one in the environment, rather than the host in a queue's address.
   const sqs = new SQSClient({ ...AWS_CLIENT, useQueueUrlAsEndpoint: false });
-  const spotifySecret = new Secret(
-    client,
-    environment.text(EnvironmentVariables.spotifySecretArn),
-    SPOTIFY_CLIENT,
-    systemClock,
+  const secret = <Value>(variable: string, format: SecretFormat<Value>) =>
+    new Secret(client, environment.text(variable), format, systemClock);
+  const secrets = {
+    spotify: secret(EnvironmentVariables.spotifySecretArn, SPOTIFY_CLIENT),
+    supabase: secret(EnvironmentVariables.supabaseSecretArn, SUPABASE_CREDENTIALS),
+    rescueKey: secret(EnvironmentVariables.rescueKeyArn, RESCUE_KEY),
+  };
+  const supabase = new SupabaseFunctions(
+    environment.url(EnvironmentVariables.supabaseUrl),
+    secrets.supabase,
+    metrics,
   );
-  const supabaseSecret = new Secret(
-    client,
-    environment.text(EnvironmentVariables.supabaseSecretArn),
-    SUPABASE_CREDENTIALS,
-    systemClock,
-  );
-  const rescueKey = new Secret(
-    client,
-    environment.text(EnvironmentVariables.rescueKeyArn),
-    RESCUE_KEY,
-    systemClock,
+  const tokenEndpoint = new SpotifyTokenEndpoint(
+    environment.url(EnvironmentVariables.spotifyTokenUrl),
+    secrets.spotify,
   );
   return {
     refresh: {
-      store: new SupabaseConnectionStore(
-        environment.url(EnvironmentVariables.supabaseUrl),
-        supabaseSecret,
-        systemClock,
-        metrics,
+      store: new SupabaseConnectionStore(supabase, systemClock),
+      rescueQueue: new SqsRescueQueue(
+        sqs,
+        environment.url(EnvironmentVariables.rescueQueueUrl),
+        secrets.rescueKey,
       ),
-      rescueQueue: new SqsRescueQueue(sqs, environment.url(EnvironmentVariables.rescueQueueUrl), rescueKey),
-      tokenEndpoint: new SpotifyTokenEndpoint(
-        environment.url(EnvironmentVariables.spotifyTokenUrl),
-        spotifySecret,
-      ),
+      tokenEndpoint,
       clock: systemClock,
       random: Math.random,
       log,
       metrics,
     },
-    supabaseSecret,
+    supabase,
+    clientCheck: tokenEndpoint,
+    secrets,
     sqs,
-    warmUp: () => Promise.allSettled([spotifySecret.read(), supabaseSecret.read(), rescueKey.read()]),
+    warmUp: () => Promise.allSettled(Object.values(secrets).map((secret) => secret.read())),
   };
 }

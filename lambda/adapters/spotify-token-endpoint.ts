@@ -1,6 +1,6 @@
 import * as oauth from 'oauth4webapi';
 import * as v from 'valibot';
-import type { TokenAnswer, TokenEndpoint } from '../connection/token-endpoint.ts';
+import type { ClientAnswer, ClientCheck, TokenAnswer, TokenEndpoint } from '../connection/token-endpoint.ts';
 import { retryAfterSeconds } from './retry-after.ts';
 import type { Secret, SpotifyClient } from './secret.ts';
 import { fetchTokens, type ReceivedAnswer, UnusableAnswerError } from './token-fetch.ts';
@@ -17,8 +17,21 @@ const TokenResponse = v.object({
 
 const CLIENT_ERRORS = new Set(['invalid_client', 'unauthorized_client']);
 
+/** What a token request that brings no token can end in. */
+type Failure = Exclude<TokenAnswer, { kind: 'refreshed' | 'rotated' }>;
+
+/** One kind of token request, and what its success means. */
+type GrantRequest<Success> = {
+  send(
+    client: oauth.Client,
+    authentication: oauth.ClientAuth,
+    options: oauth.TokenEndpointRequestOptions,
+  ): Promise<Response>;
+  read(client: oauth.Client, response: Response): Promise<Success | Failure>;
+};
+
 /** Spotify's accounts service, spoken to with the client id and secret that Secrets Manager holds. */
-export class SpotifyTokenEndpoint implements TokenEndpoint {
+export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
   readonly #server: oauth.AuthorizationServer;
   readonly #secret: Secret<SpotifyClient>;
   readonly #allowInsecureRequests: boolean;
@@ -29,16 +42,23 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
     this.#allowInsecureRequests = tokenUrl.protocol === 'http:';
   }
 
-  async refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer> {
-    // One for everything: neither a slow secret nor a second call may outlast what the caller's lease allows. Not
-    // AbortSignal.timeout, which would keep everything here in memory until its time has passed.
-    const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), timeoutMilliseconds);
-    try {
-      return await this.#refresh(refreshToken, abort.signal);
-    } finally {
-      clearTimeout(timer);
-    }
+  refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer> {
+    // One for everything: neither a slow secret nor a second call may outlast what the caller's lease allows.
+    return within(timeoutMilliseconds, (signal) => this.#refresh(refreshToken, signal));
+  }
+
+  checkClient(timeoutMilliseconds: number): Promise<ClientAnswer> {
+    return within(timeoutMilliseconds, async (signal) => {
+      const answer = await this.#request<ClientAnswer>(await this.#secret.read(), signal, nothingReceived(), {
+        send: (client, authentication, options) =>
+          oauth.clientCredentialsGrantRequest(this.#server, client, authentication, {}, options),
+        read: async (client, response) => {
+          await oauth.processClientCredentialsResponse(this.#server, client, response);
+          return { kind: 'accepted' };
+        },
+      });
+      return answer.kind === 'revoked' ? { kind: 'rejected', reason: 'invalid_grant' } : answer;
+    });
   }
 
   async #refresh(refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {
@@ -53,8 +73,13 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
   }
 
   async #call(client: SpotifyClient, refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {
-    const received: ReceivedAnswer = { isOfSuccess: false, text: '' };
-    const answer = await this.#request(client, refreshToken, signal, received);
+    const received = nothingReceived();
+    const answer = await this.#request<TokenAnswer>(client, signal, received, {
+      send: (oauthClient, authentication, options) =>
+        oauth.refreshTokenGrantRequest(this.#server, oauthClient, authentication, refreshToken, options),
+      read: async (oauthClient, response) =>
+        tokensIn(await oauth.processRefreshTokenResponse(this.#server, oauthClient, response)),
+    });
     if (answer.kind !== 'unavailable' || !received.isOfSuccess) {
       return answer;
     }
@@ -64,36 +89,48 @@ export class SpotifyTokenEndpoint implements TokenEndpoint {
       : { kind: 'rotated', refreshToken: newRefreshToken, reason: answer.reason };
   }
 
-  async #request(
+  async #request<Success>(
     client: SpotifyClient,
-    refreshToken: string,
     signal: AbortSignal,
     received: ReceivedAnswer,
-  ): Promise<TokenAnswer> {
+    { send, read }: GrantRequest<Success>,
+  ): Promise<Success | Failure> {
     const oauthClient: oauth.Client = { client_id: client.client_id };
     try {
-      const response = await oauth.refreshTokenGrantRequest(
-        this.#server,
-        oauthClient,
-        oauth.ClientSecretBasic(client.client_secret),
-        refreshToken,
-        {
-          signal,
-          [oauth.customFetch]: (url, init) => fetchTokens(url, init, received),
-          [oauth.allowInsecureRequests]: this.#allowInsecureRequests,
-        },
-      );
+      const response = await send(oauthClient, oauth.ClientSecretBasic(client.client_secret), {
+        signal,
+        [oauth.customFetch]: (url, init) => fetchTokens(url, init, received),
+        [oauth.allowInsecureRequests]: this.#allowInsecureRequests,
+      });
       if (response.status === 429) {
         return { kind: 'throttled', retryAfterSeconds: retryAfterSeconds(response.headers) };
       }
       if (response.status >= 500) {
         return { kind: 'unavailable', reason: `status ${response.status}` };
       }
-      return tokensIn(await oauth.processRefreshTokenResponse(this.#server, oauthClient, response));
+      return await read(oauthClient, response);
     } catch (error) {
       return failureOf(error);
     }
   }
+}
+
+/** Runs something with a signal that ends it. Not AbortSignal.timeout, which would keep everything here in memory until its time has passed. */
+async function within<Result>(
+  timeoutMilliseconds: number,
+  run: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), timeoutMilliseconds);
+  try {
+    return await run(abort.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function nothingReceived(): ReceivedAnswer {
+  return { isOfSuccess: false, text: '' };
 }
 
 /**
@@ -126,7 +163,7 @@ function tokensIn(response: oauth.TokenEndpointResponse): TokenAnswer {
 }
 
 /** Reasons are our own words and the codes of RFC 6749: an answer's other contents may hold tokens. */
-function failureOf(error: unknown): TokenAnswer {
+function failureOf(error: unknown): Failure {
   if (error instanceof oauth.ResponseBodyError) {
     if (error.error === 'invalid_grant' && error.status === 400) {
       return { kind: 'revoked' };

@@ -1,19 +1,15 @@
-import { PostgrestClient } from '@supabase/postgrest-js';
 import * as v from 'valibot';
 import type { Clock } from '../connection/clock.ts';
-import {
-  type ClaimedBatch,
-  type ClaimRequest,
-  type ConnectionCheck,
-  type ConnectionStore,
-  type Recorded,
-  StoreError,
-  type StoreErrorCode,
+import type {
+  ClaimedBatch,
+  ClaimRequest,
+  ConnectionCheck,
+  ConnectionStore,
+  Recorded,
 } from '../connection/connection-store.ts';
 import type { Lease } from '../connection/lease.ts';
-import type { Metrics } from '../connection/metrics.ts';
 import type { SettledLease } from '../connection/refresh-outcome.ts';
-import type { Secret, SupabaseCredentials } from './secret.ts';
+import type { SupabaseFunctions } from './supabase-functions.ts';
 
 const Instant = v.pipe(
   v.string(),
@@ -69,17 +65,12 @@ const ReconciledRow = v.object({ healed: v.number(), done: v.boolean() });
 
 /** Connections in Bondhu's Supabase project, through the functions of `supabase/migrations`. */
 export class SupabaseConnectionStore implements ConnectionStore {
-  readonly #url: URL;
-  readonly #secret: Secret<SupabaseCredentials>;
+  readonly #functions: SupabaseFunctions;
   readonly #clock: Clock;
-  readonly #metrics: Metrics;
-  #client: { readonly credentials: SupabaseCredentials; readonly rest: PostgrestClient } | null = null;
 
-  constructor(url: URL, secret: Secret<SupabaseCredentials>, clock: Clock, metrics: Metrics) {
-    this.#url = url;
-    this.#secret = secret;
+  constructor(functions: SupabaseFunctions, clock: Clock) {
+    this.#functions = functions;
     this.#clock = clock;
-    this.#metrics = metrics;
   }
 
   async check(
@@ -89,7 +80,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
     timeoutMilliseconds: number,
   ): Promise<ConnectionCheck> {
     const lapsesAt = this.#clock.monotonicMilliseconds() + leaseSeconds * 1_000;
-    const row = await this.#call('spotify_check_connection', CheckRow, timeoutMilliseconds, {
+    const row = await this.#functions.call('spotify_check_connection', CheckRow, timeoutMilliseconds, {
       for_user: userId,
       refresh_within: interval(refreshWithinSeconds),
       lease: interval(leaseSeconds),
@@ -121,7 +112,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
 
   async claimDue(request: ClaimRequest, timeoutMilliseconds: number): Promise<ClaimedBatch> {
     const lapsesAt = this.#clock.monotonicMilliseconds() + request.leaseSeconds * 1_000;
-    const row = await this.#call('spotify_claim_due', ClaimedRow, timeoutMilliseconds, {
+    const row = await this.#functions.call('spotify_claim_due', ClaimedRow, timeoutMilliseconds, {
       batch_size: request.batchSize,
       refresh_within: interval(request.refreshWithinSeconds),
       lease: interval(request.leaseSeconds),
@@ -137,7 +128,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
   }
 
   async record(settled: readonly SettledLease[], timeoutMilliseconds: number): Promise<Recorded> {
-    const row = await this.#call('spotify_record', RecordedRow, timeoutMilliseconds, {
+    const row = await this.#functions.call('spotify_record', RecordedRow, timeoutMilliseconds, {
       results: settled.map(resultOf),
     });
     return {
@@ -148,7 +139,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
   }
 
   async countDue(refreshWithinSeconds: number, timeoutMilliseconds: number): Promise<number> {
-    return this.#call('spotify_due_count', v.number(), timeoutMilliseconds, {
+    return this.#functions.call('spotify_due_count', v.number(), timeoutMilliseconds, {
       refresh_within: interval(refreshWithinSeconds),
     });
   }
@@ -157,7 +148,9 @@ export class SupabaseConnectionStore implements ConnectionStore {
     batchSize: number,
     timeoutMilliseconds: number,
   ): Promise<{ healed: number; done: boolean }> {
-    return this.#call('spotify_reconcile', ReconciledRow, timeoutMilliseconds, { batch_size: batchSize });
+    return this.#functions.call('spotify_reconcile', ReconciledRow, timeoutMilliseconds, {
+      batch_size: batchSize,
+    });
   }
 
   async clearDeadGrants(
@@ -165,82 +158,11 @@ export class SupabaseConnectionStore implements ConnectionStore {
     batchSize: number,
     timeoutMilliseconds: number,
   ): Promise<number> {
-    return this.#call('spotify_clear_dead_grants', v.number(), timeoutMilliseconds, {
+    return this.#functions.call('spotify_clear_dead_grants', v.number(), timeoutMilliseconds, {
       grace: interval(graceSeconds),
       batch_size: batchSize,
     });
   }
-
-  /** Calls a function; with a freshly read key once more when the present one is rejected. */
-  async #call<Row>(
-    name: string,
-    schema: v.GenericSchema<unknown, Row>,
-    timeoutMilliseconds: number,
-    parameters: Readonly<Record<string, unknown>>,
-  ): Promise<Row> {
-    const signal = AbortSignal.timeout(timeoutMilliseconds);
-    const credentials = await this.#secret.read();
-    try {
-      return await this.#callWith(credentials, name, schema, signal, parameters);
-    } catch (error) {
-      const newer = isKeyRejected(error) ? await this.#secret.renew(credentials) : credentials;
-      if (newer === credentials) {
-        throw this.#counted(error);
-      }
-      return await this.#callWith(newer, name, schema, signal, parameters).catch((again) => {
-        throw this.#counted(again);
-      });
-    }
-  }
-
-  #counted(error: unknown): unknown {
-    if (isKeyRejected(error)) {
-      this.#metrics.add({ storeRejected: 1 });
-    }
-    return error;
-  }
-
-  async #callWith<Row>(
-    credentials: SupabaseCredentials,
-    name: string,
-    schema: v.GenericSchema<unknown, Row>,
-    signal: AbortSignal,
-    parameters: Readonly<Record<string, unknown>>,
-  ): Promise<Row> {
-    const { data, error, status } = await this.#clientFor(credentials)
-      .rpc(name, parameters)
-      .retry(false)
-      .abortSignal(signal);
-    if (error !== null) {
-      throw failureOf(name, status, error.code);
-    }
-    const parsed = v.safeParse(schema, data);
-    if (!parsed.success) {
-      const where = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'the answer').join(', ');
-      throw new StoreError('STORE_REFUSED', `${name} answered with something unexpected at ${where}`);
-    }
-    return parsed.output;
-  }
-
-  #clientFor(credentials: SupabaseCredentials): PostgrestClient {
-    if (this.#client?.credentials !== credentials) {
-      const rest = new PostgrestClient(new URL('/rest/v1', this.#url).href, {
-        headers: headersOf(credentials.secret_key),
-      });
-      this.#client = { credentials, rest };
-    }
-    return this.#client.rest;
-  }
-}
-
-/** As supabase-js does it: a legacy service_role key is a JWT and also says so, a secret key must not pose as one. */
-function headersOf(secretKey: string): Record<string, string> {
-  const isLegacyKey = !secretKey.startsWith('sb_');
-  return { apikey: secretKey, ...(isLegacyKey && { authorization: `Bearer ${secretKey}` }) };
-}
-
-function isKeyRejected(error: unknown): boolean {
-  return error instanceof StoreError && error.code === 'KEY_REJECTED';
 }
 
 /** An interval as Postgres reads it: to the millisecond, for it does not read an exponent. */
@@ -276,31 +198,4 @@ function resultOf({ lease, outcome }: SettledLease) {
     }),
     ...('retryAfterSeconds' in outcome && { retry_after: outcome.retryAfterSeconds }),
   };
-}
-
-/** PostgREST's and Postgres' codes; messages may quote values and are left out. */
-function failureOf(name: string, status: number, sqlState: string): StoreError {
-  const code = codeOf(status, sqlState);
-  const advice: Record<StoreErrorCode, string> = {
-    STORE_UNAVAILABLE: 'Supabase did not answer or failed for now',
-    MIGRATION_MISSING: 'the database does not know the function: apply the migrations of supabase/migrations',
-    KEY_REJECTED: "Supabase rejects the secret key: write the project's present key into the Supabase secret",
-    STORE_REFUSED: 'Supabase refused the call',
-  };
-  return new StoreError(code, `${name}: ${advice[code]} (status ${status}, code ${sqlState || 'none'})`);
-}
-
-function codeOf(status: number, sqlState: string): StoreErrorCode {
-  if (sqlState === 'PGRST202' || sqlState === '42883') {
-    return 'MIGRATION_MISSING';
-  }
-  if (status === 401 || status === 403 || sqlState === '42501') {
-    return 'KEY_REJECTED';
-  }
-  // An error without an error status is an answer that PostgREST did not give, or none at all.
-  // Class 40: deadlocks and serialization failures. 57014: statement timeout. 55P03: lock timeout. 25006: read only.
-  if (status < 400 || status === 429 || status >= 500 || /^(40|53|57|55P03|25006)/.test(sqlState)) {
-    return 'STORE_UNAVAILABLE';
-  }
-  return 'STORE_REFUSED';
 }

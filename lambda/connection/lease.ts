@@ -2,7 +2,7 @@
 export type Lease = {
   readonly userId: string;
   readonly leaseId: string;
-  /** The database's time when the lease was taken, as it wrote it. Handed back with the outcome, never interpreted. */
+  /** The database's time when the lease was taken, as it wrote it. Handed back with the outcome; interpreted in log lines alone. */
   readonly leasedAt: string;
   readonly refreshToken: string;
   /** Seconds until the stored access token runs out; null when unknown. */

@@ -24,7 +24,15 @@ export function logRefresh(
     outcome: kind,
     reason: answer !== null && 'reason' in answer ? answer.reason : undefined,
     verdict,
-    seconds_left_before: lease.secondsLeft,
-    seconds_left_after: answer?.kind === 'refreshed' ? answer.expiresInSeconds : undefined,
+    expires_at: lease.secondsLeft === null ? null : momentAfter(lease, lease.secondsLeft),
+    seconds_left: lease.secondsLeft,
+    // Whoever got a lease found the token due.
+    needs_refresh: true,
+    new_expires_at: answer?.kind === 'refreshed' ? momentAfter(lease, answer.expiresInSeconds) : undefined,
   });
+}
+
+/** By the database's clock, as it stores an expiry: counted from when it gave the lease. */
+function momentAfter({ leasedAt }: Lease, seconds: number): string | null {
+  return new Date(Date.parse(leasedAt) + seconds * 1_000).toJSON();
 }

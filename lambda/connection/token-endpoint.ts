@@ -29,3 +29,17 @@ export interface TokenEndpoint {
    */
   refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer>;
 }
+
+/** What Spotify says to the client alone. */
+export type ClientAnswer =
+  | { readonly kind: 'accepted' }
+  | Extract<TokenAnswer, { kind: 'throttled' | 'unavailable' | 'client_rejected' | 'rejected' }>;
+
+/** Asks Spotify about the client, without any user's token. */
+export interface ClientCheck {
+  /**
+   * Asks for a token of the client's own, and forgets it (RFC 6749, section 4.4). Every answer and every failure of the
+   * network is a value; rejects only with a SecretError.
+   */
+  checkClient(timeoutMilliseconds: number): Promise<ClientAnswer>;
+}

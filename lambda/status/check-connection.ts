@@ -42,7 +42,12 @@ export type ConnectionStatus =
   /** The grant is dead: the user has to authorize again. */
   | { readonly kind: 'reauthorization_required' }
   /** The token has run out and could not be refreshed for now. */
-  | { readonly kind: 'refresh_failed'; readonly retryAfterSeconds: number };
+  | {
+      readonly kind: 'refresh_failed';
+      /** Null: all that is known is that somebody has it locked. */
+      readonly details: ConnectionDetails | null;
+      readonly retryAfterSeconds: number;
+    };
 
 /** What the use case works with. */
 export type CheckConnectionDependencies = RefreshDependencies & {
@@ -133,6 +138,7 @@ function withoutRefresh(details: ConnectionDetails | null, retryInSeconds: numbe
     ? { kind: 'connected', details, autoRefreshed: false, degraded: true }
     : {
         kind: 'refresh_failed',
+        details,
         retryAfterSeconds: Math.max(LEAST_RETRY_AFTER_SECONDS, Math.ceil(retryInSeconds)),
       };
 }

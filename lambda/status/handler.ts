@@ -9,7 +9,7 @@ import { createStatusEndpoint } from './status-endpoint.ts';
 
 const environment = new Environment(process.env);
 const log = new PowertoolsLog('status');
-const { refresh, supabaseSecret, warmUp } = createAdapters(environment, log);
+const { refresh, secrets, warmUp } = createAdapters(environment, log);
 
 const supabaseUrl = environment.url(EnvironmentVariables.supabaseUrl);
 // Kept for as long as the instance lives; a token signed with a key that is not in it has it fetched again.
@@ -18,8 +18,8 @@ const keySet = createRemoteJWKSet(new URL('/auth/v1/.well-known/jwks.json', supa
   cacheMaxAge: Number.POSITIVE_INFINITY,
 });
 const sharedSecret: SharedSecret = {
-  read: async () => (await supabaseSecret.read()).jwt_secret ?? null,
-  renew: async () => (await supabaseSecret.renew(await supabaseSecret.read())).jwt_secret ?? null,
+  read: async () => (await secrets.supabase.read()).jwt_secret ?? null,
+  renew: async () => (await secrets.supabase.renew(await secrets.supabase.read())).jwt_secret ?? null,
 };
 
 /** The status function. */
@@ -32,6 +32,7 @@ export const handler = createStatusEndpoint({
     }),
   clock: refresh.clock,
   log,
+  metrics: refresh.metrics,
   budgetMilliseconds: environment.positiveInteger(EnvironmentVariables.statusBudgetSeconds) * 1_000,
 });
 

@@ -1,8 +1,9 @@
-import middy, { type MiddlewareObj } from '@middy/core';
+import middy from '@middy/core';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import type { Clock } from '../connection/clock.ts';
 import { StoreError } from '../connection/connection-store.ts';
 import type { Log } from '../connection/log.ts';
+import type { Metric, Metrics } from '../connection/metrics.ts';
 import { SecretError } from '../connection/secret-error.ts';
 import { answerOf } from './answer.ts';
 import { AuthenticationError, KeySetUnavailableError } from './authentication.ts';
@@ -22,8 +23,25 @@ export type StatusEndpointDependencies = {
   readonly checkConnection: (userId: string, deadline: number) => Promise<ConnectionStatus>;
   readonly clock: Clock;
   readonly log: Log & { startInvocation(context: Context, apiRequestId: string): void };
+  readonly metrics: Metrics;
   /** Milliseconds that a request may take for its own work. */
   readonly budgetMilliseconds: number;
+};
+
+/** What is measured of an answer. */
+const METRIC_OF = {
+  connected: 'statusConnected',
+  degraded: 'statusDegraded',
+  not_connected: 'statusNotConnected',
+  reauthorization_required: 'statusReauthorizationRequired',
+  refresh_failed: 'statusRefreshFailed',
+  refused: 'statusRefused',
+  unavailable: 'statusUnavailable',
+} as const satisfies Record<string, Metric>;
+
+type Answer = {
+  readonly kind: keyof typeof METRIC_OF;
+  readonly response: APIGatewayProxyStructuredResultV2;
 };
 
 /**
@@ -31,50 +49,58 @@ export type StatusEndpointDependencies = {
  * with a problem; only a defect of ours leaves as an error, which the gateway answers with its own 500.
  */
 export function createStatusEndpoint(dependencies: StatusEndpointDependencies) {
-  const { authenticate, checkConnection, clock, log, budgetMilliseconds } = dependencies;
+  const { clock, log, metrics } = dependencies;
 
   return middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>()
-    .use(logInvocation(log))
-    .use(answerProblems(log))
+    .before(({ event, context }) => log.startInvocation(context, event.requestContext.requestId))
     .handler(async (event, context) => {
-      const remaining = context.getRemainingTimeInMillis() - ANSWER_RESERVE_MILLISECONDS;
-      const deadline = clock.monotonicMilliseconds() + Math.min(budgetMilliseconds, remaining);
-
-      const userId = event.pathParameters?.['user_id']?.toLowerCase() ?? '';
-      if (!UUID.test(userId)) {
-        throw invalidUserId();
-      }
-      if ((await authenticate(event.headers['authorization'])) !== userId) {
-        throw forbidden();
-      }
-      const status = await checkConnection(userId, deadline);
-      logAnswer(log, userId, status);
-      return respond(200, 'application/json', answerOf(status));
+      const startedAt = clock.monotonicMilliseconds();
+      const { kind, response } = await answer(event, context, dependencies).catch((error: unknown) =>
+        answerProblem(error, event, log),
+      );
+      const statusLatencyMilliseconds = clock.monotonicMilliseconds() - startedAt;
+      metrics.add({ [METRIC_OF[kind]]: 1, statusLatencyMilliseconds });
+      return response;
     });
 }
 
-type StatusMiddleware = MiddlewareObj<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>;
+async function answer(
+  event: APIGatewayProxyEventV2,
+  context: Context,
+  { authenticate, checkConnection, clock, log, budgetMilliseconds }: StatusEndpointDependencies,
+): Promise<Answer> {
+  const startedAt = clock.monotonicMilliseconds();
+  const remaining = context.getRemainingTimeInMillis() - ANSWER_RESERVE_MILLISECONDS;
+  const deadline = startedAt + Math.min(budgetMilliseconds, remaining);
 
-function logInvocation(log: StatusEndpointDependencies['log']): StatusMiddleware {
+  const userId = event.pathParameters?.['user_id']?.toLowerCase() ?? '';
+  if (!UUID.test(userId)) {
+    throw invalidUserId();
+  }
+  if ((await authenticate(event.headers['authorization'])) !== userId) {
+    throw forbidden();
+  }
+  const status = await checkConnection(userId, deadline);
+  logAnswer(log, userId, status, clock.monotonicMilliseconds() - startedAt);
   return {
-    before: ({ event, context }) => log.startInvocation(context, event.requestContext.requestId),
+    kind: status.kind === 'connected' && status.degraded ? 'degraded' : status.kind,
+    response: respond(200, 'application/json', answerOf(status)),
   };
 }
 
-function answerProblems(log: Log): StatusMiddleware {
+function answerProblem(error: unknown, event: APIGatewayProxyEventV2, log: Log): Answer {
+  const problem = problemOf(error);
+  if (problem === null) {
+    throw error;
+  }
+  const { status, title, detail, headers } = problem;
+  const isOutage = status === 503;
+  log[isOutage ? 'error' : 'warn']('status refused', { status, ...causeOf(error) });
+  const instance = event.requestContext.requestId;
+  const body = { type: 'about:blank', title, status, detail, instance };
   return {
-    onError: (request) => {
-      const problem = problemOf(request.error);
-      if (problem === null) {
-        return;
-      }
-      const level = problem.status === 503 ? 'error' : 'warn';
-      log[level]('status refused', { status: problem.status, ...causeOf(request.error) });
-      const { status, title, detail, headers } = problem;
-      const instance = request.event.requestContext.requestId;
-      const body = { type: 'about:blank', title, status, detail, instance };
-      request.response = respond(status, 'application/problem+json', body, headers);
-    },
+    kind: isOutage ? 'unavailable' : 'refused',
+    response: respond(status, 'application/problem+json', body, headers),
   };
 }
 
@@ -101,15 +127,16 @@ function causeOf(error: unknown): { code?: string; reason?: string } {
     : {};
 }
 
-function logAnswer(log: Log, userId: string, status: ConnectionStatus): void {
-  const details = status.kind === 'connected' ? status.details : null;
+function logAnswer(log: Log, userId: string, status: ConnectionStatus, latencyMilliseconds: number): void {
+  const details = 'details' in status ? status.details : null;
   log.info('status answered', {
     user_id: userId,
     outcome: status.kind,
     expires_at: details?.expiresAt,
     seconds_left: details?.secondsLeft,
-    needs_refresh: status.kind === 'connected' ? status.degraded : undefined,
-    auto_refreshed: status.kind === 'connected' ? status.autoRefreshed : undefined,
+    needs_refresh: status.kind === 'connected' ? status.degraded : status.kind === 'refresh_failed',
+    auto_refreshed: status.kind === 'connected' && status.autoRefreshed,
+    latency_ms: Math.round(latencyMilliseconds),
   });
 }
 

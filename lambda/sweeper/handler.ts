@@ -1,11 +1,18 @@
+import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import middy from '@middy/core';
 import { Environment } from '../adapters/environment.ts';
+import { EventBridgeNoticeBus } from '../adapters/event-bridge-notice-bus.ts';
 import { PowertoolsLog } from '../adapters/powertools-log.ts';
-import { createAdapters } from '../adapters/refresh-dependencies.ts';
+import { AWS_CLIENT, createAdapters } from '../adapters/refresh-dependencies.ts';
 import { SqsSweepQueue } from '../adapters/sqs-sweep-queue.ts';
+import { SupabaseAdministration } from '../adapters/supabase-administration.ts';
+import { SupabaseConnectionMonitor } from '../adapters/supabase-connection-monitor.ts';
+import { SupabaseNoticeStore } from '../adapters/supabase-notice-store.ts';
 import { EnvironmentVariables } from '../environment-variables.ts';
-import { type RefreshUserResult, refreshUser } from './refresh-user.ts';
-import { type SweepDependencies, type SweepResult, sweep } from './sweep.ts';
+import { type DiagnoseDependencies, diagnose } from './diagnose.ts';
+import { refreshUser } from './refresh-user.ts';
+import { type RunSweepDependencies, runSweep } from './run-sweep.ts';
+import type { SweepResult } from './sweep.ts';
 import { parseSweepEvent } from './sweep-event.ts';
 
 /** The sweep could not do its work; failing the invocation lets Lambda's retry and the alarms see it. */
@@ -22,49 +29,71 @@ class SweepFailedError extends Error {
 
 const environment = new Environment(process.env);
 const log = new PowertoolsLog('sweeper');
-const { refresh, sqs, warmUp } = createAdapters(environment, log);
+const { refresh, supabase, sqs, warmUp } = createAdapters(environment, log);
 const timeoutSeconds = environment.positiveInteger(EnvironmentVariables.sweeperTimeoutSeconds);
-const sweepDependencies: SweepDependencies = {
+const intervalSeconds = environment.positiveInteger(EnvironmentVariables.sweepIntervalSeconds);
+const administration = new SupabaseAdministration(supabase);
+const sweepDependencies: RunSweepDependencies = {
   ...refresh,
   windowSeconds: environment.positiveInteger(EnvironmentVariables.sweepWindowSeconds),
   batchSize: environment.positiveInteger(EnvironmentVariables.sweepBatchSize),
   callsPerSecond: environment.optionalPositiveInteger(EnvironmentVariables.spotifyCallsPerSecond),
   sweepQueue: new SqsSweepQueue(sqs, environment.url(EnvironmentVariables.sweepQueueUrl)),
   connectionsPerInvocation: environment.positiveInteger(EnvironmentVariables.sweepConnectionsPerInvocation),
-  intervalSeconds: environment.positiveInteger(EnvironmentVariables.sweepIntervalSeconds),
+  intervalSeconds,
+  monitor: new SupabaseConnectionMonitor(supabase),
+  noticeStore: new SupabaseNoticeStore(supabase),
+  noticeBus: new EventBridgeNoticeBus(
+    new EventBridgeClient(AWS_CLIENT),
+    environment.text(EnvironmentVariables.eventBus),
+    environment.text(EnvironmentVariables.stackName),
+  ),
 };
 
-/** The refresh-sweeper function: a sweep, a part of one, or the refresh of one user; see `SweepEvent`. */
-export const handler = middy<unknown, SweepResult | RefreshUserResult>()
+/** The refresh-sweeper function: a sweep, a part of one, or what operators ask for; see `SweepEvent`. */
+export const handler = middy<unknown, unknown>()
   .before(({ context }) => log.startInvocation(context))
   .handler(async (payload) => {
     const event = parseSweepEvent(payload);
-    if (event.kind === 'refresh_user') {
-      return refreshUser(event.userId, refresh);
+    switch (event.kind) {
+      case 'sweep':
+        return sweepOrFail(event.part);
+      case 'refresh_user':
+        return refreshUser(event.userId, refresh);
+      case 'show':
+        return administration.show(event.userId);
+      case 'statistics':
+        return administration.statistics();
+      case 'restore':
+        return { restored: await administration.restore(event.since) };
+      case 'doctor':
+        return diagnose(createDiagnosis());
     }
-    // Not what the context says is left, which goes by a clock that may be wrong.
-    const deadline = refresh.clock.monotonicMilliseconds() + timeoutSeconds * 1_000;
-    const result = await sweep(event.part, deadline, sweepDependencies);
-    log[result.status === 'completed' ? 'info' : 'warn']('sweep finished', {
-      ...result,
-      scheduled_at: event.part.scheduledAt,
-      role: event.part.role,
-      link: event.part.link,
-    });
-    refresh.metrics.add({
-      sweepRefreshed: result.refreshed,
-      sweepFailed: result.failed,
-      sweepRevoked: result.revoked,
-      sweepThrottled: result.throttled,
-      sweepStale: result.stale,
-      sweepRemaining: result.remaining,
-      sweepDurationMilliseconds: result.duration_ms,
-      clientRejected: result.status === 'client_rejected' ? 1 : 0,
-    });
-    if (result.status === 'client_rejected') {
-      throw new SweepFailedError(result);
-    }
-    return result;
   });
+
+async function sweepOrFail(part: Parameters<typeof runSweep>[0]): Promise<SweepResult> {
+  // Not what the context says is left, which goes by a clock that may be wrong.
+  const deadline = refresh.clock.monotonicMilliseconds() + timeoutSeconds * 1_000;
+  const result = await runSweep(part, deadline, sweepDependencies);
+  if (result.status === 'client_rejected') {
+    throw new SweepFailedError(result);
+  }
+  return result;
+}
+
+/** Adapters of its own, which have read nothing yet: what counts is what the next instance will find. */
+function createDiagnosis(): DiagnoseDependencies {
+  const fresh = createAdapters(environment, log);
+  return {
+    secrets: {
+      spotify_secret: fresh.secrets.spotify,
+      supabase_secret: fresh.secrets.supabase,
+      rescue_key: fresh.secrets.rescueKey,
+    },
+    administration: new SupabaseAdministration(fresh.supabase),
+    clientCheck: fresh.clientCheck,
+    longestSweepGapSeconds: intervalSeconds + timeoutSeconds,
+  };
+}
 
 await warmUp();

@@ -122,6 +122,7 @@ class BulkRefresh {
 
   async run(): Promise<RefreshedDue> {
     const status = await this.#claimAndRefresh().finally(() => this.#settle());
+    this.#dependencies.metrics.add({ sweepUnavailable: this.#tally.unavailable });
     if (this.#brake.reason === 'failed') {
       throw this.#brake.failure;
     }

@@ -5,7 +5,12 @@ import type { SweepPart } from './fan-out.ts';
 /** What the sweeper can be asked to do. */
 export type SweepEvent =
   | { readonly kind: 'sweep'; readonly part: SweepPart }
-  | { readonly kind: 'refresh_user'; readonly userId: string };
+  | { readonly kind: 'refresh_user'; readonly userId: string }
+  | { readonly kind: 'show'; readonly userId: string }
+  | { readonly kind: 'statistics' }
+  /** `since`: ISO 8601. */
+  | { readonly kind: 'restore'; readonly since: string }
+  | { readonly kind: 'doctor' };
 
 /** An event that the sweeper does not understand; nothing was done. */
 export class UnexpectedEventError extends Error {
@@ -14,7 +19,9 @@ export class UnexpectedEventError extends Error {
   constructor() {
     super(
       'the sweeper takes {"sweep": {"scheduledAt": "<ISO 8601 time>"}} from the schedule, {} for a sweep by hand, ' +
-        '{"userId": "<uuid>"} to refresh one user, or a message of the sweep queue; this event is none of them',
+        '{"userId": "<uuid>"} to refresh one user, {"show": "<uuid>"}, {"statistics": true}, ' +
+        '{"restore": {"since": "<ISO 8601 time with zone>"}}, {"doctor": true}, or a message of the sweep queue; ' +
+        'this event is none of them',
     );
     this.name = 'UnexpectedEventError';
   }
@@ -49,6 +56,8 @@ const QueueMessage = v.pipe(
   }),
 );
 
+const UserId = v.pipe(v.string(), v.uuid(), v.toLowerCase());
+
 const Event = v.union([
   v.pipe(
     v.strictObject({ sweep: v.strictObject({ scheduledAt: Instant }) }),
@@ -59,8 +68,24 @@ const Event = v.union([
     v.transform(({ Records: [event] }): SweepEvent => event),
   ),
   v.pipe(
-    v.strictObject({ userId: v.pipe(v.string(), v.uuid()) }),
-    v.transform(({ userId }): SweepEvent => ({ kind: 'refresh_user', userId: userId.toLowerCase() })),
+    v.strictObject({ userId: UserId }),
+    v.transform(({ userId }): SweepEvent => ({ kind: 'refresh_user', userId })),
+  ),
+  v.pipe(
+    v.strictObject({ show: UserId }),
+    v.transform(({ show }): SweepEvent => ({ kind: 'show', userId: show })),
+  ),
+  v.pipe(
+    v.strictObject({ statistics: v.literal(true) }),
+    v.transform((): SweepEvent => ({ kind: 'statistics' })),
+  ),
+  v.pipe(
+    v.strictObject({ restore: v.strictObject({ since: Instant }) }),
+    v.transform(({ restore }): SweepEvent => ({ kind: 'restore', since: restore.since })),
+  ),
+  v.pipe(
+    v.strictObject({ doctor: v.literal(true) }),
+    v.transform((): SweepEvent => ({ kind: 'doctor' })),
   ),
   v.pipe(
     v.custom<object>((event) => !Array.isArray(event)),

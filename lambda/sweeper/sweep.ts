@@ -42,7 +42,7 @@ export async function sweep(
   deadline: number,
   dependencies: SweepDependencies,
 ): Promise<SweepResult> {
-  const { store, clock, windowSeconds } = dependencies;
+  const { store, clock, metrics, windowSeconds } = dependencies;
   const startedAt = clock.monotonicMilliseconds();
   const claimUntil = deadline - claimingReserveMilliseconds;
 
@@ -51,7 +51,9 @@ export async function sweep(
   const beganAt = clock.monotonicMilliseconds() - part.ageSeconds * 1_000;
   if (part.role === 'first') {
     await maintain(claimUntil, dependencies);
-    await wakeHelpers(await countDue(), part, beganAt, dependencies);
+    const due = await countDue();
+    metrics.add({ sweepDue: due });
+    await wakeHelpers(due, part, beganAt, dependencies);
   }
   const { status, counts, breakerIsOpen } = await refreshDue(part, beganAt, deadline, dependencies);
   if (status === 'out_of_time' && counts.refreshed > 0 && !breakerIsOpen) {

@@ -17,11 +17,16 @@ export type Counts = {
 
 /** Counts what became of the leases that were used. */
 export class Tally {
+  /** Attempts to which Spotify gave no usable answer, whatever became of their outcome. */
+  unavailable = 0;
   #counts = { refreshed: 0, failed: 0, revoked: 0, throttled: 0, stale: 0 };
 
   count(answer: TokenAnswer, verdict: Verdict | 'unsettled' | undefined): void {
     if (answer.kind === 'client_rejected') {
       return;
+    }
+    if (answer.kind === 'unavailable') {
+      this.unavailable += 1;
     }
     if (verdict === 'stale') {
       this.#counts.stale += 1;

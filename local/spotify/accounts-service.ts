@@ -18,6 +18,7 @@
  *
  * As a process of its own: `node local/spotify/accounts-service.ts --port 4010 --client-id a --client-secret b`.
  */
+import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -58,7 +59,7 @@ export interface Call {
   /** Whose grant it was about, where the refresh token told. */
   readonly userId: string | undefined;
   readonly grantId: string | undefined;
-  /** `refreshed`, `authorized` (a code was exchanged), the error's code, or the kind of the fault. */
+  /** `refreshed`, `authorized` (a code was exchanged), `client_accepted` (a token of the app's own), the error's code, or the kind of the fault. */
   readonly outcome: string;
   /** Undefined where no answer was sent. */
   readonly status: number | undefined;
@@ -157,10 +158,12 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
         return refresh(form);
       case 'authorization_code':
         return exchangeCode(form);
+      case 'client_credentials':
+        return { outcome: 'client_accepted', answer: grantTokens(randomUUID(), undefined) };
       default:
         return refuse(
           'unsupported_grant_type',
-          'grant_type parameter is missing or neither refresh_token nor authorization_code',
+          'grant_type parameter is missing or none of refresh_token, authorization_code and client_credentials',
         );
     }
   }

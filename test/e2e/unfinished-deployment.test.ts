@@ -60,7 +60,7 @@ describe('a deployment that is not finished', () => {
     });
 
     await stack.sql('alter function public.not_there_yet rename to spotify_check_connection');
-    expect(lines.join()).toContain('apply the migrations of supabase/migrations');
+    expect(lines.join()).toContain('apply migrations');
     expect((await stack.status(user.id)).body).toMatchObject({ connected: true });
   });
 });

@@ -30,6 +30,9 @@ describe('a stage', () => {
       throttleBurstRequests: 200,
       logLevel: 'INFO',
       logRetentionDays: 30,
+      runbookUrl: 'https://github.com/bondhu/spotify-persistent-authentication/blob/main/docs/runbook.md',
+      eventBus: 'default',
+      terminationProtection: false,
     });
   });
 
@@ -54,9 +57,32 @@ describe('a stage', () => {
       throttleBurstRequests: 1,
       logLevel: 'DEBUG',
       logRetentionDays: 365,
+      alarmTopicArn: 'arn:aws:sns:eu-west-1:123456789012:alarms',
+      runbookUrl: 'https://wiki.example.com/runbook',
+      eventBus: 'arn:aws:events:eu-west-1:123456789012:event-bus/bondhu',
+      spotifySecretArn: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:bondhu/spotify-AbCdEf',
+      supabaseSecretArn: 'arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:supabase-AbCdEf',
+      domainName: 'spotify-auth.example.com',
+      certificateArn: 'arn:aws:acm:eu-west-1:123456789012:certificate/12345678-90ab-cdef-1234-567890abcdef',
+      tags: { team: 'platform', 'cost centre': '12/b', empty: '' },
+      terminationProtection: true,
     };
 
     expect(parseStageConfiguration('prod', { prod: settings })).toEqual(settings);
+  });
+
+  test.each(['bondhu', 'bondhu.prod/eu_1', 'default'])('may name its event bus %s', (eventBus) => {
+    expect(parseStageConfiguration('prod', { prod: { ...requiredSettings, eventBus } })).toMatchObject({
+      eventBus,
+    });
+  });
+
+  test('may have alarms sent to an address', () => {
+    const alarmEmail = 'platform+alarms@example.com';
+
+    expect(parseStageConfiguration('prod', { prod: { ...requiredSettings, alarmEmail } })).toMatchObject({
+      alarmEmail,
+    });
   });
 
   test.each(Object.keys(context.stages))('%s of cdk.json is valid', (stage) => {
@@ -72,8 +98,19 @@ const tokenUrl = 'must be an address such as https://accounts.spotify.com/api/to
 const outlives = 'so that a token of 60 minutes outlives the next sweep';
 const retention =
   'must be one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653, got';
+const topicArn = 'must be the ARN of an SNS topic such as arn:aws:sns:eu-west-1:123456789012:alarms, got';
+const email = 'must be an e-mail address such as platform@example.com, got';
+const runbook = 'must be an address such as https://wiki.example.com/runbook, without #, got';
+const eventBus =
+  'must be the name or the ARN of an event bus such as arn:aws:events:eu-west-1:123456789012:event-bus/bondhu, got';
+const secretArn =
+  'must be the complete ARN of a secret such as arn:aws:secretsmanager:eu-west-1:123456789012:secret:name-AbCdEf';
+const domain = 'must be a domain in lower case such as spotify-auth.example.com, got';
+const certificateArn =
+  'must be the ARN of a certificate such as arn:aws:acm:eu-west-1:123456789012:certificate/12345678-90ab-cdef-1234-567890abcdef, got';
+const tag = 'must be a tag of letters, digits, spaces and _.:/=+-@, not starting with aws:, got';
 const unknown =
-  'is not a setting, use one of supabaseUrl, allowedOrigins, spotifyTokenUrl, sweepIntervalMinutes, expectedSweepMinutes, sweepBatchSize, sweepConnectionsPerInvocation, sweepMaxConcurrency, spotifyCallsPerSecond, sweeperTimeoutSeconds, sweeperMemoryMegabytes, statusRefreshMarginMinutes, statusBudgetSeconds, statusTimeoutSeconds, statusMemoryMegabytes, throttleRequestsPerSecond, throttleBurstRequests, logLevel, logRetentionDays';
+  'is not a setting, use one of supabaseUrl, allowedOrigins, spotifyTokenUrl, sweepIntervalMinutes, expectedSweepMinutes, sweepBatchSize, sweepConnectionsPerInvocation, sweepMaxConcurrency, spotifyCallsPerSecond, sweeperTimeoutSeconds, sweeperMemoryMegabytes, statusRefreshMarginMinutes, statusBudgetSeconds, statusTimeoutSeconds, statusMemoryMegabytes, throttleRequestsPerSecond, throttleBurstRequests, logLevel, logRetentionDays, alarmTopicArn, alarmEmail, runbookUrl, eventBus, spotifySecretArn, supabaseSecretArn, domainName, certificateArn, tags, terminationProtection';
 
 describe('a setting that cannot be used is refused with one line that says what to write', () => {
   test.each<[settings: Record<string, unknown>, line: string]>([
@@ -153,6 +190,46 @@ describe('a setting that cannot be used is refused with one line that says what 
     [{ throttleBurstRequests: 0 }, 'throttleBurstRequests: must be a whole number, 1 or more, got 0'],
     [{ logRetentionDays: 31 }, `logRetentionDays: ${retention} 31`],
     [{ logRetentionDays: 9999 }, `logRetentionDays: ${retention} 9999`],
+    [{ alarmTopicArn: 'alarms' }, `alarmTopicArn: ${topicArn} "alarms"`],
+    [
+      { alarmTopicArn: 'arn:aws:sns:eu-west-1:123456789012:alarms.fifo' },
+      `alarmTopicArn: ${topicArn} "arn:aws:sns:eu-west-1:123456789012:alarms.fifo"`,
+    ],
+    [{ alarmEmail: 'platform' }, `alarmEmail: ${email} "platform"`],
+    [{ alarmEmail: ['a@example.com'] }, `alarmEmail: ${email} ["a@example.com"]`],
+    [
+      { alarmEmail: 'a@example.com', alarmTopicArn: 'arn:aws:sns:eu-west-1:123456789012:alarms' },
+      'alarmEmail: cannot be used together with alarmTopicArn: leave it out, and subscribe the address to that topic',
+    ],
+    [{ runbookUrl: 'http://wiki.example.com/' }, `runbookUrl: ${runbook} "http://wiki.example.com/"`],
+    [{ runbookUrl: 'https://a.example/r#x' }, `runbookUrl: ${runbook} "https://a.example/r#x"`],
+    [{ eventBus: '' }, `eventBus: ${eventBus} ""`],
+    [{ eventBus: 'two words' }, `eventBus: ${eventBus} "two words"`],
+    [
+      { eventBus: 'arn:aws:events:eu-west-1:123456789012:rule/bondhu' },
+      `eventBus: ${eventBus} "arn:aws:events:eu-west-1:123456789012:rule/bondhu"`,
+    ],
+    [{ spotifySecretArn: 'spotify' }, `spotifySecretArn: ${secretArn}`],
+    [{ spotifySecretArn: '{"client_secret":"canary"}' }, `spotifySecretArn: ${secretArn}`],
+    [
+      { supabaseSecretArn: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:supabase' },
+      `supabaseSecretArn: ${secretArn}`,
+    ],
+    [{ domainName: '*.example.com' }, `domainName: ${domain} "*.example.com"`],
+    [{ domainName: 'https://a.example.com' }, `domainName: ${domain} "https://a.example.com"`],
+    [
+      { domainName: 'a.example.com' },
+      'domainName: needs certificateArn, the certificate of that domain in ACM',
+    ],
+    [
+      { certificateArn: 'arn:aws:acm:eu-west-1:123456789012:certificate/12345678' },
+      'certificateArn: needs domainName, the domain of the API that the certificate is for',
+    ],
+    [{ certificateArn: '12345678' }, `certificateArn: ${certificateArn} "12345678"`],
+    [{ tags: ['team'] }, 'tags: must be tags such as {"team": "platform"}, got ["team"]'],
+    [{ tags: { 'aws:x': 'y' } }, `tags.aws:x: ${tag} "aws:x"`],
+    [{ tags: { team: 1 } }, 'tags.team: must be a text of letters, digits, spaces and _.:/=+-@, got 1'],
+    [{ terminationProtection: 'yes' }, 'terminationProtection: must be true or false, got "yes"'],
     [{ allowedOrigin: 'https://a.example' }, `allowedOrigin: ${unknown}`],
     [{ supabaseSecretKey: 'sb_secret_canary' }, `supabaseSecretKey: ${unknown}`],
   ])('%j', (settings, line) => {

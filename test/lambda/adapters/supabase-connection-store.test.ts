@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Secret, SUPABASE_CREDENTIALS } from '../../../lambda/adapters/secret.ts';
 import { SupabaseConnectionStore } from '../../../lambda/adapters/supabase-connection-store.ts';
+import { SupabaseFunctions } from '../../../lambda/adapters/supabase-functions.ts';
 import { StoreError, type StoreErrorCode } from '../../../lambda/connection/connection-store.ts';
 import type { RefreshOutcome } from '../../../lambda/connection/refresh-outcome.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
@@ -406,12 +407,8 @@ describe('a rejected key', () => {
 });
 
 function storeAt(url: URL): SupabaseConnectionStore {
-  return new SupabaseConnectionStore(
-    url,
-    new Secret(secretsManager.client, 'arn', SUPABASE_CREDENTIALS, clock),
-    clock,
-    metrics,
-  );
+  const secret = new Secret(secretsManager.client, 'arn', SUPABASE_CREDENTIALS, clock);
+  return new SupabaseConnectionStore(new SupabaseFunctions(url, secret, metrics), clock);
 }
 
 async function check(row: object) {

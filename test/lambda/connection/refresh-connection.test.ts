@@ -86,7 +86,8 @@ describe('refreshing a leased connection', () => {
 
 describe('the line that a refresh leaves in the log', () => {
   test('says whose, what Spotify answered, and what the database made of it', async () => {
-    await refresh(await leaseOn('a'), () => refreshedAnswer());
+    const lease = { ...(await leaseOn('a')), leasedAt: '2026-11-24T12:00:00.000000+00:00' };
+    await refresh(lease, () => refreshedAnswer());
     expect(log.lines).toEqual([
       {
         level: 'info',
@@ -96,8 +97,10 @@ describe('the line that a refresh leaves in the log', () => {
           outcome: 'refreshed',
           reason: undefined,
           verdict: 'applied',
-          seconds_left_before: 60,
-          seconds_left_after: 3_600,
+          expires_at: '2026-11-24T12:01:00.000Z',
+          seconds_left: 60,
+          needs_refresh: true,
+          new_expires_at: '2026-11-24T13:00:00.000Z',
         },
       },
     ]);

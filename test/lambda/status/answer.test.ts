@@ -48,7 +48,7 @@ describe('the answer', () => {
   });
 
   test('about a failure for now says when to come back, and not to reconnect', () => {
-    expect(answerOf({ kind: 'refresh_failed', retryAfterSeconds: 42 })).toEqual({
+    expect(answerOf({ kind: 'refresh_failed', details: null, retryAfterSeconds: 42 })).toEqual({
       connected: false,
       reason: 'token_refresh_failed',
       message: expect.not.stringContaining('connect Spotify again'),

@@ -1,11 +1,13 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
+import type { Metric } from '../../../lambda/connection/metrics.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import { AuthenticationError, KeySetUnavailableError } from '../../../lambda/status/authentication.ts';
 import type { ConnectionStatus } from '../../../lambda/status/check-connection.ts';
 import { createStatusEndpoint } from '../../../lambda/status/status-endpoint.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const USER = '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e11';
@@ -27,6 +29,7 @@ class InvocationLog extends RecordingLog {
 
 let clock: VirtualClock;
 let log: InvocationLog;
+let metrics: RecordingMetrics;
 let checks: { userId: string; budgetMilliseconds: number }[];
 let authenticate: (authorization: string | undefined) => Promise<string>;
 let status: () => ConnectionStatus;
@@ -34,31 +37,69 @@ let status: () => ConnectionStatus;
 beforeEach(() => {
   clock = new VirtualClock();
   log = new InvocationLog();
+  metrics = new RecordingMetrics();
   checks = [];
   authenticate = async () => USER;
   status = () => ({ kind: 'connected', details, autoRefreshed: false, degraded: false });
 });
 
 describe('an answer about the connection', () => {
-  const statuses: [string, ConnectionStatus, object][] = [
+  const statuses: [Metric, ConnectionStatus, object][] = [
     [
-      'connected',
+      'statusConnected',
       { kind: 'connected', details, autoRefreshed: true, degraded: false },
       { auto_refreshed: true },
     ],
-    ['degraded', { kind: 'connected', details, autoRefreshed: false, degraded: true }, { degraded: true }],
-    ['not connected', { kind: 'not_connected' }, { connected: false }],
-    ['dead', { kind: 'reauthorization_required' }, { connected: false, retryable: false }],
-    ['failed', { kind: 'refresh_failed', retryAfterSeconds: 30 }, { retryable: true, retry_after: 30 }],
+    [
+      'statusDegraded',
+      { kind: 'connected', details, autoRefreshed: false, degraded: true },
+      { degraded: true },
+    ],
+    ['statusNotConnected', { kind: 'not_connected' }, { connected: false }],
+    [
+      'statusReauthorizationRequired',
+      { kind: 'reauthorization_required' },
+      { connected: false, retryable: false },
+    ],
+    [
+      'statusRefreshFailed',
+      { kind: 'refresh_failed', details, retryAfterSeconds: 30 },
+      { retryable: true, retry_after: 30 },
+    ],
   ];
 
-  test.each(statuses)('is a 200 with JSON that nobody stores: %s', async (_name, present, body) => {
-    status = () => present;
-    const answer = await get(USER);
-    expect(answer.statusCode).toBe(200);
-    expect(answer.headers).toEqual({ 'content-type': 'application/json', 'cache-control': 'no-store' });
-    expect(bodyOf(answer)).toMatchObject(body);
-  });
+  test.each(statuses)(
+    'is a 200 with JSON that nobody stores, and counted: %s',
+    async (metric, present, body) => {
+      status = () => {
+        clock.advance(70);
+        return present;
+      };
+      const answer = await get(USER);
+      expect(answer.statusCode).toBe(200);
+      expect(answer.headers).toEqual({ 'content-type': 'application/json', 'cache-control': 'no-store' });
+      expect(bodyOf(answer)).toMatchObject(body);
+      expect(metrics.added).toEqual([{ [metric]: 1, statusLatencyMilliseconds: 70 }]);
+    },
+  );
+
+  test.each([
+    [{ kind: 'connected', details, autoRefreshed: false, degraded: false }, false],
+    [{ kind: 'connected', details, autoRefreshed: false, degraded: true }, true],
+    [{ kind: 'refresh_failed', details, retryAfterSeconds: 30 }, true],
+  ] as const)(
+    'is logged with the expiry, the time left and whether a refresh is needed',
+    async (present, needsRefresh) => {
+      status = () => present;
+      await get(USER);
+      expect(log.lines).toMatchObject([
+        {
+          message: 'status answered',
+          fields: { expires_at: details.expiresAt, seconds_left: 3_600, needs_refresh: needsRefresh },
+        },
+      ]);
+    },
+  );
 
   test('is given for the user id in any case', async () => {
     expect(await get(USER.toUpperCase())).toMatchObject({ statusCode: 200 });
@@ -102,6 +143,7 @@ describe('a problem', () => {
     authenticate = () => Promise.reject(new AuthenticationError(code, 'an internal reason'));
     const answer = await get(USER);
     expectProblem(answer, 401, 'Unauthorized', { 'www-authenticate': 'Bearer' });
+    expect(metrics.added).toMatchObject([{ statusRefused: 1 }]);
     expect(bodyOf(answer)['detail']).toMatch(/sign in/);
     expect(log.lines).toMatchObject([
       { level: 'warn', fields: { status: 401, code, reason: 'an internal reason' } },
@@ -133,6 +175,7 @@ describe('a problem', () => {
     const answer = await get(USER);
     expectProblem(answer, 503, 'Service Unavailable', { 'retry-after': expect.stringMatching(/^[1-9]\d*$/) });
     expect(answer.body).not.toContain(outage.message);
+    expect(metrics.added).toMatchObject([{ statusUnavailable: 1 }]);
     expect(bodyOf(answer)).not.toHaveProperty('connected');
     expect(log.lines).toMatchObject([
       { level: 'error', fields: { status: 503, code: outage.code, reason: outage.message } },
@@ -176,6 +219,7 @@ async function get(
     },
     clock,
     log,
+    metrics,
     budgetMilliseconds: 8_000,
   });
   const event = {

@@ -1,0 +1,91 @@
+import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import type { Notice, NoticeBus, SentNotices } from '../connection/notice.ts';
+
+/** As many as EventBridge takes at once. */
+const LARGEST_BATCH = 10;
+
+/** Calls under way at once: a day's notices of a million users are sent in seconds. */
+const CONCURRENCY = 8;
+
+const SOURCE = 'bondhu.spotify-auth';
+
+/** Of `docs/events.md`. Raised when a consumer of the present one would misunderstand the next. */
+const SCHEMA_VERSION = '1';
+
+/** EventBridge; the events are described in `docs/events.md`. */
+export class EventBridgeNoticeBus implements NoticeBus {
+  readonly #client: EventBridgeClient;
+  readonly #eventBus: string;
+  readonly #stackName: string;
+
+  /** @param eventBus its name or ARN */
+  constructor(client: EventBridgeClient, eventBus: string, stackName: string) {
+    this.#client = client;
+    this.#eventBus = eventBus;
+    this.#stackName = stackName;
+  }
+
+  async send(notices: readonly Notice[]): Promise<SentNotices> {
+    const taken: Notice[] = [];
+    const stretch = LARGEST_BATCH * CONCURRENCY;
+    for (let start = 0; start < notices.length; start += stretch) {
+      const sent = await Promise.all(
+        batchesOf(notices.slice(start, start + stretch)).map((batch) => this.#sendBatch(batch)),
+      );
+      taken.push(...sent.flatMap((batch) => batch.taken));
+      const failure = sent.find((batch) => batch.failure !== null)?.failure ?? null;
+      if (failure !== null) {
+        return { taken, failure };
+      }
+    }
+    return { taken, failure: null };
+  }
+
+  async #sendBatch(notices: readonly Notice[]): Promise<SentNotices> {
+    const command = new PutEventsCommand({
+      Entries: notices.map((notice) => ({
+        EventBusName: this.#eventBus,
+        Source: SOURCE,
+        DetailType: DETAIL_TYPES[notice.kind],
+        Detail: JSON.stringify(detailOf(notice, this.#stackName)),
+      })),
+    });
+    try {
+      const { Entries = [] } = await this.#client.send(command);
+      return {
+        taken: notices.filter((_, index) => Entries[index]?.EventId !== undefined),
+        failure: Entries.find(({ ErrorCode }) => ErrorCode !== undefined)?.ErrorCode ?? null,
+      };
+    } catch (error) {
+      return { taken: [], failure: error instanceof Error ? error.name : 'unknown error' };
+    }
+  }
+}
+
+const DETAIL_TYPES = {
+  required: 'SpotifyReauthorizationRequired',
+  due: 'SpotifyReauthorizationDue',
+} as const satisfies Record<Notice['kind'], string>;
+
+function detailOf(notice: Notice, stack: string) {
+  const common = { version: SCHEMA_VERSION, id: notice.id, stack, user_id: notice.userId };
+  return notice.kind === 'required'
+    ? { ...common, since: instant(notice.since), reason: notice.reason }
+    : {
+        ...common,
+        days: notice.days,
+        connected_at: instant(notice.connectedAt),
+        reauthorize_by: instant(notice.reauthorizeBy),
+      };
+}
+
+/** ISO 8601 in UTC, as the status call writes times. */
+function instant(databaseTime: string): string {
+  return new Date(databaseTime).toISOString();
+}
+
+function batchesOf(notices: readonly Notice[]): Notice[][] {
+  return Array.from({ length: Math.ceil(notices.length / LARGEST_BATCH) }, (_, index) =>
+    notices.slice(index * LARGEST_BATCH, (index + 1) * LARGEST_BATCH),
+  );
+}

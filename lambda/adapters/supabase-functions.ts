@@ -1,0 +1,123 @@
+import { PostgrestClient } from '@supabase/postgrest-js';
+import * as v from 'valibot';
+import { StoreError, type StoreErrorCode } from '../connection/connection-store.ts';
+import type { Metrics } from '../connection/metrics.ts';
+import type { Secret, SupabaseCredentials } from './secret.ts';
+
+/** The functions of `supabase/migrations`, over Supabase's REST API, with the key that Secrets Manager holds. */
+export class SupabaseFunctions {
+  readonly #url: URL;
+  readonly #secret: Secret<SupabaseCredentials>;
+  readonly #metrics: Metrics;
+  #client: { readonly credentials: SupabaseCredentials; readonly rest: PostgrestClient } | null = null;
+
+  constructor(url: URL, secret: Secret<SupabaseCredentials>, metrics: Metrics) {
+    this.#url = url;
+    this.#secret = secret;
+    this.#metrics = metrics;
+  }
+
+  /**
+   * Calls a function; with a freshly read key once more when the present one is rejected.
+   *
+   * @param schema what it answers
+   * @returns rejects with a {@link StoreError}, or with a SecretError when the key cannot be read
+   */
+  async call<Row>(
+    name: string,
+    schema: v.GenericSchema<unknown, Row>,
+    timeoutMilliseconds: number,
+    parameters: Readonly<Record<string, unknown>> = {},
+  ): Promise<Row> {
+    const signal = AbortSignal.timeout(timeoutMilliseconds);
+    const credentials = await this.#secret.read();
+    try {
+      return await this.#callWith(credentials, name, schema, signal, parameters);
+    } catch (error) {
+      const newer = isKeyRejected(error) ? await this.#secret.renew(credentials) : credentials;
+      if (newer === credentials) {
+        throw this.#counted(error);
+      }
+      return await this.#callWith(newer, name, schema, signal, parameters).catch((again) => {
+        throw this.#counted(again);
+      });
+    }
+  }
+
+  #counted(error: unknown): unknown {
+    if (isKeyRejected(error)) {
+      this.#metrics.add({ storeRejected: 1 });
+    }
+    return error;
+  }
+
+  async #callWith<Row>(
+    credentials: SupabaseCredentials,
+    name: string,
+    schema: v.GenericSchema<unknown, Row>,
+    signal: AbortSignal,
+    parameters: Readonly<Record<string, unknown>>,
+  ): Promise<Row> {
+    const { data, error, status } = await this.#clientFor(credentials)
+      .rpc(name, parameters)
+      .retry(false)
+      .abortSignal(signal);
+    if (error !== null) {
+      throw failureOf(name, status, error.code);
+    }
+    const parsed = v.safeParse(schema, data);
+    if (!parsed.success) {
+      const where = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'the answer').join(', ');
+      throw new StoreError('STORE_REFUSED', `${name} answered with something unexpected at ${where}`);
+    }
+    return parsed.output;
+  }
+
+  #clientFor(credentials: SupabaseCredentials): PostgrestClient {
+    if (this.#client?.credentials !== credentials) {
+      const rest = new PostgrestClient(new URL('/rest/v1', this.#url).href, {
+        headers: headersOf(credentials.secret_key),
+      });
+      this.#client = { credentials, rest };
+    }
+    return this.#client.rest;
+  }
+}
+
+/** As supabase-js does it: a legacy service_role key is a JWT and also says so, a secret key must not pose as one. */
+function headersOf(secretKey: string): Record<string, string> {
+  const isLegacyKey = !secretKey.startsWith('sb_');
+  return { apikey: secretKey, ...(isLegacyKey && { authorization: `Bearer ${secretKey}` }) };
+}
+
+function isKeyRejected(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'KEY_REJECTED';
+}
+
+/** PostgREST's and Postgres' codes; messages may quote values and are left out. */
+function failureOf(name: string, status: number, sqlState: string): StoreError {
+  const code = codeOf(status, sqlState);
+  const advice: Record<StoreErrorCode, string> = {
+    STORE_UNAVAILABLE: 'Supabase did not answer or failed for now',
+    MIGRATION_MISSING:
+      'the database does not know the function: apply migrations (all files of supabase/migrations)',
+    KEY_REJECTED: "Supabase rejects the secret key: write the project's present key into the Supabase secret",
+    STORE_REFUSED: 'Supabase refused the call',
+  };
+  return new StoreError(code, `${name}: ${advice[code]} (status ${status}, code ${sqlState || 'none'})`);
+}
+
+function codeOf(status: number, sqlState: string): StoreErrorCode {
+  if (sqlState === 'PGRST202' || sqlState === '42883') {
+    return 'MIGRATION_MISSING';
+  }
+  if (status === 401 || status === 403 || sqlState === '42501') {
+    return 'KEY_REJECTED';
+  }
+  // An error without an error status is an answer that PostgREST did not give, or none at all.
+  // Class 40: deadlocks and serialization failures. 57014: statement timeout. 55P03: lock timeout. 25006: read only.
+  if (status < 400 || status === 429 || status >= 500 || /^(40|53|57|55P03|25006)/.test(sqlState)) {
+    return 'STORE_UNAVAILABLE';
+  }
+  return 'STORE_REFUSED';
+}

@@ -1,0 +1,114 @@
+import type { ConnectionAdministration, ShownStatistics } from '../connection/connection-administration.ts';
+import { StoreError } from '../connection/connection-store.ts';
+import { SecretError } from '../connection/secret-error.ts';
+import type { ClientCheck } from '../connection/token-endpoint.ts';
+
+/** The schema that this code was written for: raised by each migration that it needs. */
+const SCHEMA_VERSION = 2;
+
+const SPOTIFY_TIMEOUT_MILLISECONDS = 5_000;
+
+/** One thing that has to be right for connections to be kept alive. */
+export type Check = { readonly name: string; readonly ok: boolean; readonly detail: string };
+
+/** What a diagnosis works with; nothing of it remembers an earlier read. */
+export type DiagnoseDependencies = {
+  /** The secrets, by the name of their check. */
+  readonly secrets: Readonly<Record<string, { read(): Promise<unknown> }>>;
+  readonly administration: ConnectionAdministration;
+  readonly clientCheck: ClientCheck;
+  /** Seconds after which a sweep should have come to its end since the last one did. */
+  readonly longestSweepGapSeconds: number;
+};
+
+/** Looks at everything that a stage needs besides AWS itself. Changes nothing; rejects for nothing but a defect. */
+export async function diagnose({
+  secrets,
+  administration,
+  clientCheck,
+  longestSweepGapSeconds,
+}: DiagnoseDependencies): Promise<{ readonly checks: readonly Check[] }> {
+  const secretChecks = await Promise.all(
+    Object.entries(secrets).map(([name, secret]) =>
+      check(name, async () => {
+        await secret.read();
+        return pass('filled in');
+      }),
+    ),
+  );
+  let statistics: ShownStatistics | null = null;
+  const supabase = await check('supabase', async () => {
+    statistics = await administration.statistics();
+    return pass('reached, and it takes the key');
+  });
+  return {
+    checks: [
+      ...secretChecks,
+      supabase,
+      migrations(statistics),
+      await check('spotify_client', () => askSpotify(clientCheck, statistics)),
+      lastSweep(statistics, longestSweepGapSeconds),
+    ],
+  };
+}
+
+type Finding = Omit<Check, 'name'>;
+
+function pass(detail: string): Finding {
+  return { ok: true, detail };
+}
+
+function fail(detail: string): Finding {
+  return { ok: false, detail };
+}
+
+async function check(name: string, look: () => Promise<Finding>): Promise<Check> {
+  try {
+    return { name, ...(await look()) };
+  } catch (error) {
+    if (!(error instanceof SecretError || error instanceof StoreError)) {
+      throw error;
+    }
+    return { name, ...fail(error.message) };
+  }
+}
+
+function migrations(statistics: ShownStatistics | null): Check {
+  const version = statistics?.schema_version;
+  const finding =
+    version === undefined
+      ? fail('not known, because Supabase did not answer as it should')
+      : version < SCHEMA_VERSION
+        ? fail(`the schema has version ${version}, this code needs ${SCHEMA_VERSION}: apply migrations`)
+        : pass(`schema version ${version}`);
+  return { name: 'migrations', ...finding };
+}
+
+async function askSpotify(clientCheck: ClientCheck, statistics: ShownStatistics | null): Promise<Finding> {
+  const notBefore = statistics?.not_before_in ?? null;
+  if (notBefore !== null) {
+    return fail(`not asked: Spotify lets nobody call it for another ${Math.ceil(notBefore)} s`);
+  }
+  const answer = await clientCheck.checkClient(SPOTIFY_TIMEOUT_MILLISECONDS);
+  switch (answer.kind) {
+    case 'accepted':
+      return pass('Spotify accepts the client id and secret');
+    case 'throttled':
+      return fail(`Spotify asks to wait for ${answer.retryAfterSeconds} s`);
+    case 'unavailable':
+      return fail(`Spotify gave no usable answer: ${answer.reason}`);
+    default:
+      return fail(
+        `Spotify refuses the client id or secret (${answer.reason}): compare them with Spotify's dashboard`,
+      );
+  }
+}
+
+function lastSweep(statistics: ShownStatistics | null, longestSweepGapSeconds: number): Check {
+  const seconds = statistics?.seconds_since_last_sweep ?? null;
+  const finding =
+    seconds === null
+      ? fail('no sweep has come to its end yet')
+      : (seconds > longestSweepGapSeconds ? fail : pass)(`${Math.round(seconds / 60)} minutes ago`);
+  return { name: 'last_sweep', ...finding };
+}

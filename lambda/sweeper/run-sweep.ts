@@ -1,0 +1,71 @@
+import type { ConnectionMonitor } from '../connection/connection-monitor.ts';
+import { StoreError } from '../connection/connection-store.ts';
+import type { SweepPart } from './fan-out.ts';
+import { type SendNoticesDependencies, sendNotices } from './send-notices.ts';
+import { type SweepDependencies, type SweepResult, sweep } from './sweep.ts';
+
+/** Kept free at the end of an invocation to report, however long the events take. */
+const REPORT_RESERVE_MILLISECONDS = 12_000;
+
+/** What a sweep with everything around it works with. */
+export type RunSweepDependencies = SweepDependencies &
+  SendNoticesDependencies & { readonly monitor: ConnectionMonitor };
+
+/**
+ * Sweeps; then, in the first invocation of a sweep, tells other teams whose connections need their users, and measures
+ * how all connections stand. Neither of these two fails a sweep.
+ *
+ * @param deadline a moment of the monotonic clock at which the invocation ends
+ * @returns what this invocation did; rejects as {@link sweep} does
+ */
+export async function runSweep(
+  part: SweepPart,
+  deadline: number,
+  dependencies: RunSweepDependencies,
+): Promise<SweepResult> {
+  const result = await sweep(part, deadline, dependencies);
+  if (part.role === 'first') {
+    await sendNotices(deadline - REPORT_RESERVE_MILLISECONDS, dependencies);
+    await measureConnections(result.status !== 'client_rejected', dependencies);
+  }
+  report(part, result, dependencies);
+  return result;
+}
+
+async function measureConnections(
+  didItsWork: boolean,
+  { monitor, log, metrics }: RunSweepDependencies,
+): Promise<void> {
+  try {
+    const statistics = await monitor.finishSweep(didItsWork);
+    const { breakerIsOpen, ...counts } = statistics;
+    metrics.add({ ...counts, breakerOpen: breakerIsOpen ? 1 : 0 });
+  } catch (error) {
+    if (!(error instanceof StoreError)) {
+      throw error;
+    }
+    log.warn('connections not measured', { code: error.code, reason: error.message });
+  }
+}
+
+function report(part: SweepPart, result: SweepResult, { log, metrics }: RunSweepDependencies): void {
+  const { status } = result;
+  log[status === 'completed' ? 'info' : 'warn']('sweep finished', {
+    ...result,
+    scheduled_at: part.scheduledAt,
+    role: part.role,
+    link: part.link,
+  });
+  const isOfSchedule = part.role === 'first' && part.scheduledAt !== null;
+  metrics.add({
+    sweepRefreshed: result.refreshed,
+    sweepFailed: result.failed,
+    sweepRevoked: result.revoked,
+    sweepThrottled: result.throttled,
+    sweepStale: result.stale,
+    sweepRemaining: result.remaining,
+    sweepDurationMilliseconds: result.duration_ms,
+    clientRejected: status === 'client_rejected' ? 1 : 0,
+    ...(isOfSchedule && status !== 'client_rejected' && { scheduledSweepFinished: 1 }),
+  });
+}

@@ -1,0 +1,181 @@
+-- Notices for other teams (a connection needs reauthorization, or soon will), and what operators look at.
+--
+-- Only adds: functions of the first version work on with it, so it is applied before the code that needs it.
+
+alter table spotify_auth.connections
+  add column noticed_mark timestamptz,
+  add column noticed_authorization timestamptz,
+  add column noticed_days smallint;
+comment on column spotify_auth.connections.noticed_mark is 'The dead mark (reauthorization_required_since) of which other teams have been told.';
+comment on column spotify_auth.connections.noticed_authorization is 'The authorization (authorized_at) of whose end other teams have been told ahead.';
+comment on column spotify_auth.connections.noticed_days is 'How many days ahead they were told last: 30, 7 or 1. Null: not yet.';
+
+alter table spotify_auth.service
+  add column notices_since timestamptz not null default now(),
+  add column last_sweep_finished_at timestamptz;
+comment on column spotify_auth.service.notices_since is 'Grants that were marked dead before this moment are not announced: their users have long been told by the page.';
+comment on column spotify_auth.service.last_sweep_finished_at is 'When a sweep last came to its end, by hand or by schedule.';
+
+update spotify_auth.service set schema_version = 2;
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Notices
+-- ---------------------------------------------------------------------------------------------------------------
+
+create function public.spotify_pending_notices(batch_size integer) returns jsonb
+language sql stable security definer set search_path = '' set timezone = 'UTC' as $$
+  with connection as materialized (
+    select c.user_id, c.due_at, c.authorized_at, c.noticed_authorization, c.noticed_days,
+      c.authorized_at + interval '6 months' as reauthorize_by,
+      c.reauthorization_required_since, c.reauthorization_reason, c.noticed_mark
+    from spotify_auth.connections c
+    where c.reauthorization_required_since is not null
+      or (c.authorized_at < now() - interval '6 months' + interval '31 days' and c.due_at is not null)
+  ), notice as (
+    -- Not before the breaker can have undone the mark, and not while it is open: nobody is told of a revocation that
+    -- turns out to be Spotify's mistake.
+    select 'required' as kind, c.user_id, c.reauthorization_required_since as since, c.reauthorization_reason as reason,
+      null::timestamptz as connected_at, null::timestamptz as reauthorize_by, null::integer as days
+    from connection c, spotify_auth.service s
+    where c.reauthorization_required_since between s.notices_since and now() - interval '20 minutes'
+      and s.breaker_opened_at is null
+      and c.noticed_mark is distinct from c.reauthorization_required_since
+    union all
+    -- Of several that are overdue only the most urgent: nobody is told "in 30 days" and "tomorrow" at once.
+    select 'due', c.user_id, null, null, c.authorized_at, c.reauthorize_by, ahead.days
+    from connection c, lateral (
+      select min(d.days) as days from (values (30), (7), (1)) d (days)
+      where c.reauthorize_by - make_interval(days => d.days) <= now()) ahead
+    where c.due_at is not null
+      and c.reauthorize_by > now()
+      and ahead.days is not null
+      and (c.noticed_authorization is distinct from c.authorized_at or ahead.days < c.noticed_days)
+    limit batch_size
+  )
+  select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+    'id', md5(concat_ws(' ', n.kind, n.user_id, extract(epoch from coalesce(n.since, n.connected_at)), n.days))::uuid,
+    'kind', n.kind,
+    'user_id', n.user_id,
+    'since', n.since,
+    'reason', n.reason,
+    'connected_at', n.connected_at,
+    'reauthorize_by', n.reauthorize_by,
+    'days', n.days))), '[]')
+  from notice n;
+$$;
+comment on function public.spotify_pending_notices is
+'Up to `batch_size` things that other teams have not been told yet: [{id, kind, user_id, ...}]. kind required: the grant is dead, with since and reason (grant_revoked, no_refresh_token); 20 minutes after the mark at the earliest, and never while the revocation breaker is open. kind due: Spotify''s six-month limit ends a living grant in at most `days` (30, 7 or 1) days, with connected_at and reauthorize_by; each once per authorization. The same notice has the same id whenever it is asked for. Reads the whole queue.';
+
+create function public.spotify_record_notices(notices jsonb) returns integer
+language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
+declare
+  recorded integer;
+begin
+  with sent as materialized (
+    select n.* from jsonb_to_recordset(notices) as n
+      (kind text, user_id uuid, since timestamptz, connected_at timestamptz, days smallint)
+  ), free as materialized (
+    -- Who has one of these rows locked is refreshing it: that notice is sent again, with the same id.
+    select c.user_id from spotify_auth.connections c where c.user_id in (select sent.user_id from sent)
+    order by c.user_id for no key update skip locked
+  )
+  update spotify_auth.connections c set
+    noticed_mark = case sent.kind when 'required' then sent.since else c.noticed_mark end,
+    noticed_authorization = case sent.kind when 'due' then sent.connected_at else c.noticed_authorization end,
+    noticed_days = case sent.kind when 'due' then sent.days else c.noticed_days end
+  from sent, free
+  where c.user_id = sent.user_id and c.user_id = free.user_id;
+  get diagnostics recorded = row_count;
+  return recorded;
+end;
+$$;
+comment on function public.spotify_record_notices is
+'Remembers that these notices, as spotify_pending_notices gave them, have been sent. Returns for how many; one whose connection is locked at the moment is pending again.';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- For operators
+-- ---------------------------------------------------------------------------------------------------------------
+
+create or replace function public.spotify_connection_stats() returns jsonb
+language sql stable security definer set search_path = '' set timezone = 'UTC' as $$
+  select jsonb_build_object(
+    'connected', count(*) filter (where c.due_at is not null),
+    'due', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= now() + s.sweep_window)),
+    'expired', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= now())),
+    'waiting_for_reauthorization', count(*) filter (where c.reauthorization_required_since is not null),
+    'reauthorizations_due', count(*) filter (where c.due_at is not null
+      and c.authorized_at + interval '6 months' between now() and now() + interval '30 days'),
+    'oldest_overdue_seconds', coalesce(extract(epoch from now() - min(c.expires_at) filter (where c.due_at is not null and c.expires_at <= now())), 0),
+    'held_by_breaker', count(*) filter (where c.held_since is not null),
+    'breaker_open_seconds', extract(epoch from now() - s.breaker_opened_at),
+    'not_before_in', spotify_auth.not_before_in(),
+    'last_sweep_finished_at', s.last_sweep_finished_at,
+    'seconds_since_last_sweep', extract(epoch from now() - s.last_sweep_finished_at),
+    'schema_version', s.schema_version)
+  from spotify_auth.service s left join spotify_auth.connections c on true
+  group by s.singleton;
+$$;
+comment on function public.spotify_connection_stats is 'For monitoring: {connected, due (within the sweeps'' window), expired, waiting_for_reauthorization, reauthorizations_due (within 30 days), oldest_overdue_seconds, held_by_breaker, breaker_open_seconds (null: closed), not_before_in (null: anybody may call Spotify), last_sweep_finished_at, seconds_since_last_sweep (null: there was none), schema_version}. Reads the whole queue.';
+
+create function public.spotify_finish_sweep(did_its_work boolean) returns jsonb
+language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
+begin
+  if did_its_work then
+    update spotify_auth.service set last_sweep_finished_at = now();
+  end if;
+  return public.spotify_connection_stats();
+end;
+$$;
+comment on function public.spotify_finish_sweep is 'Called at the end of a sweep: remembers when that was, if the sweep could do its work, and returns spotify_connection_stats.';
+
+create function public.spotify_show_connection(for_user uuid) returns jsonb
+language sql stable security definer set search_path = '' set timezone = 'UTC' as $$
+  select coalesce((
+    select jsonb_build_object(
+      'user_id', p.id,
+      'state', case
+        when c.user_id is null then 'never_connected'
+        when c.reauthorization_required_since is not null then 'reauthorization_required'
+        when c.due_at is null then 'disconnected'
+        else 'connected' end)
+      || case when c.user_id is null then '{}' else jsonb_build_object(
+        'expires_at', c.expires_at,
+        'seconds_left', extract(epoch from c.expires_at - now()),
+        'connected_at', c.authorized_at,
+        'reauthorize_by', c.authorized_at + interval '6 months',
+        'refreshed_at', c.refreshed_at,
+        'attempted_at', c.attempted_at,
+        'failures', c.failures,
+        'due_at', c.due_at,
+        'leased', c.lease_id is not null and c.claimable_at > now(),
+        'claimable_at', c.claimable_at,
+        'held_since', c.held_since,
+        'reauthorization_required_since', c.reauthorization_required_since,
+        'reauthorization_reason', c.reauthorization_reason,
+        'tokens_cleared_at', c.tokens_cleared_at,
+        'noticed_mark', c.noticed_mark,
+        'noticed_days', case when c.noticed_authorization = c.authorized_at then c.noticed_days end) end
+    from public.profiles p left join spotify_auth.connections c on c.user_id = p.id
+    where p.id = for_user),
+    jsonb_build_object('user_id', for_user, 'state', 'unknown_user'));
+$$;
+comment on function public.spotify_show_connection is
+'What is known of one connection, without tokens: {user_id, state} and, unless state is unknown_user or never_connected, the columns of spotify_auth.connections that explain it. state: connected (the grant lives, which says nothing about whether its token has run out: seconds_left), reauthorization_required, disconnected, never_connected, unknown_user.';
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- The door: service_role alone
+-- ---------------------------------------------------------------------------------------------------------------
+
+revoke all on function
+  public.spotify_pending_notices(integer),
+  public.spotify_record_notices(jsonb),
+  public.spotify_finish_sweep(boolean),
+  public.spotify_show_connection(uuid)
+from public, anon, authenticated;
+
+grant execute on function
+  public.spotify_pending_notices(integer),
+  public.spotify_record_notices(jsonb),
+  public.spotify_finish_sweep(boolean),
+  public.spotify_show_connection(uuid)
+to service_role;
