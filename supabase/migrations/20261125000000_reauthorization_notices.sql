@@ -22,46 +22,60 @@ update spotify_auth.service set schema_version = 2;
 -- Notices
 -- ---------------------------------------------------------------------------------------------------------------
 
+-- These read the whole queue once per sweep. In plpgsql, which hands the planner moments that are computed once: as
+-- expressions they are computed for each of a million rows.
 create function public.spotify_pending_notices(batch_size integer) returns jsonb
-language sql stable security definer set search_path = '' set timezone = 'UTC' as $$
-  with connection as materialized (
-    select c.user_id, c.due_at, c.authorized_at, c.noticed_authorization, c.noticed_days,
-      c.authorized_at + interval '6 months' as reauthorize_by,
-      c.reauthorization_required_since, c.reauthorization_reason, c.noticed_mark
-    from spotify_auth.connections c
-    where c.reauthorization_required_since is not null
-      or (c.authorized_at < now() - interval '6 months' + interval '31 days' and c.due_at is not null)
-  ), notice as (
-    -- Not before the breaker can have undone the mark, and not while it is open: nobody is told of a revocation that
-    -- turns out to be Spotify's mistake.
-    select 'required' as kind, c.user_id, c.reauthorization_required_since as since, c.reauthorization_reason as reason,
-      null::timestamptz as connected_at, null::timestamptz as reauthorize_by, null::integer as days
-    from connection c, spotify_auth.service s
-    where c.reauthorization_required_since between s.notices_since and now() - interval '20 minutes'
-      and s.breaker_opened_at is null
-      and c.noticed_mark is distinct from c.reauthorization_required_since
-    union all
-    -- Of several that are overdue only the most urgent: nobody is told "in 30 days" and "tomorrow" at once.
-    select 'due', c.user_id, null, null, c.authorized_at, c.reauthorize_by, ahead.days
-    from connection c, lateral (
-      select min(d.days) as days from (values (30), (7), (1)) d (days)
-      where c.reauthorize_by - make_interval(days => d.days) <= now()) ahead
-    where c.due_at is not null
-      and c.reauthorize_by > now()
-      and ahead.days is not null
-      and (c.noticed_authorization is distinct from c.authorized_at or ahead.days < c.noticed_days)
-    limit batch_size
-  )
-  select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-    'id', md5(concat_ws(' ', n.kind, n.user_id, extract(epoch from coalesce(n.since, n.connected_at)), n.days))::uuid,
-    'kind', n.kind,
-    'user_id', n.user_id,
-    'since', n.since,
-    'reason', n.reason,
-    'connected_at', n.connected_at,
-    'reauthorize_by', n.reauthorize_by,
-    'days', n.days))), '[]')
-  from notice n;
+language plpgsql stable security definer set search_path = '' set timezone = 'UTC' as $$
+declare
+  limit_near timestamptz := now() - interval '6 months' + interval '33 days';
+  in_a_day timestamptz := now() + interval '1 day';
+  in_a_week timestamptz := now() + interval '7 days';
+  in_a_month timestamptz := now() + interval '30 days';
+  marked_since timestamptz;
+  -- Not before the breaker can have undone the mark, and not while it is open: nobody is told of a revocation that
+  -- turns out to be Spotify's mistake.
+  marked_until timestamptz;
+begin
+  select s.notices_since, case when s.breaker_opened_at is null then now() - interval '20 minutes' end
+    into marked_since, marked_until from spotify_auth.service s;
+  return (
+    with near as materialized (
+      select c.user_id, c.authorized_at, c.authorized_at + interval '6 months' as reauthorize_by, c.noticed_authorization, c.noticed_days
+      from spotify_auth.connections c
+      where c.authorized_at < limit_near and c.due_at is not null
+        and (c.noticed_authorization is distinct from c.authorized_at or c.noticed_days > 1)
+    ), notice as (
+      (select 'required' as kind, c.user_id, c.reauthorization_required_since as since, c.reauthorization_reason as reason,
+        null::timestamptz as connected_at, null::timestamptz as reauthorize_by, null::integer as days
+      from spotify_auth.connections c
+      where c.reauthorization_required_since >= marked_since
+        and c.reauthorization_required_since <= marked_until
+        and c.noticed_mark is distinct from c.reauthorization_required_since
+      limit batch_size)
+      union all
+      -- Of several that are overdue only the most urgent: nobody is told "in 30 days" and "tomorrow" at once.
+      (select 'due', n.user_id, null, null, n.authorized_at, n.reauthorize_by, ahead.days
+      from near n, lateral (select case
+        when n.reauthorize_by <= in_a_day then 1
+        when n.reauthorize_by <= in_a_week then 7
+        when n.reauthorize_by <= in_a_month then 30 end as days) ahead
+      where n.reauthorize_by > now()
+        and ahead.days is not null
+        and (n.noticed_authorization is distinct from n.authorized_at or ahead.days < n.noticed_days)
+      limit batch_size)
+      limit batch_size
+    )
+    select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+      'id', md5(concat_ws(' ', n.kind, n.user_id, extract(epoch from coalesce(n.since, n.connected_at)), n.days))::uuid,
+      'kind', n.kind,
+      'user_id', n.user_id,
+      'since', n.since,
+      'reason', n.reason,
+      'connected_at', n.connected_at,
+      'reauthorize_by', n.reauthorize_by,
+      'days', n.days))), '[]')
+    from notice n);
+end;
 $$;
 comment on function public.spotify_pending_notices is
 'Up to `batch_size` things that other teams have not been told yet: [{id, kind, user_id, ...}]. kind required: the grant is dead, with since and reason (grant_revoked, no_refresh_token); 20 minutes after the mark at the earliest, and never while the revocation breaker is open. kind due: Spotify''s six-month limit ends a living grant in at most `days` (30, 7 or 1) days, with connected_at and reauthorize_by; each once per authorization. The same notice has the same id whenever it is asked for. Reads the whole queue.';
@@ -97,23 +111,31 @@ comment on function public.spotify_record_notices is
 -- ---------------------------------------------------------------------------------------------------------------
 
 create or replace function public.spotify_connection_stats() returns jsonb
-language sql stable security definer set search_path = '' set timezone = 'UTC' as $$
-  select jsonb_build_object(
-    'connected', count(*) filter (where c.due_at is not null),
-    'due', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= now() + s.sweep_window)),
-    'expired', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= now())),
-    'waiting_for_reauthorization', count(*) filter (where c.reauthorization_required_since is not null),
-    'reauthorizations_due', count(*) filter (where c.due_at is not null
-      and c.authorized_at + interval '6 months' between now() and now() + interval '30 days'),
-    'oldest_overdue_seconds', coalesce(extract(epoch from now() - min(c.expires_at) filter (where c.due_at is not null and c.expires_at <= now())), 0),
-    'held_by_breaker', count(*) filter (where c.held_since is not null),
-    'breaker_open_seconds', extract(epoch from now() - s.breaker_opened_at),
-    'not_before_in', spotify_auth.not_before_in(),
-    'last_sweep_finished_at', s.last_sweep_finished_at,
-    'seconds_since_last_sweep', extract(epoch from now() - s.last_sweep_finished_at),
-    'schema_version', s.schema_version)
-  from spotify_auth.service s left join spotify_auth.connections c on true
-  group by s.singleton;
+language plpgsql stable security definer set search_path = '' set timezone = 'UTC' as $$
+declare
+  service spotify_auth.service;
+  window_end timestamptz;
+  limit_reached timestamptz := now() - interval '6 months';
+  limit_near timestamptz := now() - interval '6 months' + interval '30 days';
+begin
+  select s.* into service from spotify_auth.service s;
+  window_end := now() + service.sweep_window;
+  return (
+    select jsonb_build_object(
+      'connected', count(*) filter (where c.due_at is not null),
+      'due', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= window_end)),
+      'expired', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= now())),
+      'waiting_for_reauthorization', count(c.reauthorization_required_since),
+      'reauthorizations_due', count(*) filter (where c.due_at is not null and c.authorized_at > limit_reached and c.authorized_at <= limit_near),
+      'oldest_overdue_seconds', coalesce(extract(epoch from now() - min(c.expires_at) filter (where c.due_at is not null and c.expires_at <= now())), 0),
+      'held_by_breaker', count(c.held_since),
+      'breaker_open_seconds', extract(epoch from now() - service.breaker_opened_at),
+      'not_before_in', spotify_auth.not_before_in(),
+      'last_sweep_finished_at', service.last_sweep_finished_at,
+      'seconds_since_last_sweep', extract(epoch from now() - service.last_sweep_finished_at),
+      'schema_version', service.schema_version)
+    from spotify_auth.connections c);
+end;
 $$;
 comment on function public.spotify_connection_stats is 'For monitoring: {connected, due (within the sweeps'' window), expired, waiting_for_reauthorization, reauthorizations_due (within 30 days), oldest_overdue_seconds, held_by_breaker, breaker_open_seconds (null: closed), not_before_in (null: anybody may call Spotify), last_sweep_finished_at, seconds_since_last_sweep (null: there was none), schema_version}. Reads the whole queue.';
 
