@@ -27,15 +27,18 @@ const sectionsOfAlarms = [
   'events-not-sent',
 ];
 
-test.each(sectionsOfAlarms)('the section %s says what it means, how to see it, what to do, and when it is over', (anchor) => {
-  const parts = [...(sections[anchor] ?? '').matchAll(/^\*\*(.+?)\*\*/gm)].map(([, part]) => part);
-  expect(parts).toEqual([
-    'What it means.',
-    'How to see it.',
-    'What to do.',
-    'How to know that it is over.',
-  ]);
-});
+test.each(sectionsOfAlarms)(
+  'the section %s says what it means, how to see it, what to do, and when it is over',
+  (anchor) => {
+    const parts = [...(sections[anchor] ?? '').matchAll(/^\*\*(.+?)\*\*/gm)].map(([, part]) => part);
+    expect(parts).toEqual([
+      'What it means.',
+      'How to see it.',
+      'What to do.',
+      'How to know that it is over.',
+    ]);
+  },
+);
 
 test('there is a section for everything that is done on purpose', () => {
   expect(Object.keys(sections)).toEqual(
