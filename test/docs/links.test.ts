@@ -23,7 +23,7 @@ function faultOf(document: string, link: string): string | null {
 
 /** The npm scripts that a block of shell commands runs, as `script` or `workspace script`. */
 function scriptsIn(commands: string): { name: string; workspace: string }[] {
-  const calls = [...commands.matchAll(/npm (?:run ([\w:-]+)|(start|test)\b)(?: -w (\w+))?/g)];
+  const calls = [...commands.matchAll(/npm (?:run (?:--silent )?([\w:-]+)|(start|test)\b)(?: -w (\w+))?/g)];
   return calls.map(([, run, shorthand, workspace = '.']) => ({ name: run ?? shorthand ?? '', workspace }));
 }
 
