@@ -16,12 +16,14 @@ export default {
       ...project,
       displayName: 'parts',
       testMatch: ['<rootDir>/test/**/*.test.ts'],
-      testPathIgnorePatterns: ['<rootDir>/test/e2e/', '<rootDir>/test/faults/', '<rootDir>/test/browser/'],
+      testPathIgnorePatterns: ['e2e', 'faults', 'alarms', 'browser'].map(
+        (folder) => `<rootDir>/test/${folder}/`,
+      ),
     },
     {
       ...project,
       displayName: 'end to end',
-      testMatch: ['<rootDir>/test/e2e/**/*.test.ts', '<rootDir>/test/faults/**/*.test.ts'],
+      testMatch: ['e2e', 'faults', 'alarms'].map((folder) => `<rootDir>/test/${folder}/**/*.test.ts`),
       globalSetup: '<rootDir>/test/e2e/synthesize-once.js',
       globalTeardown: '<rootDir>/test/e2e/remove-synthesized.js',
     },

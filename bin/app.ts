@@ -1,9 +1,12 @@
-import { App } from 'aws-cdk-lib';
+import { App, Validations } from 'aws-cdk-lib';
+import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { SpotifyAuthStack } from '../lib/spotify-auth-stack.ts';
 import { parseStageConfiguration, StageConfigurationError } from '../lib/stage-configuration.ts';
 
 // The stage is chosen with `-c stage=<stage>` among those of cdk.json; without it, it is `dev`.
 const app = new App();
+// A finding that is neither fixed nor acknowledged where it stands fails the synthesis.
+Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new ServerlessChecks(app));
 try {
   const stage = app.node.tryGetContext('stage') ?? 'dev';
   const configuration = parseStageConfiguration(stage, app.node.tryGetContext('stages'));

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { ApplicationLogLevel, Architecture, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
@@ -89,6 +89,11 @@ export class ConnectionFunction extends Construct {
         [EnvironmentVariables.rescueKeyArn]: props.rescueQueue.key.secretArn,
         ...props.environment,
       },
+    });
+    Validations.of(this.function).acknowledge({
+      id: 'Serverless-LambdaTracing',
+      reason:
+        'Traces would show what the latency metrics and the request ids of both logs tell already, and X-Ray can be permitted for every resource of the account only.',
     });
   }
 }

@@ -1,5 +1,6 @@
-import { Duration } from 'aws-cdk-lib';
+import { Duration, Names, Stack, Validations } from 'aws-cdk-lib';
 import { EventBus, type IEventBus } from 'aws-cdk-lib/aws-events';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
@@ -48,6 +49,10 @@ export class RefreshSweeper extends Construct {
       enforceSSL: true,
       retentionPeriod: Duration.days(14),
     });
+    Validations.of(this.deadLetterQueue).acknowledge({
+      id: 'Serverless-SQSRedrivePolicy',
+      reason: 'It is a dead-letter queue, and an alarm watches it.',
+    });
 
     this.sweepQueue = new Queue(this, 'SweepQueue', {
       encryption: QueueEncryption.SQS_MANAGED,
@@ -94,6 +99,16 @@ export class RefreshSweeper extends Construct {
         maxConcurrency: props.sweepMaxConcurrency,
       }),
     );
+    Validations.of(
+      this.function.node.findChild(`SqsEventSource:${Names.nodeUniqueId(this.sweepQueue.node)}`),
+    ).acknowledge({
+      id: 'Serverless-LambdaEventSourceMappingDestination',
+      reason: 'For SQS there is no such destination: the redrive policy of the queue keeps what failed.',
+    });
+    Validations.of(this.function).acknowledge({
+      id: 'Serverless-LambdaDLQ',
+      reason: 'The failure destination below keeps what failed, together with the error.',
+    });
 
     // The Scheduler delivers within the first half of the interval, Lambda retries within another half: no attempt
     // starts after the next sweep, which does the same work. The Scheduler sees only deliveries that fail, because
@@ -104,10 +119,28 @@ export class RefreshSweeper extends Construct {
       maxEventAge: halfInterval,
       onFailure: new SqsDestination(this.deadLetterQueue),
     });
+    // The role that the CDK would make may invoke every version of the function.
+    const role = new Role(this, 'ScheduleRole', {
+      assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
+        conditions: {
+          StringEquals: {
+            'aws:SourceAccount': Stack.of(this).account,
+            'aws:SourceArn': Stack.of(this).formatArn({
+              service: 'scheduler',
+              resource: 'schedule-group',
+              resourceName: 'default',
+            }),
+          },
+        },
+      }),
+    });
+    this.function.grantInvokeLatestVersion(role);
+    this.deadLetterQueue.grant(role, 'sqs:SendMessage');
     this.schedule = new Schedule(this, 'Schedule', {
       description: 'Starts a sweep.',
       schedule: ScheduleExpression.rate(Duration.minutes(props.sweepIntervalMinutes)),
       target: new LambdaInvoke(this.function, {
+        role: role.withoutPolicyUpdates(),
         input: ScheduleTargetInput.fromObject({ sweep: { scheduledAt: ContextAttribute.scheduledTime } }),
         retryAttempts: 3,
         maxEventAge: halfInterval,

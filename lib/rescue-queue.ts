@@ -1,4 +1,4 @@
-import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
@@ -31,6 +31,10 @@ export class RescueQueue extends Construct {
       removalPolicy: RemovalPolicy.RETAIN,
     };
     this.deadLetterQueue = new Queue(this, 'DeadLetterQueue', queueProps);
+    Validations.of(this.deadLetterQueue).acknowledge({
+      id: 'Serverless-SQSRedrivePolicy',
+      reason: 'It is a dead-letter queue, and an alarm watches it.',
+    });
     this.queue = new Queue(this, 'Queue', {
       ...queueProps,
       visibilityTimeout,
@@ -48,6 +52,10 @@ export class RescueQueue extends Construct {
         passwordLength: 64,
         excludePunctuation: true,
       },
+    });
+    Validations.of(this.key).acknowledge({
+      id: 'AwsSolutions-SMG4',
+      reason: 'With another key, what waits in the queue could not be opened any more.',
     });
   }
 

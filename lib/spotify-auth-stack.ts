@@ -2,6 +2,8 @@ import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import { Alarms } from './alarms.ts';
 import { Credentials } from './credentials.ts';
+import { LogQueries } from './log-queries.ts';
+import { OperatorDashboard } from './operator-dashboard.ts';
 import { RefreshSweeper } from './refresh-sweeper.ts';
 import { RescueQueue } from './rescue-queue.ts';
 import type { StageConfiguration } from './stage-configuration.ts';
@@ -34,12 +36,10 @@ export class SpotifyAuthStack extends Stack {
     const shared = { ...configuration, credentials, rescueQueue };
     const statusApi = new StatusApi(this, 'StatusApi', shared);
     const refreshSweeper = new RefreshSweeper(this, 'RefreshSweeper', shared);
-    const alarms = new Alarms(this, 'Alarms', {
-      ...configuration,
-      statusApi,
-      refreshSweeper,
-      rescueQueue,
-    });
+    const parts = { ...configuration, statusApi, refreshSweeper, rescueQueue };
+    const alarms = new Alarms(this, 'Alarms', parts);
+    const logQueries = new LogQueries(this, 'LogQueries', parts);
+    const dashboard = new OperatorDashboard(this, 'OperatorDashboard', { ...parts, alarms, logQueries });
 
     new CfnOutput(this, 'ApiUrl', {
       description: "Address of the status API, for Bondhu's frontend.",
@@ -80,6 +80,10 @@ export class SpotifyAuthStack extends Stack {
     new CfnOutput(this, 'AlarmTopicArn', {
       description: 'Topic that hears of alarms. Subscribe to it to be woken.',
       value: alarms.topic.topicArn,
+    });
+    new CfnOutput(this, 'DashboardUrl', {
+      description: 'Dashboard of this stage.',
+      value: dashboard.url,
     });
     if (statusApi.domain !== null) {
       new CfnOutput(this, 'DomainTarget', {

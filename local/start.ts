@@ -1,4 +1,6 @@
+import { setInterval } from 'node:timers';
 import { parseArgs } from 'node:util';
+import type { AlarmChange } from './aws/cloudwatch/cloud-watch.ts';
 import { type Demo, startDemo } from './demo/demo-server.ts';
 import type { StackOptions, StackPorts } from './stack.ts';
 import { type Stack, startStack } from './stack.ts';
@@ -28,6 +30,9 @@ const DEFAULT_PORTS = {
   postgres: 54322,
   lambda: 54330,
 };
+
+/** As often as CloudWatch does. */
+const ALARM_EVALUATION_MILLISECONDS = 60_000;
 
 type Ports = StackPorts & { readonly demo: number };
 
@@ -110,7 +115,9 @@ async function printReady(stack: Stack, demo: Demo): Promise<void> {
   print('  npm run sweep -- <user-id>    refreshes one user now');
   print('\nNot simulated here:');
   for (const line of cloud.template.notSimulated) print(`  - ${line}`);
-  print('\nLog lines follow. Ctrl-C stops everything.\n');
+  print(
+    '\nLog lines follow. Events for other teams and alarms that go off are among them. Ctrl-C stops everything.\n',
+  );
 }
 
 async function signIn(
@@ -128,6 +135,15 @@ async function signIn(
   return access_token;
 }
 
+/** The line of an alarm that goes off or is over, which on AWS would go to the alarms' topic. */
+function describeChange({ alarm, from, to }: AlarmChange): string {
+  return JSON.stringify({
+    level: to === 'ALARM' ? 'ERROR' : 'INFO',
+    message: `${alarm.name} was ${from}, is ${to}`,
+    description: alarm.properties.AlarmDescription,
+  });
+}
+
 async function main(): Promise<void> {
   const options = readOptions();
   if (options === 'help') {
@@ -140,14 +156,17 @@ async function main(): Promise<void> {
   });
   await removeState();
   let demo: Demo | undefined;
-  const stack = await startStack({
-    ...options,
-    onProgress: printProgress,
-    onLog(source, line) {
-      print(line);
-      demo?.log(source, line);
-    },
-  });
+  const onLog = (source: string, line: string) => {
+    print(line);
+    demo?.log(source, line);
+  };
+  const stack = await startStack({ ...options, onProgress: printProgress, onLog });
+  const alarmWatch = setInterval(() => {
+    const changes = stack.cloud.cloudWatch.evaluateAlarms(new Date());
+    for (const change of changes) {
+      if ([change.from, change.to].includes('ALARM')) onLog('CloudWatch', describeChange(change));
+    }
+  }, ALARM_EVALUATION_MILLISECONDS);
   try {
     printProgress('Bundling the demo page');
     demo = await startDemo(stack, options.ports.demo);
@@ -167,6 +186,7 @@ async function main(): Promise<void> {
     await stopRequested;
     print('\nStopping...');
   } finally {
+    clearInterval(alarmWatch);
     await removeState();
     await demo?.stop();
     await stack.stop();

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AccessControl } from './access.ts';
+import type { Metrics } from './cloudwatch/metrics.ts';
 import type { InvocationResult } from './invocation.ts';
 import type { Queue, Queues } from './queue.ts';
 import type { StackTemplate } from './template.ts';
@@ -10,6 +11,7 @@ export interface AsynchronousInvokerOptions {
   readonly access: AccessControl;
   readonly invoke: (functionArn: string, event: unknown, requestId: string) => Promise<InvocationResult>;
   readonly queues: Queues;
+  readonly metrics: Metrics;
   /** Waiting times before the first and the second retry; Lambda's own by default. */
   readonly retryDelaysInSeconds?: readonly [number, number];
 }
@@ -35,6 +37,8 @@ const DEFAULT_CONFIGURATION: EventConfiguration = {
 export class AsynchronousInvoker {
   readonly #invoke: AsynchronousInvokerOptions['invoke'];
   readonly #configurations: ReadonlyMap<string, EventConfiguration>;
+  readonly #functionNames: ReadonlyMap<string, string>;
+  readonly #metrics: Metrics;
   readonly #retryDelaysInSeconds: readonly number[];
   readonly #stopping = new AbortController();
 
@@ -44,11 +48,14 @@ export class AsynchronousInvoker {
     access,
     invoke,
     queues,
+    metrics,
     retryDelaysInSeconds = [60, 120],
   }: AsynchronousInvokerOptions) {
     this.#invoke = invoke;
+    this.#metrics = metrics;
     this.#retryDelaysInSeconds = retryDelaysInSeconds;
     const functions = template.resourcesOfType('AWS::Lambda::Function');
+    this.#functionNames = new Map(functions.map(({ attributes, ref }) => [attributes.Arn, ref]));
     this.#configurations = new Map(
       template.resourcesOfType('AWS::Lambda::EventInvokeConfig').map(({ logicalId, properties }) => {
         const target = functions.find(({ ref }) => ref === properties.FunctionName);
@@ -80,10 +87,18 @@ export class AsynchronousInvoker {
       if (!result.functionError || this.#stopping.signal.aborted) return;
 
       const delayInSeconds = this.#retryDelaysInSeconds[attempt - 1];
-      const giveUp = (condition: string) =>
+      const giveUp = (condition: string) => {
         configuration.onFailure?.send(
           describeFailure({ condition, requestId, functionArn, attempt, event, result }),
         );
+        this.#metrics.put({
+          namespace: 'AWS/Lambda',
+          name: 'AsyncEventsDropped',
+          dimensions: { FunctionName: this.#functionNames.get(functionArn) ?? functionArn },
+          value: 1,
+          at: Date.now(),
+        });
+      };
       if (delayInSeconds === undefined || attempt > configuration.maximumRetryAttempts) {
         giveUp('RetriesExhausted');
         return;

@@ -1,6 +1,9 @@
 import { AccessControl } from './access.ts';
 import { AsynchronousInvoker } from './asynchronous-invoker.ts';
+import { CloudWatch } from './cloudwatch/cloud-watch.ts';
+import { readEmbeddedMetrics } from './cloudwatch/embedded-metrics.ts';
 import { CredentialIssuer } from './credentials.ts';
+import { EventBridge } from './event-bridge.ts';
 import { EventSourceMappings } from './event-source-mappings.ts';
 import { HttpApi } from './http-api/http-api.ts';
 import type { OnLog } from './invocation.ts';
@@ -18,7 +21,7 @@ export interface CloudOptions {
   readonly environmentOverrides: Readonly<Record<string, string>>;
   /** How far the clocks of the functions' hosts are ahead. @default 0 */
   readonly clockOffsetSeconds?: number;
-  /** Receives every line of the functions' logs and of the API's access log. */
+  /** Receives every line of the functions' logs and of the API's access log, and every event that a bus took. */
   readonly onLog: OnLog;
   /** @default - any free ones */
   readonly preferredPorts?: { readonly api?: number; readonly secretsManager?: number };
@@ -38,6 +41,8 @@ export interface Cloud {
   readonly secretsManager: SecretsManager;
   readonly queues: Queues;
   readonly sqs: SqsEndpoint;
+  readonly eventBridge: EventBridge;
+  readonly cloudWatch: CloudWatch;
   /** Lets the pages of one more origin call the API, beside those that the template allows. */
   allowOrigin(origin: string): void;
   /** Invokes a function as an event source does, with Lambda's retries. */
@@ -56,6 +61,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const access = new AccessControl(template);
   const credentials = new CredentialIssuer();
   const queues = new Queues(template, options.visibilityTimeoutSeconds);
+  const cloudWatch = new CloudWatch(template, queues);
+  const { metrics } = cloudWatch;
 
   // Stops what has been started where a later part refuses to.
   await using started = new AsyncDisposableStack();
@@ -70,6 +77,9 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const sqs = await SqsEndpoint.start({ queues, access, credentials });
   started.defer(() => sqs.stop());
 
+  const eventBridge = await EventBridge.start({ template, access, credentials, onLog: options.onLog });
+  started.defer(() => eventBridge.stop());
+
   const lambda = new LambdaService({
     template,
     access,
@@ -77,10 +87,15 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     serviceEndpoints: {
       AWS_ENDPOINT_URL_SECRETS_MANAGER: secretsManager.url,
       AWS_ENDPOINT_URL_SQS: sqs.url,
+      AWS_ENDPOINT_URL_EVENTBRIDGE: eventBridge.url,
     },
     environmentOverrides: options.environmentOverrides,
     ...(options.clockOffsetSeconds !== undefined && { clockOffsetSeconds: options.clockOffsetSeconds }),
-    onLog: options.onLog,
+    metrics,
+    onLog(source, line) {
+      for (const datapoint of readEmbeddedMetrics(line)) metrics.put(datapoint);
+      options.onLog(source, line);
+    },
   });
   started.defer(() => lambda.stop());
 
@@ -89,6 +104,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     template,
     access,
     queues,
+    metrics,
     invoke: (functionArn, event, requestId) => lambda.invoke(functionArn, event, requestId),
     ...(retryDelaysInSeconds && { retryDelaysInSeconds }),
   });
@@ -106,6 +122,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const api = await HttpApi.start({
     template,
     invoke: (functionArn, event) => lambda.invoke(functionArn, event),
+    metrics,
     onLog: options.onLog,
     preferredPort: options.preferredPorts?.api ?? 0,
   });
@@ -128,6 +145,8 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     secretsManager,
     queues,
     sqs,
+    eventBridge,
+    cloudWatch,
     allowOrigin: (origin) => api.allowOrigin(origin),
     invokeAsync,
     stop: () => running.disposeAsync(),

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { AccessControl } from './access.ts';
+import type { Metrics } from './cloudwatch/metrics.ts';
 import type { CredentialIssuer } from './credentials.ts';
 import { ExecutionEnvironment, type ExecutionEnvironmentOptions } from './execution-environment.ts';
 import type { InvocationResult, OnLog } from './invocation.ts';
@@ -15,6 +16,7 @@ export interface LambdaServiceOptions {
   readonly environmentOverrides: Readonly<Record<string, string>>;
   /** How far the clocks of the functions' hosts are ahead. @default 0 */
   readonly clockOffsetSeconds?: number;
+  readonly metrics: Metrics;
   readonly onLog: OnLog;
 }
 
@@ -30,6 +32,7 @@ interface DeployedFunction {
 /** Runs the template's functions: one process per concurrent invocation, reused while it lives. */
 export class LambdaService {
   readonly #functions: readonly DeployedFunction[];
+  readonly #metrics: Metrics;
   readonly #environments = new Set<ExecutionEnvironment>();
   #isStopped = false;
 
@@ -41,6 +44,7 @@ export class LambdaService {
         throw new Error(`no function of the template has the environment variable ${variable}`);
       }
     }
+    this.#metrics = options.metrics;
     this.#functions = functions.map((resource) => deployFunction(resource, options));
   }
 
@@ -59,8 +63,10 @@ export class LambdaService {
   ): Promise<InvocationResult> {
     const target = this.#find(functionId);
     const environment = target.idle.pop() ?? (await this.#startEnvironment(target));
+    const startedAt = Date.now();
     const result = await environment.invoke(requestId, JSON.stringify(event));
     if (environment.isAlive) target.idle.push(environment);
+    this.#measure(target, startedAt, result);
     return result;
   }
 
@@ -84,6 +90,14 @@ export class LambdaService {
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all([...this.#environments].map((environment) => environment.stop()));
+  }
+
+  /** @see https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html */
+  #measure({ name }: DeployedFunction, startedAt: number, { functionError }: InvocationResult): void {
+    const metric = { namespace: 'AWS/Lambda', dimensions: { FunctionName: name }, at: startedAt };
+    this.#metrics.put({ ...metric, name: 'Invocations', value: 1 });
+    this.#metrics.put({ ...metric, name: 'Errors', value: functionError === undefined ? 0 : 1 });
+    this.#metrics.put({ ...metric, name: 'Duration', value: Date.now() - startedAt });
   }
 
   #busyEnvironments(): ExecutionEnvironment[] {

@@ -39,6 +39,7 @@ interface Redrive {
 /** An SQS standard queue that happens to keep the order. */
 export class Queue {
   readonly logicalId: string;
+  readonly name: string;
   readonly url: string;
   readonly arn: string;
   readonly #messages: StoredMessage[] = [];
@@ -48,10 +49,11 @@ export class Queue {
 
   /** @param visibilityTimeoutSeconds @default - as the template says */
   constructor(
-    { logicalId, ref, attributes, properties }: Resource<'AWS::SQS::Queue'>,
+    { logicalId, name, ref, attributes, properties }: Resource<'AWS::SQS::Queue'>,
     visibilityTimeoutSeconds: number = properties.VisibilityTimeout,
   ) {
     this.logicalId = logicalId;
+    this.name = name;
     this.url = ref;
     this.arn = attributes.Arn;
     this.#visibilityTimeoutSeconds = visibilityTimeoutSeconds;
@@ -60,6 +62,12 @@ export class Queue {
   /** Everything that has been put into it and not been deleted, received or not. */
   get messages(): readonly QueueMessage[] {
     return this.#messages;
+  }
+
+  /** How many of them may be received now. */
+  get visibleCount(): number {
+    const now = Date.now();
+    return this.#messages.filter(({ visibleAt }) => visibleAt <= now).length;
   }
 
   /** What has been received too often goes there instead of being received once more. */

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
+import { ARITHMETIC } from './cloudwatch/metric-math.ts';
+import { STATISTIC } from './cloudwatch/statistic.ts';
 import type { ResourceIdentity } from './intrinsic-functions.ts';
 import { policyDocument } from './policy-document.ts';
 
@@ -28,6 +30,9 @@ const withoutEffect = (reason: string) => v.pipe(v.optional(v.unknown()), v.desc
 const tags = withoutEffect('tags are not kept');
 const queueArn = v.strictObject({ Arn: v.string() });
 const destination = v.strictObject({ Destination: v.string() });
+const actions = withoutEffect('alarms are printed, nothing is sent to their topic');
+const dimensions = v.optional(v.array(v.strictObject({ Name: v.string(), Value: v.string() })), []);
+const statistic = v.pipe(v.string(), v.regex(STATISTIC, 'must be a simple statistic or a percentile'));
 
 /** Every resource type that this machine implements, property by property. */
 export const resourceTypes = {
@@ -113,7 +118,7 @@ export const resourceTypes = {
       ref: name,
       attributes: { Arn: `arn:aws:iam::${accountId}:role/${name}` },
     }),
-    limits: ['grants are checked for Secrets Manager, SQS and Lambda, not for other services'],
+    limits: ['grants are checked for Secrets Manager, SQS, EventBridge and Lambda, not for other services'],
   },
   'AWS::IAM::Policy': {
     properties: v.strictObject({
@@ -193,7 +198,7 @@ export const resourceTypes = {
       AccessLogSettings: v.optional(v.strictObject({ DestinationArn: v.string(), Format: v.string() })),
       ApiId: v.string(),
       AutoDeploy: v.literal(true),
-      DefaultRouteSettings: withoutEffect('requests are neither throttled nor counted'),
+      DefaultRouteSettings: withoutEffect('requests are not throttled'),
       StageName: v.literal('$default'),
       Tags: tags,
     }),
@@ -269,6 +274,105 @@ export const resourceTypes = {
   'AWS::SQS::QueuePolicy': {
     properties: v.strictObject({ PolicyDocument: policyDocument, Queues: v.array(v.string()) }),
     identify: (name) => ({ ref: name, attributes: {} }),
+  },
+  'AWS::SNS::Topic': {
+    properties: v.strictObject({
+      DisplayName: withoutEffect('nobody is subscribed to a topic'),
+      KmsMasterKeyId: withoutEffect('nothing is sent to a topic'),
+      Tags: tags,
+      TopicName: v.optional(v.string()),
+    }),
+    nameProperty: 'TopicName',
+    identify: (name, { region, accountId }) => {
+      const arn = `arn:aws:sns:${region}:${accountId}:${name}`;
+      return { ref: arn, attributes: { TopicArn: arn, TopicName: name } };
+    },
+  },
+  'AWS::SNS::TopicPolicy': {
+    properties: v.strictObject({
+      PolicyDocument: withoutEffect('nothing is sent to a topic'),
+      Topics: v.array(v.string()),
+    }),
+    identify: (name) => ({ ref: name, attributes: {} }),
+  },
+  'AWS::SNS::Subscription': {
+    properties: v.strictObject({
+      Endpoint: withoutEffect('nobody is subscribed to a topic'),
+      Protocol: v.literal('email'),
+      TopicArn: v.string(),
+    }),
+    identify: (name) => ({ ref: name, attributes: {} }),
+  },
+  'AWS::CloudWatch::Alarm': {
+    properties: v.strictObject({
+      AlarmActions: actions,
+      AlarmDescription: v.optional(v.string(), ''),
+      AlarmName: v.optional(v.string()),
+      ComparisonOperator: v.picklist([
+        'GreaterThanThreshold',
+        'GreaterThanOrEqualToThreshold',
+        'LessThanThreshold',
+        'LessThanOrEqualToThreshold',
+      ]),
+      DatapointsToAlarm: v.optional(v.number()),
+      Dimensions: dimensions,
+      EvaluationPeriods: v.number(),
+      ExtendedStatistic: v.optional(statistic),
+      MetricName: v.optional(v.string()),
+      Metrics: v.optional(
+        v.array(
+          v.strictObject({
+            Expression: v.optional(
+              v.pipe(v.string(), v.regex(ARITHMETIC, 'must be arithmetic of metrics, without functions')),
+            ),
+            Id: v.string(),
+            Label: withoutEffect('there are no graphs'),
+            MetricStat: v.optional(
+              v.strictObject({
+                Metric: v.strictObject({
+                  Dimensions: dimensions,
+                  MetricName: v.string(),
+                  Namespace: v.string(),
+                }),
+                Period: v.number(),
+                Stat: statistic,
+              }),
+            ),
+            ReturnData: v.optional(v.boolean(), true),
+          }),
+        ),
+      ),
+      Namespace: v.optional(v.string()),
+      OKActions: actions,
+      Period: v.optional(v.number()),
+      Statistic: v.optional(statistic),
+      Tags: tags,
+      Threshold: v.number(),
+      TreatMissingData: v.optional(v.picklist(['breaching', 'notBreaching', 'ignore', 'missing']), 'missing'),
+    }),
+    nameProperty: 'AlarmName',
+    identify: (name, { region, accountId }) => ({
+      ref: name,
+      attributes: { Arn: `arn:aws:cloudwatch:${region}:${accountId}:alarm:${name}` },
+    }),
+    limits: ['alarms look back two periods more than they need, where CloudWatch publishes no number'],
+  },
+  'AWS::CloudWatch::Dashboard': {
+    properties: v.strictObject({
+      DashboardBody: withoutEffect('there are no graphs'),
+      DashboardName: v.optional(v.string()),
+      Tags: tags,
+    }),
+    nameProperty: 'DashboardName',
+    identify: (name) => ({ ref: name, attributes: {} }),
+  },
+  'AWS::Logs::QueryDefinition': {
+    properties: v.strictObject({
+      LogGroupNames: v.array(v.string()),
+      Name: v.string(),
+      QueryString: withoutEffect('log lines are printed, not kept'),
+    }),
+    identify: (name) => ({ ref: name, attributes: { QueryDefinitionId: name } }),
   },
 } as const satisfies Record<string, ResourceTypeDefinition>;
 

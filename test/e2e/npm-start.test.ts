@@ -65,7 +65,7 @@ describe('npm start', () => {
   test('shows its progress, its addresses and what it does not simulate', () => {
     expect(output).toMatch(/ s {2}Synthesizing the stack/);
     expect(output).toMatch(/API +http:\/\/127\.0\.0\.1:\d+/);
-    expect(output).toContain('requests are neither throttled nor counted');
+    expect(output).toContain('requests are not throttled');
   });
 
   test('writes the state file that scripts start from', () => {

@@ -21,6 +21,10 @@ describe('the stack', () => {
       ['SupabaseSecretName', expect.stringContaining('{"Ref":"CredentialsSupabase"}')],
       ['DeadLetterQueueUrl', '{"Ref":"RefreshSweeperDeadLetterQueue"}'],
       ['RescueDeadLetterQueueArn', '{"Fn::GetAtt":["RescueQueueDeadLetterQueue","Arn"]}'],
+      ['ScheduleName', '{"Ref":"RefreshSweeperSchedule"}'],
+      ['EventBusName', '"default"'],
+      ['AlarmTopicArn', '{"Ref":"AlarmsTopic"}'],
+      ['DashboardUrl', expect.stringContaining('#dashboards/dashboard/SpotifyAuth-test')],
     ]);
     for (const [, { Description }] of outputs) expect(Description).toMatch(/\.$/);
   });
@@ -33,7 +37,8 @@ describe('the stack', () => {
     expect([dev.stackName, prod.stackName]).toEqual(['SpotifyAuth-dev', 'SpotifyAuth-prod']);
     const devNames = listPhysicalNames(Template.fromStack(dev));
     const prodNames = listPhysicalNames(Template.fromStack(prod));
-    expect(devNames).toHaveLength(4);
+    // Log groups, API, dashboard, saved queries, alarms.
+    expect(devNames).toHaveLength(3 + 1 + 1 + 4 + 11);
     expect(devNames.filter((name) => prodNames.includes(name))).toEqual([]);
   });
 
@@ -51,6 +56,129 @@ describe('the stack', () => {
     const stack = createStack(createApp(), 'prod');
 
     expect(Annotations.fromStack(stack).findWarning('*', Match.anyValue())).toEqual([]);
+  });
+});
+
+describe('the stack of a stage', () => {
+  test('can be deleted, and has no tags, unless its stage says otherwise', () => {
+    expect(deploymentOf({})).toEqual({ terminationProtection: false, tags: {} });
+  });
+
+  test('is protected and tagged as configured: CloudFormation tags everything in it alike', () => {
+    const settings = { terminationProtection: true, tags: { team: 'platform' } };
+
+    expect(deploymentOf(settings)).toEqual(settings);
+  });
+});
+
+describe('existing secrets', () => {
+  const spotifySecretArn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:bondhu/spotify-AbCdEf';
+  const supabaseSecretArn = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:bondhu/supabase-UvWxYz';
+
+  const template = synthesize({ spotifySecretArn, supabaseSecretArn });
+
+  test('are read, by exactly their ARNs, and none is created beside them', () => {
+    expect(Object.keys(template.findResources('AWS::SecretsManager::Secret')).map(withoutHash)).toEqual([
+      'RescueQueueKey',
+    ]);
+    for (const capability of ['StatusApi', 'RefreshSweeper']) {
+      expect(findFunction(template, capability).Environment.Variables).toMatchObject({
+        SPOTIFY_SECRET_ARN: spotifySecretArn,
+        SUPABASE_SECRET_ARN: supabaseSecretArn,
+      });
+    }
+    for (const permissions of Object.values(listPermissions(template)).slice(0, 2)) {
+      expect(permissions.filter((permission) => permission.includes('GetSecretValue'))).toEqual([
+        `secretsmanager:GetSecretValue on "${spotifySecretArn}"`,
+        `secretsmanager:GetSecretValue on "${supabaseSecretArn}"`,
+        'secretsmanager:GetSecretValue on RescueQueueKey',
+      ]);
+    }
+  });
+
+  test('are named in the outputs', () => {
+    const { SpotifySecretName, SupabaseSecretName } = template.findOutputs('*');
+
+    expect(SpotifySecretName?.['Value']).toBe('bondhu/spotify');
+    expect(SupabaseSecretName?.['Value']).toBe('bondhu/supabase');
+  });
+
+  test('can be one of the two: the other is created', () => {
+    const withOne = synthesize({ supabaseSecretArn });
+
+    expect(Object.keys(withOne.findResources('AWS::SecretsManager::Secret')).map(withoutHash)).toEqual([
+      'CredentialsSpotify',
+      'RescueQueueKey',
+    ]);
+  });
+});
+
+describe('the domain of the API', () => {
+  const certificateArn =
+    'arn:aws:acm:eu-west-1:123456789012:certificate/12345678-90ab-cdef-1234-567890abcdef';
+  const template = synthesize({ domainName: 'spotify-auth.example.com', certificateArn });
+
+  test('is served with its certificate, over TLS 1.2 and up', () => {
+    expect(findOnly(template, 'AWS::ApiGatewayV2::DomainName')).toEqual({
+      DomainName: 'spotify-auth.example.com',
+      DomainNameConfigurations: [
+        { CertificateArn: certificateArn, EndpointType: 'REGIONAL', SecurityPolicy: 'TLS_1_2' },
+      ],
+    });
+  });
+
+  test('leads to the API', () => {
+    const [domainId] = Object.keys(template.findResources('AWS::ApiGatewayV2::DomainName'));
+    const [apiId] = Object.keys(template.findResources('AWS::ApiGatewayV2::Api'));
+
+    expect(findOnly(template, 'AWS::ApiGatewayV2::ApiMapping')).toEqual({
+      ApiId: { Ref: apiId },
+      DomainName: { Ref: domainId },
+      Stage: '$default',
+    });
+  });
+
+  test('is in the outputs, with the name that its DNS record has to point at', () => {
+    const { ApiUrl, DomainTarget } = template.findOutputs('*');
+
+    expect(ApiUrl?.['Value']).toBe('https://spotify-auth.example.com');
+    expect(DomainTarget?.['Value']).toEqual({
+      'Fn::GetAtt': [expect.stringMatching(/^StatusApiDomain/), 'RegionalDomainName'],
+    });
+  });
+
+  test('is the one that AWS makes up where none is configured', () => {
+    synthesize().resourceCountIs('AWS::ApiGatewayV2::DomainName', 0);
+  });
+});
+
+describe('the event bus', () => {
+  const arnInThisAccount = (name: string) => [
+    'arn:',
+    { Ref: 'AWS::Partition' },
+    ':events:',
+    { Ref: 'AWS::Region' },
+    ':',
+    { Ref: 'AWS::AccountId' },
+    `:event-bus/${name}`,
+  ];
+  const elsewhere = 'arn:aws:events:eu-west-1:210987654321:event-bus/bondhu';
+
+  test.each([
+    ['default', { 'Fn::Join': ['', arnInThisAccount('default')] }],
+    ['bondhu', { 'Fn::Join': ['', arnInThisAccount('bondhu')] }],
+    [elsewhere, elsewhere],
+  ])('%s is told to the sweeper, which may send to exactly that one', (eventBus, resource) => {
+    const template = synthesize({ eventBus });
+
+    expect(findFunction(template, 'RefreshSweeper').Environment.Variables.EVENT_BUS).toBe(eventBus);
+    expect(template.findOutputs('EventBusName')['EventBusName']?.['Value']).toBe(eventBus);
+    const statements = findProperties(template, 'AWS::IAM::Policy').flatMap(
+      ({ PolicyDocument }) => PolicyDocument.Statement,
+    );
+    expect(statements.filter(({ Action }) => String(Action).includes('events:'))).toEqual([
+      { Action: 'events:PutEvents', Effect: 'Allow', Resource: resource },
+    ]);
   });
 });
 
@@ -279,6 +407,7 @@ describe('the sweeper', () => {
       SWEEP_INTERVAL_SECONDS: '1200',
       SWEEPER_TIMEOUT_SECONDS: '600',
       SWEEP_QUEUE_URL: { Ref: expect.stringMatching(/^RefreshSweeperSweepQueue/) },
+      EVENT_BUS: 'default',
     });
   });
 
@@ -329,7 +458,7 @@ describe('the sweeper', () => {
         Input: '{"sweep":{"scheduledAt":"<aws.scheduler.scheduled-time>"}}',
         RetryPolicy: { MaximumRetryAttempts: 3, MaximumEventAgeInSeconds: 600 },
         DeadLetterConfig: { Arn: deadLetterQueueArn },
-        RoleArn: { 'Fn::GetAtt': [expect.stringMatching(/^SchedulerRole/), 'Arn'] },
+        RoleArn: { 'Fn::GetAtt': [expect.stringMatching(/^RefreshSweeperScheduleRole/), 'Arn'] },
       },
     });
   });
@@ -432,6 +561,7 @@ describe('the roles', () => {
         'sqs:SendMessage on RescueQueue',
       ],
       RefreshSweeperSweeperFunctionRole: [
+        'events:PutEvents on event-bus/default',
         'logs:CreateLogStream on RefreshSweeperSweeperFunctionLogs',
         'logs:PutLogEvents on RefreshSweeperSweeperFunctionLogs',
         'secretsmanager:DescribeSecret on CredentialsSpotify',
@@ -453,12 +583,33 @@ describe('the roles', () => {
         'sqs:SendMessage on RefreshSweeperSweepQueue',
         'sqs:SendMessage on RescueQueue',
       ],
-      SchedulerRoleForTarget698640: [
+      RefreshSweeperScheduleRole: [
         'lambda:InvokeFunction on RefreshSweeperSweeperFunction',
-        'lambda:InvokeFunction on RefreshSweeperSweeperFunction:*',
+        'lambda:InvokeFunction on RefreshSweeperSweeperFunction:$LATEST',
         'sqs:SendMessage on RefreshSweeperDeadLetterQueue',
       ],
     });
+  });
+
+  test('of the schedule is taken on by the schedules of this account only', () => {
+    const roles = Object.entries(template.findResources('AWS::IAM::Role'));
+    const [, role] = roles.find(([id]) => id.startsWith('RefreshSweeperScheduleRole')) ?? [];
+
+    expect(role?.['Properties'].AssumeRolePolicyDocument.Statement).toEqual([
+      {
+        Action: 'sts:AssumeRole',
+        Effect: 'Allow',
+        Principal: { Service: 'scheduler.amazonaws.com' },
+        Condition: {
+          StringEquals: {
+            'aws:SourceAccount': { Ref: 'AWS::AccountId' },
+            'aws:SourceArn': {
+              'Fn::Join': ['', expect.arrayContaining([':scheduler:', ':schedule-group/default'])],
+            },
+          },
+        },
+      },
+    ]);
   });
 
   test('have no permissions but those of their one policy', () => {
@@ -491,9 +642,19 @@ function listPermissions(template: Template): Record<string, string[]> {
 function name(resource: Record<string, unknown> | string): string {
   const text = JSON.stringify(resource);
   const id = /^{"Ref":"(\w+)"}$/.exec(text)?.[1] ?? /^{"Fn::GetAtt":\["(\w+)","Arn"\]}$/.exec(text)?.[1];
-  const versionsOf = /^{"Fn::Join":\["",\[{"Fn::GetAtt":\["(\w+)","Arn"\]},":\*"\]\]}$/.exec(text)?.[1];
-  if (versionsOf !== undefined) return `${withoutHash(versionsOf)}:*`;
+  const latestOf = /^{"Fn::Join":\["",\[{"Fn::GetAtt":\["(\w+)","Arn"\]},":\$LATEST"\]\]}$/.exec(text)?.[1];
+  if (latestOf !== undefined) return `${withoutHash(latestOf)}:$LATEST`;
+  const bus = /^{"Fn::Join":\["",\[.*,":(event-bus\/\w+)"\]\]}$/.exec(text)?.[1];
+  if (bus !== undefined) return bus;
   return id === undefined ? text : withoutHash(id);
+}
+
+/** What CloudFormation is told about the stack itself. */
+function deploymentOf(settings: Record<string, unknown>) {
+  const app = createApp();
+  const { stackName } = createStack(app, 'prod', settings);
+  const { terminationProtection, tags } = app.synth().getStackByName(stackName);
+  return { terminationProtection, tags };
 }
 
 function withoutHash(text: string): string {
@@ -502,11 +663,20 @@ function withoutHash(text: string): string {
 
 /** The names that the template fixes, which two stacks of one account must not share. */
 function listPhysicalNames(template: Template): string[] {
-  const nameKeys = ['Name', 'LogGroupName', 'FunctionName', 'RoleName', 'QueueName'];
+  const nameKeys = [
+    'Name',
+    'LogGroupName',
+    'FunctionName',
+    'RoleName',
+    'QueueName',
+    'TopicName',
+    'AlarmName',
+    'DashboardName',
+  ];
   return Object.values(
-    template.toJSON()['Resources'] as Record<string, { Properties: Record<string, unknown> }>,
+    template.toJSON()['Resources'] as Record<string, { Properties?: Record<string, unknown> }>,
   )
-    .flatMap(({ Properties }) => nameKeys.map((key) => Properties[key]))
+    .flatMap(({ Properties = {} }) => nameKeys.map((key) => Properties[key]))
     .filter((value) => typeof value === 'string');
 }
 

@@ -1,5 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { listen } from '../../listen.ts';
+import type { Metrics } from '../cloudwatch/metrics.ts';
 import type { InvocationResult, OnLog } from '../invocation.ts';
 import type { Resource, StackTemplate } from '../template.ts';
 import { compileAccessLogFormat } from './access-log.ts';
@@ -17,11 +18,12 @@ import { matchRoute, type Route, type RouteMatch, readRoutes } from './routes.ts
 export interface HttpApiOptions {
   readonly template: StackTemplate;
   readonly invoke: (functionArn: string, event: unknown) => Promise<InvocationResult>;
+  readonly metrics: Metrics;
   readonly onLog: OnLog;
   readonly preferredPort: number;
 }
 
-/** The template's HTTP API: routes, CORS and access log. */
+/** The template's HTTP API: routes, CORS, access log and metrics. */
 export class HttpApi {
   readonly #api: Resource<'AWS::ApiGatewayV2::Api'>;
   readonly #routes: readonly Route[];
@@ -80,14 +82,35 @@ export class HttpApi {
       'apigw-requestid': request.requestId,
     });
     outgoing.end(response.body);
+    const latencyInMillis = Date.now() - request.receivedAt.getTime();
+    this.#measure(request, response.status, latencyInMillis);
     const line = this.#formatAccessLog?.({
       apiId: this.#api.ref,
       request,
       routeKey,
       response,
-      latencyInMillis: Date.now() - request.receivedAt.getTime(),
+      latencyInMillis,
     });
     if (line !== undefined) this.#options.onLog(this.#api.properties.Name, line);
+  }
+
+  /** @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html */
+  #measure({ receivedAt }: GatewayRequest, status: number, latencyInMillis: number): void {
+    const measured = {
+      Count: 1,
+      '4xx': status >= 400 && status < 500 ? 1 : 0,
+      '5xx': status >= 500 ? 1 : 0,
+      Latency: latencyInMillis,
+    };
+    for (const [name, value] of Object.entries(measured)) {
+      this.#options.metrics.put({
+        namespace: 'AWS/ApiGateway',
+        name,
+        dimensions: { ApiId: this.#api.ref },
+        value,
+        at: receivedAt.getTime(),
+      });
+    }
   }
 
   async #answer(request: GatewayRequest): Promise<{ response: GatewayResponse; routeKey?: string }> {

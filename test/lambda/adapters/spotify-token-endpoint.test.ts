@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { Secret, SPOTIFY_CLIENT } from '../../../lambda/adapters/secret.ts';
 import { SpotifyTokenEndpoint } from '../../../lambda/adapters/spotify-token-endpoint.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
-import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
+import type { ClientAnswer, TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { FakeSecretsManager } from '../fakes/fake-secrets-manager.ts';
 import { FakeHttpServer, hang, html, json, type Respond, reset } from '../fakes/http-server.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
@@ -324,6 +324,26 @@ test('credentials that cannot be read are an error, and Spotify is not called', 
   secretsManager.value = { client_id: 'only the id' };
   await expect(endpoint.refresh(REFRESH_TOKEN, TIMEOUT_MILLISECONDS)).rejects.toThrow(SecretError);
   expect(spotify.requests).toHaveLength(0);
+});
+
+describe('asking about the client alone', () => {
+  test('sends no token of a user, and forgets the one that it is given', async () => {
+    spotify.respond = json(200, { access_token: 'canary-own', token_type: 'Bearer', expires_in: 3_600 });
+    expect(await endpoint.checkClient(TIMEOUT_MILLISECONDS)).toEqual({ kind: 'accepted' });
+    expect([...new URLSearchParams(spotify.requests[0]?.body)]).toEqual([
+      ['grant_type', 'client_credentials'],
+    ]);
+  });
+
+  test.each<[Respond, ClientAnswer]>([
+    [json(400, { error: 'invalid_client' }), { kind: 'client_rejected', reason: 'invalid_client' }],
+    [json(400, { error: 'invalid_grant' }), { kind: 'rejected', reason: 'invalid_grant' }],
+    [html(503), { kind: 'unavailable', reason: 'status 503' }],
+    [reset, { kind: 'unavailable', reason: expect.stringMatching(/^connection failed/) as never }],
+  ])('tells what came instead (%#)', async (respond, expected) => {
+    spotify.respond = respond;
+    expect(await endpoint.checkClient(TIMEOUT_MILLISECONDS)).toEqual(expected);
+  });
 });
 
 /** Refreshes once; whatever the answer's reason is, it never carries a token or the secret. */

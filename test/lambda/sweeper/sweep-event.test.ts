@@ -32,6 +32,15 @@ describe('the sweeper understands', () => {
   test('one user to refresh, in any case', () => {
     expect(parseSweepEvent({ userId: USER.toUpperCase() })).toEqual({ kind: 'refresh_user', userId: USER });
   });
+
+  test.each([
+    [{ show: USER.toUpperCase() }, { kind: 'show', userId: USER }],
+    [{ statistics: true }, { kind: 'statistics' }],
+    [{ restore: { since: SCHEDULED_AT } }, { kind: 'restore', since: SCHEDULED_AT }],
+    [{ doctor: true }, { kind: 'doctor' }],
+  ])('what operators ask for: %j', (event, expected) => {
+    expect(parseSweepEvent(event)).toEqual(expected);
+  });
 });
 
 describe('the sweeper refuses', () => {
@@ -51,6 +60,13 @@ describe('the sweeper refuses', () => {
     { sweep: { scheduledAt: 'soon' } },
     { sweep: { scheduledAt: '<aws.scheduler.scheduled-time>' } },
     { sweep: { scheduledAt: '2026-11-24T12:30:00Z', limit: 3 } },
+    { show: 'me' },
+    { show: USER, statistics: true },
+    { statistics: false },
+    { restore: {} },
+    { restore: { since: 'yesterday' } },
+    { restore: { since: '2026-11-24' } },
+    { doctor: 1 },
     { Records: [] },
     { Records: [{ eventSource: 'aws:sqs', body: '{}' }] },
     messageEvent('not JSON'),

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { AccessControl } from '../../../local/aws/access.ts';
 import { AsynchronousInvoker } from '../../../local/aws/asynchronous-invoker.ts';
+import { Metrics } from '../../../local/aws/cloudwatch/metrics.ts';
 import type { InvocationResult } from '../../../local/aws/invocation.ts';
 import { Queues } from '../../../local/aws/queue.ts';
 import { loadTemplate } from '../../../local/aws/template.ts';
@@ -36,32 +37,44 @@ function arrange(results: readonly InvocationResult[], configuration: object = {
     ),
   );
   const queues = new Queues(template);
+  const metrics = new Metrics();
   const requestIds: string[] = [];
   const invoker = new AsynchronousInvoker({
     template,
     access: new AccessControl(template),
     queues,
+    metrics,
     invoke: async (_functionArn, _event, requestId) => {
       requestIds.push(requestId);
       return results[requestIds.length - 1] ?? failed;
     },
     retryDelaysInSeconds: [0.01, 0.02],
   });
-  return { invoker, requestIds, failures: queues.all[0]?.messages ?? [] };
+  const dropped = () => {
+    const metric = {
+      namespace: 'AWS/Lambda',
+      name: 'AsyncEventsDropped',
+      dimensions: { FunctionName: 'worker' },
+    };
+    return metrics.valuesOf(metric, 0, Number.POSITIVE_INFINITY);
+  };
+  return { invoker, requestIds, dropped, failures: queues.all[0]?.messages ?? [] };
 }
 
 test('an event that succeeds at a retry is done', async () => {
-  const { invoker, requestIds, failures } = arrange([failed, succeeded]);
+  const { invoker, requestIds, dropped, failures } = arrange([failed, succeeded]);
   await invoker.invoke(functionArn, {});
   expect(requestIds).toHaveLength(2);
   expect(failures).toEqual([]);
+  expect(dropped()).toEqual([]);
 });
 
-test('an event that fails at every attempt goes to the failure destination, under one request id', async () => {
-  const { invoker, requestIds, failures } = arrange([]);
+test('an event that fails at every attempt goes to the failure destination, under one request id, and is counted', async () => {
+  const { invoker, requestIds, dropped, failures } = arrange([]);
   await invoker.invoke(functionArn, { sweep: 1 });
   expect(requestIds).toHaveLength(3);
   expect(new Set(requestIds).size).toBe(1);
+  expect(dropped()).toEqual([1]);
   expect(failures.map(({ body }) => JSON.parse(body))).toEqual([
     expect.objectContaining({
       requestContext: {

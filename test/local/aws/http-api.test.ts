@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { Metrics } from '../../../local/aws/cloudwatch/metrics.ts';
 import { HttpApi } from '../../../local/aws/http-api/http-api.ts';
 import type { InvocationResult } from '../../../local/aws/invocation.ts';
 import { loadTemplate } from '../../../local/aws/template.ts';
@@ -82,17 +83,20 @@ let api: HttpApi;
 let result: InvocationResult;
 let events: unknown[];
 let logLines: string[];
+let metrics: Metrics;
 
 beforeEach(async () => {
   result = { payload: '{"statusCode":200}' };
   events = [];
   logLines = [];
+  metrics = new Metrics();
   api = await HttpApi.start({
     template,
     invoke: async (_functionArn, event) => {
       events.push(event);
       return result;
     },
+    metrics,
     onLog: (source, line) => logLines.push(`${source}: ${line}`),
     preferredPort: 0,
   });
@@ -275,4 +279,20 @@ test('every request leaves a line in the access log, as the stage formats it', a
     },
     { id: notFound.headers.get('apigw-requestid'), route: '-', status: '404', error: 'Not Found' },
   ]);
+});
+
+test('every request is measured, and failures of the client and of ours apart', async () => {
+  const apiId = template.resourcesOfType('AWS::ApiGatewayV2::Api')[0]?.ref ?? '';
+  const valuesOf = (name: string) =>
+    metrics.valuesOf({ namespace: 'AWS/ApiGateway', name, dimensions: { ApiId: apiId } }, 0, Date.now() + 1);
+  await fetch(`${api.url}/status/1`);
+  await fetch(`${api.url}/unknown`);
+  result = { payload: '{"statusCode":503}' };
+  await fetch(`${api.url}/status/1`);
+
+  expect(valuesOf('Count')).toEqual([1, 1, 1]);
+  expect(valuesOf('4xx')).toEqual([0, 1, 0]);
+  expect(valuesOf('5xx')).toEqual([0, 0, 1]);
+  expect(valuesOf('Latency').every((millis) => millis >= 0 && millis < 60_000)).toBe(true);
+  expect(valuesOf('Latency')).toHaveLength(3);
 });

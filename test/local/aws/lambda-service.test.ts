@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { AccessControl } from '../../../local/aws/access.ts';
+import { Metrics } from '../../../local/aws/cloudwatch/metrics.ts';
 import { CredentialIssuer } from '../../../local/aws/credentials.ts';
 import { LambdaService } from '../../../local/aws/lambda-service.ts';
 import { loadTemplate } from '../../../local/aws/template.ts';
@@ -27,6 +28,7 @@ const code = {
 };
 
 const logLines: string[] = [];
+const metrics = new Metrics();
 let lambda: LambdaService;
 
 beforeAll(() => {
@@ -52,6 +54,7 @@ beforeAll(() => {
     credentials: new CredentialIssuer(),
     serviceEndpoints: { AWS_ENDPOINT_URL_SECRETS_MANAGER: 'http://127.0.0.1:1' },
     environmentOverrides: { PLACE: 'here' },
+    metrics,
     onLog: (source, line) => logLines.push(`${source}: ${line}`),
   });
 });
@@ -172,6 +175,23 @@ test('killing busy environments ends the invocations under way and leaves those 
     }
   };
   expect([idle, busy].filter(isAlive)).toHaveLength(1);
+});
+
+test('every invocation is measured, and those that fail', async () => {
+  const from = Date.now();
+  const valuesOf = (name: string) =>
+    metrics.valuesOf(
+      { namespace: 'AWS/Lambda', name, dimensions: { FunctionName: 'worker' } },
+      from,
+      Number.POSITIVE_INFINITY,
+    );
+  await invoke({ does: 'wait', forMillis: 100 });
+  await invoke({ does: 'throw' });
+
+  expect(valuesOf('Invocations')).toEqual([1, 1]);
+  expect(valuesOf('Errors')).toEqual([0, 1]);
+  // The timer of the function may be a millisecond early.
+  expect(valuesOf('Duration')[0]).toBeGreaterThanOrEqual(99);
 });
 
 test('stopping ends the invocations under way', async () => {

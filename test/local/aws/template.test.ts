@@ -51,6 +51,23 @@ describe('what is not implemented is refused, naming it', () => {
     );
   });
 
+  test('a function in the metric math of an alarm', () => {
+    const resources = {
+      Alarm: {
+        Type: 'AWS::CloudWatch::Alarm',
+        Properties: {
+          ComparisonOperator: 'GreaterThanThreshold',
+          EvaluationPeriods: 1,
+          Metrics: [{ Id: 'filled', Expression: 'FILL(errors, 0)' }],
+          Threshold: 1,
+        },
+      },
+    };
+    expect(() => load(resources)).toThrow(
+      'Metrics.0.Expression: must be arithmetic of metrics, without functions',
+    );
+  });
+
   test.each([
     ['NotAction', { Effect: 'Allow', NotAction: 'iam:*', Action: 's3:*', Resource: '*' }],
     ['Condition.IpAddress', { Effect: 'Allow', Action: 's3:*', Condition: { IpAddress: {} } }],

@@ -1,0 +1,22 @@
+import { runInNewContext } from 'node:vm';
+
+/** Arithmetic of numbers and ids; CloudWatch's functions are not implemented. */
+export const ARITHMETIC = /^(?!.*\w\s*\()[\w\s.+\-*/()]+$/;
+
+/**
+ * Works out one data point of a metric math expression.
+ *
+ * @param expression matches `ARITHMETIC`
+ * @param operands by id; undefined where a data point is missing
+ * @returns undefined where one is missing, and for a division by zero, which makes no data point either
+ * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+ */
+export function evaluateExpression(
+  expression: string,
+  operands: Readonly<Record<string, number | undefined>>,
+): number | undefined {
+  const names = expression.match(/\b[a-z]\w*/g) ?? [];
+  if (names.some((name) => operands[name] === undefined)) return undefined;
+  const value = Number(runInNewContext(expression, { ...operands }));
+  return Number.isFinite(value) ? value : undefined;
+}

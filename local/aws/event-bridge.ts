@@ -1,0 +1,218 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { json } from 'node:stream/consumers';
+import * as v from 'valibot';
+import { listen } from '../listen.ts';
+import { type AccessControl, explainDenial } from './access.ts';
+import type { CredentialIssuer } from './credentials.ts';
+import type { OnLog } from './invocation.ts';
+import type { StackTemplate } from './template.ts';
+
+export interface EventBridgeOptions {
+  readonly template: StackTemplate;
+  readonly access: AccessControl;
+  readonly credentials: CredentialIssuer;
+  /** Receives every event that the bus took, as one line. */
+  readonly onLog: OnLog;
+}
+
+/** Trouble that EventBridge is to make from now on. */
+export interface EventBridgeTrouble {
+  /** Every call is answered with an internal error. */
+  readonly isFailing?: boolean;
+  /** Every call is answered, and refuses every entry for now. */
+  readonly isThrottling?: boolean;
+}
+
+/** An event as the targets of rules see it. */
+export interface BusEvent {
+  readonly version: '0';
+  readonly id: string;
+  readonly 'detail-type': string;
+  readonly source: string;
+  readonly account: string;
+  readonly time: string;
+  readonly region: string;
+  readonly resources: readonly string[];
+  readonly detail: unknown;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+const putEventsEntry = v.strictObject({
+  Detail: v.optional(v.string(), ''),
+  DetailType: v.optional(v.string(), ''),
+  EventBusName: v.optional(v.string(), 'default'),
+  Source: v.optional(v.string(), ''),
+});
+
+type Entry = v.InferOutput<typeof putEventsEntry>;
+
+const putEventsInput = v.strictObject({
+  Entries: v.pipe(v.array(putEventsEntry), v.minLength(1), v.maxLength(10)),
+});
+
+const jsonObject = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.check((value) => !Array.isArray(value)),
+  v.record(v.string(), v.unknown()),
+);
+
+/** Of all entries of a call together. */
+const MAXIMUM_BYTES = 1024 * 1024;
+
+/**
+ * EventBridge's `PutEvents` over HTTP. Callers are known by their access key and may put what their role's policies
+ * allow. There is one bus, the account's default one, and no rule: whatever comes is kept and logged. As on AWS, an
+ * event for a bus that does not exist is taken, and nobody ever sees it.
+ *
+ * @see https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+ * @see https://github.com/aws/aws-sdk/issues/186
+ */
+export class EventBridge {
+  readonly #template: StackTemplate;
+  readonly #access: AccessControl;
+  readonly #credentials: CredentialIssuer;
+  readonly #onLog: OnLog;
+  readonly #server: Server;
+  readonly #events: BusEvent[] = [];
+  #trouble: EventBridgeTrouble = {};
+  #url = '';
+
+  static async start(options: EventBridgeOptions): Promise<EventBridge> {
+    const service = new EventBridge(options);
+    service.#url = `http://127.0.0.1:${await listen(service.#server, 0)}`;
+    return service;
+  }
+
+  private constructor({ template, access, credentials, onLog }: EventBridgeOptions) {
+    this.#template = template;
+    this.#access = access;
+    this.#credentials = credentials;
+    this.#onLog = onLog;
+    this.#server = createServer(async (request, response) => {
+      const { status, body } = await this.#answer(request).catch(() =>
+        failure('SerializationException', 'the request is not JSON'),
+      );
+      response.writeHead(status, {
+        'content-type': 'application/x-amz-json-1.1',
+        'x-amzn-requestid': randomUUID(),
+      });
+      response.end(JSON.stringify(body));
+    });
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  /** What the bus has taken, the oldest first. */
+  get events(): readonly BusEvent[] {
+    return this.#events;
+  }
+
+  makeTrouble(trouble: EventBridgeTrouble): void {
+    this.#trouble = trouble;
+  }
+
+  /** @param nameOrArn of a bus @returns the ARN of the one that would have to be there */
+  busArnOf(nameOrArn: string): string {
+    const { region, accountId } = this.#template;
+    return nameOrArn.startsWith('arn:')
+      ? nameOrArn
+      : `arn:aws:events:${region}:${accountId}:event-bus/${nameOrArn}`;
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  async #answer(request: IncomingMessage): Promise<Answer> {
+    const input: unknown = await json(request);
+    if (this.#trouble.isFailing) return failure('InternalException', 'An internal error occurred.', 500);
+
+    if (request.headers['x-amz-target'] !== 'AWSEvents.PutEvents') {
+      return failure('UnknownOperationException', 'only PutEvents is implemented on this machine');
+    }
+    const caller = this.#credentials.findCaller(request.headers.authorization);
+    if (!caller) {
+      return failure('UnrecognizedClientException', 'The security token included in the request is invalid.');
+    }
+    const parsed = v.safeParse(putEventsInput, input);
+    if (!parsed.success) return failure('ValidationException', v.summarize(parsed.issues));
+    const { Entries } = parsed.output;
+    if (Entries.reduce((total, entry) => total + sizeOf(entry), 0) > MAXIMUM_BYTES) {
+      return failure('ValidationException', 'Total size of the entries in the request is over the limit.');
+    }
+    const action = 'events:PutEvents';
+    for (const { EventBusName } of Entries) {
+      const busArn = this.busArnOf(EventBusName);
+      const decision = this.#access.decide(caller.roleArn, action, busArn);
+      if (decision !== 'allowed') {
+        return failure('AccessDeniedException', explainDenial(decision, caller, action, busArn));
+      }
+    }
+    const results = Entries.map((entry) => this.#put(entry));
+    return {
+      status: 200,
+      body: {
+        FailedEntryCount: results.filter((result) => 'ErrorCode' in result).length,
+        Entries: results,
+      },
+    };
+  }
+
+  #put({ Detail, DetailType, EventBusName, Source }: Entry) {
+    if (this.#trouble.isThrottling) return entryFailure('ThrottlingException', 'Rate exceeded');
+    for (const [name, value] of Object.entries({ Source, DetailType, Detail })) {
+      if (value === '') {
+        return entryFailure(
+          'InvalidArgument',
+          `Parameter ${name} is not valid. Reason: ${name} is a required argument.`,
+        );
+      }
+    }
+    if (Source.startsWith('aws.')) {
+      return entryFailure('NotAuthorizedForSourceException', 'Not authorized for the source.');
+    }
+    const detail = v.safeParse(jsonObject, Detail);
+    if (!detail.success) return entryFailure('MalformedDetail', 'Detail is malformed.');
+
+    const { accountId: account, region } = this.#template;
+    const id = randomUUID();
+    if (this.busArnOf(EventBusName) === this.busArnOf('default')) {
+      const event: BusEvent = {
+        version: '0',
+        id,
+        'detail-type': DetailType,
+        source: Source,
+        account,
+        time: new Date().toISOString().replace(/\.\d{3}Z$/, 'Z'),
+        region,
+        resources: [],
+        detail: detail.output,
+      };
+      this.#events.push(event);
+      this.#onLog('EventBridge', JSON.stringify(event));
+    }
+    return { EventId: id };
+  }
+}
+
+/** @see https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html */
+function sizeOf({ Detail, DetailType, Source }: Entry): number {
+  return [Detail, DetailType, Source].reduce((total, text) => total + Buffer.byteLength(text), 0);
+}
+
+function entryFailure(code: string, message: string) {
+  return { ErrorCode: code, ErrorMessage: message };
+}
+
+function failure(type: string, message: string, status = 400): Answer {
+  return { status, body: { __type: type, message } };
+}

@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { Secret, SUPABASE_CREDENTIALS } from '../../../lambda/adapters/secret.ts';
+import { SupabaseAdministration } from '../../../lambda/adapters/supabase-administration.ts';
+import { SupabaseConnectionMonitor } from '../../../lambda/adapters/supabase-connection-monitor.ts';
+import { SupabaseFunctions } from '../../../lambda/adapters/supabase-functions.ts';
+import { SupabaseNoticeStore } from '../../../lambda/adapters/supabase-notice-store.ts';
+import type { Notice } from '../../../lambda/connection/notice.ts';
+import { FakeSecretsManager } from '../fakes/fake-secrets-manager.ts';
+import { FakeHttpServer, json } from '../fakes/http-server.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+
+const USER = '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e11';
+const TIMEOUT_MILLISECONDS = 5_000;
+
+let supabase: FakeHttpServer;
+let functions: SupabaseFunctions;
+
+beforeAll(async () => {
+  supabase = await FakeHttpServer.start();
+});
+afterAll(() => supabase.stop());
+beforeEach(() => {
+  supabase.reset();
+  const secretsManager = new FakeSecretsManager({ secret_key: 'sb_secret_1' });
+  const secret = new Secret(secretsManager.client, 'arn', SUPABASE_CREDENTIALS, new VirtualClock());
+  functions = new SupabaseFunctions(supabase.url, secret, new RecordingMetrics());
+});
+
+describe('notices', () => {
+  const rows = [
+    {
+      kind: 'required',
+      id: 'a',
+      user_id: USER,
+      since: '2026-11-24T12:00:00.123456+00:00',
+      reason: 'grant_revoked',
+    },
+    {
+      kind: 'due',
+      id: 'b',
+      user_id: USER,
+      connected_at: '2026-05-30T08:00:00.654321+00:00',
+      reauthorize_by: '2026-11-30T08:00:00.654321+00:00',
+      days: 7,
+    },
+  ];
+  const notices: Notice[] = [
+    {
+      kind: 'required',
+      id: 'a',
+      userId: USER,
+      since: '2026-11-24T12:00:00.123456+00:00',
+      reason: 'grant_revoked',
+    },
+    {
+      kind: 'due',
+      id: 'b',
+      userId: USER,
+      connectedAt: '2026-05-30T08:00:00.654321+00:00',
+      reauthorizeBy: '2026-11-30T08:00:00.654321+00:00',
+      days: 7,
+    },
+  ];
+
+  test('are read with their times as the database wrote them', async () => {
+    supabase.respond = json(200, rows);
+    expect(await new SupabaseNoticeStore(functions).pending(1_000, TIMEOUT_MILLISECONDS)).toEqual(notices);
+    expect(sent()).toEqual(['spotify_pending_notices', { batch_size: 1_000 }]);
+  });
+
+  test('that were sent go back with the very same times, to the microsecond', async () => {
+    supabase.respond = json(200, 2);
+    expect(await new SupabaseNoticeStore(functions).recordSent(notices, TIMEOUT_MILLISECONDS)).toBe(2);
+    expect(sent()).toEqual([
+      'spotify_record_notices',
+      {
+        notices: [
+          { kind: 'required', user_id: USER, since: '2026-11-24T12:00:00.123456+00:00' },
+          { kind: 'due', user_id: USER, connected_at: '2026-05-30T08:00:00.654321+00:00', days: 7 },
+        ],
+      },
+    ]);
+  });
+
+  test('of a kind that nobody knows are refused', async () => {
+    supabase.respond = json(200, [{ ...rows[0], kind: 'other' }]);
+    await expect(
+      new SupabaseNoticeStore(functions).pending(1_000, TIMEOUT_MILLISECONDS),
+    ).rejects.toMatchObject({ code: 'STORE_REFUSED' });
+  });
+});
+
+test('the end of a sweep brings how the connections stand', async () => {
+  supabase.respond = json(200, {
+    connected: 7,
+    due: 3,
+    expired: 2,
+    oldest_overdue_seconds: 90.5,
+    waiting_for_reauthorization: 1,
+    reauthorizations_due: 3,
+    breaker_open_seconds: 12.5,
+    schema_version: 2,
+  });
+  expect(await new SupabaseConnectionMonitor(functions).finishSweep(true)).toEqual({
+    connected: 7,
+    expired: 2,
+    oldestOverdueSeconds: 90.5,
+    reauthorizationRequired: 1,
+    reauthorizationsDue: 3,
+    breakerIsOpen: true,
+  });
+  expect(sent()).toEqual(['spotify_finish_sweep', { did_its_work: true }]);
+});
+
+describe('an operator', () => {
+  test('sees a connection as the database shows it', async () => {
+    const shown = { user_id: USER, state: 'connected', seconds_left: 12.5, leased: false };
+    supabase.respond = json(200, shown);
+    expect(await new SupabaseAdministration(functions).show(USER)).toEqual(shown);
+    expect(sent()).toEqual(['spotify_show_connection', { for_user: USER }]);
+  });
+
+  test('sees the statistics, those of the first schema too', async () => {
+    supabase.respond = json(200, { connected: 7, not_before_in: null, schema_version: 1 });
+    expect(await new SupabaseAdministration(functions).statistics()).toEqual({
+      connected: 7,
+      not_before_in: null,
+      schema_version: 1,
+      seconds_since_last_sweep: null,
+    });
+  });
+
+  test('restores marks made since a moment', async () => {
+    supabase.respond = json(200, 3);
+    expect(await new SupabaseAdministration(functions).restore('2026-11-24T03:00:00Z')).toBe(3);
+    expect(sent()).toEqual(['spotify_restore_connections', { since: '2026-11-24T03:00:00Z' }]);
+  });
+});
+
+/** The function that was called last, and its arguments. */
+function sent(): unknown[] {
+  const { path, body } = supabase.requests.at(-1) ?? { path: '', body: 'null' };
+  return [path.replace('/rest/v1/rpc/', ''), JSON.parse(body)];
+}

@@ -1,0 +1,125 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { ShownStatistics } from '../../../lambda/connection/connection-administration.ts';
+import { StoreError } from '../../../lambda/connection/connection-store.ts';
+import { SecretError } from '../../../lambda/connection/secret-error.ts';
+import type { ClientAnswer } from '../../../lambda/connection/token-endpoint.ts';
+import { diagnose } from '../../../lambda/sweeper/diagnose.ts';
+
+let readSecret: () => Promise<unknown>;
+let statistics: () => Promise<ShownStatistics>;
+let answer: ClientAnswer;
+let spotifyCalls: number;
+
+beforeEach(() => {
+  readSecret = async () => ({});
+  statistics = async () => ({ schema_version: 2, not_before_in: null, seconds_since_last_sweep: 600 });
+  answer = { kind: 'accepted' };
+  spotifyCalls = 0;
+});
+
+test('a stage that works passes every check', async () => {
+  const { checks } = await run();
+  expect(checks.map(({ name, ok }) => [name, ok])).toEqual([
+    ['spotify_secret', true],
+    ['supabase_secret', true],
+    ['supabase', true],
+    ['migrations', true],
+    ['spotify_client', true],
+    ['last_sweep', true],
+  ]);
+});
+
+describe('what is wrong is said with what to do:', () => {
+  test('a secret that is not filled in', async () => {
+    readSecret = async () => {
+      throw new SecretError('SECRET_NOT_FILLED_IN', 'secret x has not been filled in: run ...');
+    };
+    expect(await findingOf('spotify_secret')).toEqual({
+      ok: false,
+      detail: 'secret x has not been filled in: run ...',
+    });
+    expect(await findingOf('supabase_secret')).toMatchObject({ ok: true });
+  });
+
+  test('a Supabase that does not answer, of which the other checks then know nothing', async () => {
+    statistics = async () => {
+      throw new StoreError('STORE_UNAVAILABLE', 'Supabase did not answer');
+    };
+    expect(await findingOf('supabase')).toEqual({ ok: false, detail: 'Supabase did not answer' });
+    expect(await findingOf('migrations')).toMatchObject({ ok: false });
+    expect(await findingOf('last_sweep')).toMatchObject({ ok: false });
+    expect(await findingOf('spotify_client')).toMatchObject({ ok: true });
+  });
+
+  test('an older schema', async () => {
+    statistics = async () => ({ schema_version: 1, not_before_in: null, seconds_since_last_sweep: null });
+    expect(await findingOf('migrations')).toEqual({
+      ok: false,
+      detail: 'the schema has version 1, this code needs 2: apply migrations',
+    });
+    expect(await findingOf('last_sweep')).toEqual({
+      ok: false,
+      detail: 'no sweep has come to its end yet',
+    });
+  });
+
+  test('a newer schema is none', async () => {
+    statistics = async () => ({ schema_version: 3, not_before_in: null, seconds_since_last_sweep: 1 });
+    expect(await findingOf('migrations')).toMatchObject({ ok: true });
+  });
+
+  test.each<[ClientAnswer, RegExp]>([
+    [{ kind: 'client_rejected', reason: 'invalid_client' }, /invalid_client.*dashboard/],
+    [{ kind: 'rejected', reason: 'unsupported_grant_type' }, /unsupported_grant_type/],
+    [{ kind: 'unavailable', reason: 'status 503' }, /no usable answer: status 503/],
+    [{ kind: 'throttled', retryAfterSeconds: 30 }, /wait for 30 s/],
+  ])('a client that Spotify answers with %j', async (present, detail) => {
+    answer = present;
+    expect(await findingOf('spotify_client')).toEqual({ ok: false, detail: expect.stringMatching(detail) });
+  });
+
+  test('a sweep that is overdue', async () => {
+    statistics = async () => ({ schema_version: 2, not_before_in: null, seconds_since_last_sweep: 2_701 });
+    expect(await findingOf('last_sweep')).toEqual({ ok: false, detail: '45 minutes ago' });
+  });
+});
+
+test('Spotify is not called while it lets nobody', async () => {
+  statistics = async () => ({ schema_version: 2, not_before_in: 12.3, seconds_since_last_sweep: 1 });
+  expect(await findingOf('spotify_client')).toMatchObject({
+    ok: false,
+    detail: expect.stringContaining('13 s'),
+  });
+  expect(spotifyCalls).toBe(0);
+});
+
+test('a defect of ours is not a finding', async () => {
+  readSecret = async () => {
+    throw new RangeError('a defect');
+  };
+  await expect(run()).rejects.toThrow(RangeError);
+});
+
+function run() {
+  return diagnose({
+    secrets: { spotify_secret: { read: () => readSecret() }, supabase_secret: { read: async () => ({}) } },
+    administration: {
+      statistics: () => statistics(),
+      show: () => Promise.reject(new Error('not to be called')),
+      restore: () => Promise.reject(new Error('not to be called')),
+    },
+    clientCheck: {
+      checkClient: async () => {
+        spotifyCalls += 1;
+        return answer;
+      },
+    },
+    longestSweepGapSeconds: 2_700,
+  });
+}
+
+async function findingOf(name: string) {
+  const { checks } = await run();
+  const found = checks.find((check) => check.name === name);
+  return found && { ok: found.ok, detail: found.detail };
+}

@@ -1,0 +1,236 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { ConnectionStatistics } from '../../../lambda/connection/connection-monitor.ts';
+import { StoreError } from '../../../lambda/connection/connection-store.ts';
+import type { Metric } from '../../../lambda/connection/metrics.ts';
+import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
+import type { SweepPart } from '../../../lambda/sweeper/fan-out.ts';
+import { runSweep } from '../../../lambda/sweeper/run-sweep.ts';
+import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
+import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
+import { InMemoryNoticeBus, InMemoryNoticeStore } from '../fakes/in-memory-notices.ts';
+import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
+import { InMemorySweepQueue } from '../fakes/in-memory-sweep-queue.ts';
+import { RecordingLog } from '../fakes/recording-log.ts';
+import { RecordingMetrics } from '../fakes/recording-metrics.ts';
+import { VirtualClock } from '../fakes/virtual-clock.ts';
+
+const statistics: ConnectionStatistics = {
+  connected: 7,
+  expired: 2,
+  oldestOverdueSeconds: 90,
+  reauthorizationRequired: 1,
+  reauthorizationsDue: 3,
+  breakerIsOpen: false,
+};
+
+let clock: VirtualClock;
+let store: InMemoryConnectionStore;
+let noticeStore: InMemoryNoticeStore;
+let noticeBus: InMemoryNoticeBus;
+let log: RecordingLog;
+let metrics: RecordingMetrics;
+let answer: () => TokenAnswer;
+let finished: boolean[];
+let measure: () => ConnectionStatistics;
+
+beforeEach(() => {
+  clock = new VirtualClock();
+  store = new InMemoryConnectionStore(clock);
+  noticeStore = new InMemoryNoticeStore();
+  noticeBus = new InMemoryNoticeBus();
+  log = new RecordingLog();
+  metrics = new RecordingMetrics();
+  answer = () => refreshedAnswer();
+  finished = [];
+  measure = () => statistics;
+});
+
+describe('a sweep measures', () => {
+  test('what it did, how much was due, and how all connections stand at its end', async () => {
+    store.connect('a', 60);
+    store.connect('b', 60);
+    await run();
+    expect(measured()).toMatchObject({
+      sweepDue: 2,
+      sweepRefreshed: 2,
+      sweepFailed: 0,
+      sweepUnavailable: 0,
+      sweepRevoked: 0,
+      sweepThrottled: 0,
+      sweepStale: 0,
+      sweepRemaining: 0,
+      sweepDurationMilliseconds: expect.any(Number),
+      connected: 7,
+      expired: 2,
+      oldestOverdueSeconds: 90,
+      reauthorizationRequired: 1,
+      reauthorizationsDue: 3,
+      breakerOpen: 0,
+      clientRejected: 0,
+    });
+    expect(finished).toEqual([true]);
+  });
+
+  test('that the breaker is open', async () => {
+    measure = () => ({ ...statistics, breakerIsOpen: true });
+    await run();
+    expect(measured()).toMatchObject({ breakerOpen: 1 });
+  });
+
+  test('how often Spotify gave no usable answer', async () => {
+    store.connect('a', 3_000, { expiresAt: null });
+    answer = () => ({ kind: 'unavailable', reason: 'status 503' });
+    await run({}, 60_000);
+    expect(measured()['sweepUnavailable']).toBeGreaterThan(0);
+  });
+
+  test('the rest even where how the connections stand cannot be found out, and says so', async () => {
+    measure = () => {
+      throw new StoreError('MIGRATION_MISSING', 'apply migrations');
+    };
+    expect(await run()).toMatchObject({ status: 'completed' });
+    expect(measured()).toMatchObject({ scheduledSweepFinished: 1, sweepRefreshed: 0 });
+    expect(measured()).not.toHaveProperty('connected');
+    expect(log.lines).toContainEqual({
+      level: 'warn',
+      message: 'connections not measured',
+      fields: { code: 'MIGRATION_MISSING', reason: 'apply migrations' },
+    });
+  });
+});
+
+describe('that a scheduled sweep has finished', () => {
+  test('is measured by the one that the schedule started', async () => {
+    await run();
+    expect(measured()).toMatchObject({ scheduledSweepFinished: 1 });
+  });
+
+  test.each([
+    ['a sweep by hand', { scheduledAt: null }],
+    ['a helper', { role: 'helper' as const }],
+  ])('is not measured by %s', async (_, part) => {
+    await run(part);
+    expect(measured()).not.toHaveProperty('scheduledSweepFinished');
+  });
+
+  test('is neither measured nor remembered by one whose client Spotify refuses', async () => {
+    store.connect('a', 60);
+    answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
+    await run();
+    expect(measured()).toMatchObject({ clientRejected: 1, expired: 2 });
+    expect(measured()).not.toHaveProperty('scheduledSweepFinished');
+    expect(finished).toEqual([false]);
+  });
+});
+
+describe('other teams', () => {
+  test('are told everything that is pending, batch after batch', async () => {
+    noticeStore.add(2_345);
+    await run();
+    expect(noticeBus.taken).toHaveLength(2_345);
+    expect(noticeStore.notices).toEqual([]);
+    expect(sumOf('noticesSent')).toBe(2_345);
+    expect(sumOf('noticesFailed')).toBe(0);
+  });
+
+  test('are told by the first invocation of a sweep alone', async () => {
+    noticeStore.add(1);
+    await run({ role: 'helper' });
+    expect(noticeBus.taken).toEqual([]);
+    expect(finished).toEqual([]);
+  });
+
+  test('are told the rest by the next sweep where the bus took some only; the sweep succeeds', async () => {
+    noticeStore.add(3);
+    noticeBus.takes = ({ id }) => id !== 'notice-1';
+    expect(await run()).toMatchObject({ status: 'completed' });
+    expect(measured()).toMatchObject({ noticesSent: 2, noticesFailed: 1 });
+    expect(log.lines).toContainEqual({
+      level: 'error',
+      message: 'events not sent',
+      fields: {
+        count: 1,
+        code: 'EVENT_BUS_UNAVAILABLE',
+        reason: 'PutEvents on the event bus failed: InternalFailure',
+      },
+    });
+
+    noticeBus.takes = () => true;
+    await run();
+    expect(noticeBus.taken.map(({ id }) => id)).toEqual(['notice-0', 'notice-2', 'notice-1']);
+  });
+
+  test('are not asked again and again by a sweep whose bus takes nothing', async () => {
+    noticeStore.add(5_000);
+    noticeBus.takes = () => false;
+    await run();
+    expect(sumOf('noticesFailed')).toBe(1_000);
+  });
+
+  test('are told again by the next sweep where it could not be recorded; the sweep succeeds', async () => {
+    noticeStore.add(1);
+    noticeStore.recordSent = async () => {
+      throw new StoreError('STORE_UNAVAILABLE', 'down');
+    };
+    expect(await run()).toMatchObject({ status: 'completed' });
+    await run();
+    expect(noticeBus.taken.map(({ id }) => id)).toEqual(['notice-0', 'notice-0']);
+  });
+
+  test('are not told when the time of the invocation is up', async () => {
+    noticeStore.add(1);
+    await run({}, 11_000);
+    expect(noticeBus.taken).toEqual([]);
+  });
+
+  test('are told although Spotify refuses our client', async () => {
+    store.connect('a', 60);
+    noticeStore.add(1);
+    answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
+    expect(await run()).toMatchObject({ status: 'client_rejected' });
+    expect(noticeBus.taken).toHaveLength(1);
+  });
+});
+
+function run(part: Partial<SweepPart> = {}, milliseconds = 900_000) {
+  return runSweep(
+    { role: 'first', scheduledAt: '2026-11-24T12:30:00Z', ageSeconds: 0, link: 0, ...part },
+    clock.monotonicMilliseconds() + milliseconds,
+    {
+      store,
+      rescueQueue: new InMemoryRescueQueue(),
+      tokenEndpoint: new FakeTokenEndpoint(
+        clock,
+        () => answer(),
+        () => 100,
+      ),
+      clock,
+      random: Math.random,
+      log,
+      metrics,
+      windowSeconds: 2_400,
+      batchSize: 500,
+      callsPerSecond: null,
+      sweepQueue: new InMemorySweepQueue(),
+      connectionsPerInvocation: 100_000,
+      intervalSeconds: 1_800,
+      noticeStore,
+      noticeBus,
+      monitor: {
+        finishSweep: async (didItsWork) => {
+          finished.push(didItsWork);
+          return measure();
+        },
+      },
+    },
+  );
+}
+
+/** Everything measured, later values over earlier ones. */
+function measured(): Record<string, number> {
+  return Object.assign({}, ...metrics.added);
+}
+
+function sumOf(metric: Metric): number {
+  return metrics.added.reduce((sum, measurements) => sum + (measurements[metric] ?? 0), 0);
+}

@@ -1,0 +1,238 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import type { Template } from 'aws-cdk-lib/assertions';
+import { synthesize } from './synthesize.ts';
+
+const runbook = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8');
+const runbookUrl = 'https://github.com/bondhu/spotify-persistent-authentication/blob/main/docs/runbook.md';
+
+const template = synthesize();
+const alarms = alarmsOf(template);
+
+describe('the alarms', () => {
+  test('watch this, and go off when', () => {
+    expect(alarms.map(([name, alarm]) => `${name}: ${rule(alarm)}`)).toEqual([
+      'SweepFailed: Sum of AWS/Lambda AsyncEventsDropped >= 1, 1 of 1 x 300 s, notBreaching',
+      'NoScheduledSweepFinished: Sum of SpotifyAuth ScheduledSweepFinished < 1, 9 of 9 x 300 s, breaching',
+      'TokensExpired: Maximum of SpotifyAuth Expired >= 3, 1 of 1 x 300 s, ignore',
+      'BreakerOpen: Maximum of SpotifyAuth BreakerOpen >= 1, 1 of 1 x 300 s, ignore',
+      'ClientRejected: Sum of SpotifyAuth ClientRejected >= 1, 1 of 1 x 300 s, notBreaching',
+      'SupabaseKeyRejected: Sum of SpotifyAuth StoreRejected >= 1, 1 of 1 x 300 s, notBreaching',
+      'SweepsInDeadLetterQueue: Maximum of AWS/SQS ApproximateNumberOfMessagesVisible >= 1, 1 of 1 x 300 s, notBreaching',
+      'RescuedTokensInDeadLetterQueue: Maximum of AWS/SQS ApproximateNumberOfMessagesVisible >= 1, 1 of 1 x 300 s, notBreaching',
+      'ApiErrors: 100 * errors / requests > 5, 3 of 3 x 300 s, notBreaching',
+      'ApiLatency: p95 of AWS/ApiGateway Latency > 3000, 3 of 3 x 300 s, notBreaching',
+      'NoticesFailed: Sum of SpotifyAuth NoticesFailed >= 1, 2 of 2 x 1800 s, notBreaching',
+    ]);
+  });
+
+  test('watch what belongs to this stack', () => {
+    const watched = alarms.flatMap(([name, { Dimensions = [] }]) =>
+      Dimensions.map(
+        ({ Name, Value }: Dimension) => `${name}: ${Name} ${withoutHash(JSON.stringify(Value))}`,
+      ),
+    );
+    const service = 'service "SpotifyAuth-test"';
+
+    expect(watched).toEqual([
+      'SweepFailed: FunctionName {"Ref":"RefreshSweeperSweeperFunction"}',
+      `NoScheduledSweepFinished: ${service}`,
+      `TokensExpired: ${service}`,
+      `BreakerOpen: ${service}`,
+      `ClientRejected: ${service}`,
+      `SupabaseKeyRejected: ${service}`,
+      'SweepsInDeadLetterQueue: QueueName {"Fn::GetAtt":["RefreshSweeperDeadLetterQueue","QueueName"]}',
+      'RescuedTokensInDeadLetterQueue: QueueName {"Fn::GetAtt":["RescueQueueDeadLetterQueue","QueueName"]}',
+      'ApiLatency: ApiId {"Ref":"StatusApiHttpApi"}',
+      `NoticesFailed: ${service}`,
+    ]);
+  });
+
+  test('tell the share of requests that failed from how many there were', () => {
+    const { Metrics } = alarmOf(template, 'ApiErrors');
+    const apiId = { Ref: expect.stringMatching(/^StatusApiHttpApi/) };
+    const stat = (Id: string, MetricName: string) => ({
+      Id,
+      MetricStat: {
+        Metric: {
+          Namespace: 'AWS/ApiGateway',
+          MetricName,
+          Dimensions: [{ Name: 'ApiId', Value: apiId }],
+        },
+        Period: 300,
+        Stat: 'Sum',
+      },
+      ReturnData: false,
+    });
+
+    expect(Metrics.slice(1)).toEqual([stat('errors', '5xx'), stat('requests', 'Count')]);
+  });
+
+  test.each([
+    [{ sweepIntervalMinutes: 20, sweeperTimeoutSeconds: 600 }, 6, 30],
+    [{ sweepIntervalMinutes: 20, sweeperTimeoutSeconds: 601 }, 7, 35],
+    [{ sweepIntervalMinutes: 49, sweeperTimeoutSeconds: 900 }, 13, 65],
+  ])('miss a sweep after the longest time between the ends of two: %j', (settings, periods, minutes) => {
+    const alarm = alarmOf(synthesize(settings), 'NoScheduledSweepFinished');
+
+    expect(alarm.EvaluationPeriods).toBe(periods);
+    expect(alarm.AlarmDescription).toContain(`has finished for ${minutes} minutes.`);
+  });
+
+  test('wait as long as two sweeps for events that the next sweep sends again', () => {
+    expect(alarmOf(synthesize({ sweepIntervalMinutes: 20 }), 'NoticesFailed').Period).toBe(1200);
+  });
+});
+
+describe('whoever is woken', () => {
+  test('reads the stage and the alarm in its name', () => {
+    expect(alarms.map(([, { AlarmName }]) => AlarmName)).toEqual(
+      alarms.map(([name]) => `SpotifyAuth-test-${name}`),
+    );
+  });
+
+  test.each(alarms)('reads one sentence, and where to read on: %s', (_name, { AlarmDescription }) => {
+    expect(AlarmDescription).toMatch(/^[A-Z][^.]*\. Runbook: https:\/\/[^ ]+#[a-z-]+$/);
+  });
+
+  test.each(alarms)('finds that section in docs/runbook.md: %s', (_name, { AlarmDescription }) => {
+    const [url, anchor] = AlarmDescription.split('Runbook: ')[1].split('#');
+
+    expect(url).toBe(runbookUrl);
+    expect(anchorsOf(runbook)).toContain(anchor);
+  });
+
+  test('is sent to a runbook elsewhere where that is configured', () => {
+    const elsewhere = alarmsOf(synthesize({ runbookUrl: 'https://wiki.example.com/runbook' }));
+
+    for (const [, { AlarmDescription }] of elsewhere) {
+      expect(AlarmDescription).toContain(' Runbook: https://wiki.example.com/runbook#');
+    }
+  });
+});
+
+describe('the topic', () => {
+  test('hears when an alarm goes off, and when it is over', () => {
+    const [topicId] = Object.keys(template.findResources('AWS::SNS::Topic'));
+
+    for (const [, { AlarmActions, OKActions }] of alarms) {
+      expect({ AlarmActions, OKActions }).toEqual({
+        AlarmActions: [{ Ref: topicId }],
+        OKActions: [{ Ref: topicId }],
+      });
+    }
+  });
+
+  test('takes messages from alarms of this stack only, over TLS', () => {
+    const [topicId] = Object.keys(template.findResources('AWS::SNS::Topic'));
+    const policies = Object.values(template.findResources('AWS::SNS::TopicPolicy'));
+
+    expect(policies.map((policy) => policy['Properties'])).toEqual([
+      {
+        PolicyDocument: {
+          Version: '2012-10-17',
+          Statement: [
+            {
+              Sid: 'AllowPublishThroughSSLOnly',
+              Effect: 'Deny',
+              Principal: '*',
+              Action: 'sns:Publish',
+              Resource: { Ref: topicId },
+              Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+            },
+            {
+              Sid: expect.any(String),
+              Effect: 'Allow',
+              Principal: { Service: 'cloudwatch.amazonaws.com' },
+              Action: 'sns:Publish',
+              Resource: { Ref: topicId },
+              Condition: {
+                ArnLike: {
+                  'aws:SourceArn': {
+                    'Fn::Join': [
+                      '',
+                      [
+                        'arn:',
+                        { Ref: 'AWS::Partition' },
+                        ':cloudwatch:',
+                        { Ref: 'AWS::Region' },
+                        ':',
+                        { Ref: 'AWS::AccountId' },
+                        ':alarm:SpotifyAuth-test-*',
+                      ],
+                    ],
+                  },
+                },
+              },
+            },
+          ],
+        },
+        Topics: [{ Ref: topicId }],
+      },
+    ]);
+  });
+
+  test('has no subscription unless an address is configured', () => {
+    template.resourceCountIs('AWS::SNS::Subscription', 0);
+    synthesize({ alarmEmail: 'platform@example.com' }).hasResourceProperties('AWS::SNS::Subscription', {
+      Protocol: 'email',
+      Endpoint: 'platform@example.com',
+    });
+  });
+
+  test('may be an existing one, whose policy is left to its owner', () => {
+    const alarmTopicArn = 'arn:aws:sns:eu-west-1:123456789012:alarms';
+    const withExisting = synthesize({ alarmTopicArn });
+
+    withExisting.resourceCountIs('AWS::SNS::Topic', 0);
+    withExisting.resourceCountIs('AWS::SNS::TopicPolicy', 0);
+    expect(withExisting.findOutputs('AlarmTopicArn')['AlarmTopicArn']?.['Value']).toBe(alarmTopicArn);
+    for (const [, { AlarmActions, OKActions }] of alarmsOf(withExisting)) {
+      expect([AlarmActions, OKActions]).toEqual([[alarmTopicArn], [alarmTopicArn]]);
+    }
+  });
+});
+
+interface Dimension {
+  readonly Name: string;
+  readonly Value: unknown;
+}
+
+/** The alarms of a template, by the names that the runbook gives them. */
+function alarmsOf(of: Template) {
+  return Object.entries(of.findResources('AWS::CloudWatch::Alarm')).map(
+    ([id, alarm]) => [withoutHash(id).replace('Alarms', ''), alarm['Properties']] as const,
+  );
+}
+
+function alarmOf(of: Template, name: string) {
+  return alarmsOf(of).find(([other]) => other === name)?.[1];
+}
+
+function rule(alarm: ReturnType<typeof alarmOf>): string {
+  const comparisons: Record<string, string> = {
+    GreaterThanThreshold: '>',
+    GreaterThanOrEqualToThreshold: '>=',
+    LessThanThreshold: '<',
+  };
+  const { Statistic, ExtendedStatistic, Namespace, MetricName, Metrics, EvaluationPeriods } = alarm;
+  const watched =
+    Metrics?.[0].Expression ?? `${Statistic ?? ExtendedStatistic} of ${Namespace} ${MetricName}`;
+  const period = alarm.Period ?? Metrics[1].MetricStat.Period;
+  return `${watched} ${comparisons[alarm.ComparisonOperator]} ${alarm.Threshold}, ${alarm.DatapointsToAlarm ?? EvaluationPeriods} of ${EvaluationPeriods} x ${period} s, ${alarm.TreatMissingData}`;
+}
+
+/** What GitHub makes of the headings of a document, to link to. */
+function anchorsOf(document: string): string[] {
+  return [...document.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+function withoutHash(text: string): string {
+  return text.replace(/[0-9A-F]{8}\b/g, '');
+}

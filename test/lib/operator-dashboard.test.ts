@@ -1,0 +1,194 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Template } from 'aws-cdk-lib/assertions';
+import { MetricNames } from '../../lambda/metric-names.ts';
+import { synthesize } from './synthesize.ts';
+
+const template = synthesize({ sweeperMemoryMegabytes: 2048 });
+const widgets = widgetsOf(template);
+
+describe('the dashboard', () => {
+  test('shows health first, what it costs last', () => {
+    const titles = widgets.map(({ properties: { title, markdown } }) => title ?? markdown?.split('\n')[0]);
+
+    expect(titles).toEqual([
+      'Alarms',
+      expect.stringContaining('When an alarm goes off'),
+      'As the last sweep left it',
+      'Connections',
+      'Tokens that had run out when a sweep ended',
+      'Refreshes that failed',
+      '## Throughput',
+      'Sweeps',
+      'Answers of the status call',
+      'Events and rescued tokens',
+      '## Latency',
+      'API, ms',
+      'Status function, ms',
+      'Sweeps, ms',
+      '## Errors',
+      'API',
+      'Functions',
+      'What somebody has to look at',
+      '## What it costs',
+      'Invocations and requests',
+      'Functions, GB-seconds',
+      'Logs, bytes',
+    ]);
+  });
+
+  test('says at a glance how many are connected, due, expired and failing', () => {
+    const { metrics } = widgetOf('As the last sweep left it');
+
+    expect(metrics.map((metric) => metric.slice(1, 2))).toEqual(
+      [
+        'Connected',
+        'SweepDue',
+        'Expired',
+        'SweepFailed',
+        'ReauthorizationRequired',
+        'ReauthorizationsDue',
+      ].map((name) => [name]),
+    );
+  });
+
+  test('shows the state of every alarm, and links its section of the runbook beside it', () => {
+    const alarms = Object.entries(template.findResources('AWS::CloudWatch::Alarm'));
+
+    expect(widgetOf('Alarms').alarms).toEqual(alarms.map(([id]) => `<${id}.Arn>`));
+    for (const [, { Properties }] of alarms) {
+      const url = Properties.AlarmDescription.split('Runbook: ')[1];
+      const name = Properties.AlarmName.replace('SpotifyAuth-test-', '');
+      expect(widgets[1]?.properties.markdown).toContain(`[${name}](${url})`);
+    }
+  });
+
+  test('names the saved queries', () => {
+    for (const { Properties } of Object.values(template.findResources('AWS::Logs::QueryDefinition'))) {
+      expect(widgets[1]?.properties.markdown).toContain(Properties.Name);
+    }
+  });
+
+  test.each([
+    ['API, ms', 'Latency'],
+    ['Status function, ms', 'StatusLatency'],
+  ])('shows three percentiles of %s', (title, metricName) => {
+    const { metrics } = widgetOf(title);
+
+    expect(metrics.map((metric) => [metric[1], optionsOf(metric).stat])).toEqual(
+      ['p50', 'p95', 'p99'].map((stat) => [metricName, stat]),
+    );
+  });
+
+  test('counts gigabyte-seconds with the memory that each function has', () => {
+    const expressions = widgetOf('Functions, GB-seconds').metrics.map(
+      (metric) => optionsOf(metric).expression,
+    );
+
+    expect(expressions.filter((expression) => expression !== undefined)).toEqual([
+      'statusMilliseconds / 1000 * 0.5',
+      'sweeperMilliseconds / 1000 * 2',
+    ]);
+  });
+
+  test('counts the bytes of each log group, and of no other', () => {
+    const logGroups = widgetOf('Logs, bytes').metrics.map((metric) => metric.slice(2, 4));
+
+    expect(logGroups).toEqual(
+      Object.keys(template.findResources('AWS::Logs::LogGroup'))
+        .toSorted((one, other) => Number(one.includes('Access')) - Number(other.includes('Access')))
+        .map((id) => ['LogGroupName', `<${id}>`]),
+    );
+  });
+
+  test('draws every point of a sweep, however long the interval between two', () => {
+    const dashboard = widgetsOf(synthesize({ sweepIntervalMinutes: 20 }));
+    const [connections] = dashboard.filter(({ properties }) => properties.title === 'Connections');
+
+    expect(connections?.properties.metrics?.map((metric) => optionsOf(metric).period)).toEqual([
+      1200, 1200, 1200,
+    ]);
+  });
+
+  test('has a name that two stages of one account do not share, and is found through the outputs', () => {
+    template.hasResourceProperties('AWS::CloudWatch::Dashboard', { DashboardName: 'SpotifyAuth-test' });
+    expect(template.findOutputs('DashboardUrl')['DashboardUrl']?.['Value']).toEqual({
+      'Fn::Join': [
+        '',
+        [
+          'https://',
+          { Ref: 'AWS::Region' },
+          '.console.aws.amazon.com/cloudwatch/home?region=',
+          { Ref: 'AWS::Region' },
+          '#dashboards/dashboard/SpotifyAuth-test',
+        ],
+      ],
+    });
+  });
+});
+
+describe('the metrics of the functions', () => {
+  const shown = widgets
+    .flatMap(({ properties }) => properties.metrics ?? [])
+    .filter(([namespace]) => namespace === 'SpotifyAuth')
+    .map((metric) => metric.slice(1, -1));
+  const watched = Object.values(template.findResources('AWS::CloudWatch::Alarm'))
+    .map((alarm) => alarm['Properties'])
+    .filter(({ Namespace }) => Namespace === 'SpotifyAuth')
+    .map(({ MetricName, Dimensions: [{ Name, Value }] }) => [MetricName, Name, Value]);
+
+  test('are shown and watched under the names and the dimension that the functions write', () => {
+    const names: string[] = Object.values(MetricNames);
+
+    expect(shown.length + watched.length).toBeGreaterThan(20);
+    for (const [name, ...dimension] of [...shown, ...watched]) {
+      expect(names).toContain(name);
+      expect(dimension).toEqual(['service', 'SpotifyAuth-test']);
+    }
+  });
+
+  test('are all shown: none is written for nobody', () => {
+    expect([...new Set(shown.map(([name]) => name))].toSorted()).toEqual(
+      Object.values(MetricNames).toSorted(),
+    );
+  });
+});
+
+type DashboardMetric = readonly (string | MetricOptions)[];
+
+interface MetricOptions {
+  readonly stat?: string;
+  readonly period?: number;
+  readonly expression?: string;
+}
+
+interface Widget {
+  readonly properties: {
+    readonly title?: string;
+    readonly markdown?: string;
+    readonly alarms?: string[];
+    readonly metrics?: DashboardMetric[];
+  };
+}
+
+/** The widgets of the dashboard, with `<logical id>` where the template refers to a resource. */
+function widgetsOf(of: Template): Widget[] {
+  const [dashboard] = Object.values(of.findResources('AWS::CloudWatch::Dashboard'));
+  const parts: unknown[] = dashboard?.['Properties'].DashboardBody['Fn::Join'][1];
+  return JSON.parse(parts.map(textOf).join('')).widgets;
+}
+
+function textOf(part: unknown): string {
+  if (typeof part === 'string') return part;
+  const { Ref: ref, 'Fn::GetAtt': attribute } = part as { Ref?: string; 'Fn::GetAtt'?: string[] };
+  return `<${ref ?? attribute?.join('.')}>`;
+}
+
+function widgetOf(wanted: string) {
+  const properties = widgets.find(({ properties: { title } }) => title === wanted)?.properties;
+  return { alarms: properties?.alarms ?? [], metrics: properties?.metrics ?? [] };
+}
+
+function optionsOf(metric: DashboardMetric): MetricOptions {
+  const last = metric.at(-1);
+  return typeof last === 'object' ? last : {};
+}
