@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { synthesize } from '../lib/synthesize.ts';
 import { anchorsOf } from './markdown.ts';
 
 const runbook = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8');
@@ -52,4 +53,22 @@ test('there is a section for everything that is done on purpose', () => {
       'reading-the-logs',
     ]),
   );
+});
+
+test('every widget and saved query that an alarm is looked at with is there by that name', () => {
+  const ways = [...runbook.matchAll(/\*\*How to see it\.\*\*(.*?)\*\*What to do\.\*\*/gs)].map(
+    ([, way]) => way,
+  );
+  const named = ways.flatMap((way = '') =>
+    [...way.matchAll(/(?<!\*)\*([^*]+)\*(?!\*)/g)].map(([, name]) => name),
+  );
+  const template = synthesize();
+  const queries = Object.values(template.findResources('AWS::Logs::QueryDefinition')).map(({ Properties }) =>
+    Properties.Name.split('/').at(-1),
+  );
+  const dashboards = JSON.stringify(template.findResources('AWS::CloudWatch::Dashboard'));
+  const titles = [...dashboards.matchAll(/title\\+":\\+"([^"\\]+)/g)].map(([, title]) => title);
+
+  expect(named.length).toBeGreaterThan(10);
+  expect(named.filter((name) => !queries.includes(name) && !titles.includes(name))).toEqual([]);
 });
