@@ -78,6 +78,7 @@ describe('npm start', () => {
     expect(state.supabasePublishableKey).toMatch(/^sb_publishable_/);
     expect(state.supabaseSecretKey).toMatch(/^sb_secret_/);
     expect(state.users.map((user: { state: string }) => user.state).sort()).toEqual([
+      'before-six-months',
       'expired',
       'expiring',
       'fresh',
@@ -122,6 +123,7 @@ describe('npm start', () => {
     const one = JSON.parse((await npm('run', '--silent', 'sweep', '--', fresh.id)).stdout);
 
     expect(all).toMatchObject({ status: 'completed', remaining: 0 });
+    expect(output).toContain('"detail-type":"SpotifyReauthorizationDue"');
     expect(one).toEqual({ user_id: fresh.id, outcome: 'refreshed' });
     await expect(npm('run', '--silent', 'sweep', '--', 'nobody')).rejects.toMatchObject({
       code: 1,
