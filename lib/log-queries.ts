@@ -36,6 +36,7 @@ export class LogQueries extends Construct {
           'verdict',
           'expires_at',
           'seconds_left',
+          'new_expires_at',
           'needs_refresh',
           'auto_refreshed',
         ],

@@ -34,7 +34,7 @@ describe('the saved queries', () => {
   test('ask this', () => {
     expect(queries.map(({ QueryString }) => QueryString.split('\n| '))).toEqual([
       [
-        'fields @timestamp, message, outcome, reason, verdict, expires_at, seconds_left, needs_refresh, auto_refreshed',
+        'fields @timestamp, message, outcome, reason, verdict, expires_at, seconds_left, new_expires_at, needs_refresh, auto_refreshed',
         'filter user_id = "put the user id here"',
         'sort @timestamp desc',
       ],
