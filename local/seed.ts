@@ -13,6 +13,8 @@ interface SampleState {
   readonly hasRefreshToken?: boolean;
   readonly isRevoked?: boolean;
   readonly monthsSinceAuthorization?: number;
+  /** So many days less have gone by since the authorization. */
+  readonly butDays?: number;
 }
 
 const SAMPLE_STATES: readonly SampleState[] = [
@@ -34,6 +36,13 @@ const SAMPLE_STATES: readonly SampleState[] = [
     expectation: 'told to reconnect',
     expiresInSeconds: -600,
     monthsSinceAuthorization: 7,
+  },
+  {
+    state: 'before-six-months',
+    expectation: 'connected, reauthorize_by in a few days; a sweep sends an event about it',
+    expiresInSeconds: 3_300,
+    monthsSinceAuthorization: 6,
+    butDays: 5,
   },
   {
     state: 'without-refresh-token',
@@ -79,6 +88,7 @@ async function connect(
 ): Promise<void> {
   const authorizedAt = new Date();
   authorizedAt.setUTCMonth(authorizedAt.getUTCMonth() - (sample.monthsSinceAuthorization ?? 1));
+  authorizedAt.setUTCDate(authorizedAt.getUTCDate() + (sample.butDays ?? 0));
   const grant = spotify.createGrant({ userId, authorizedAt: authorizedAt.toISOString() });
   if (sample.isRevoked) spotify.revokeGrants(userId);
   const { expiresInSeconds } = sample;

@@ -78,6 +78,7 @@ describe('npm start', () => {
     expect(state.supabasePublishableKey).toMatch(/^sb_publishable_/);
     expect(state.supabaseSecretKey).toMatch(/^sb_secret_/);
     expect(state.users.map((user: { state: string }) => user.state).sort()).toEqual([
+      'before-six-months',
       'expired',
       'expiring',
       'fresh',
@@ -129,6 +130,7 @@ describe('npm start', () => {
       outcome: 'refreshed',
     });
     expect(JSON.parse(await operate('show', fresh.id))).toMatchObject({ state: 'connected' });
+    expect(output).toContain('"detail-type":"SpotifyReauthorizationDue"');
     expect(await operate('doctor')).toMatch(/^(ok {4}.*\n)+$/);
   });
 

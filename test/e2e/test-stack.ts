@@ -56,6 +56,7 @@ const CONNECTION_TIMES = [
   'revocation_counted_at',
   'reauthorization_required_since',
   'tokens_cleared_at',
+  'noticed_mark',
 ];
 
 /** The running stack, and short words for what the end-to-end tests do with it. */
@@ -198,7 +199,8 @@ export class TestStack {
         (column) => `${column} = ${column} - interval '${hours} hours'`,
       )};
       update spotify_auth.service set not_before = not_before - interval '${hours} hours',
-        breaker_opened_at = breaker_opened_at - interval '${hours} hours';
+        breaker_opened_at = breaker_opened_at - interval '${hours} hours',
+        notices_since = notices_since - interval '${hours} hours';
       delete from spotify_auth.breaker_minutes;
       commit`);
   }

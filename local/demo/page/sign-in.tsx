@@ -8,6 +8,7 @@ const SAMPLE_NOTES: Readonly<Record<string, string>> = {
   expired: 'ran out ten minutes ago: refreshed as you sign in',
   revoked: 'has to reconnect',
   'past-six-months': 'has to reconnect',
+  'before-six-months': 'has to authorize again in a few days',
   'without-refresh-token': 'connected until the token runs out',
   'without-expiry': 'nobody knows when it runs out: refreshed as you sign in',
   'never-connected': 'starts from nothing',
