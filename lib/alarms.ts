@@ -81,8 +81,9 @@ export class Alarms extends Construct {
         comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
         threshold: 1,
         evaluationPeriods: silentPeriods,
-        // Silence is the very thing that this one listens for.
+        // Silence is the very thing that this one listens for, but not that of a stage which has just been deployed.
         treatMissingData: TreatMissingData.BREACHING,
+        warmUp: Duration.minutes(silentPeriods * period.toMinutes()),
       }),
       alarm('TokensExpired', 'tokens-expired', {
         meaning: 'Tokens of several connected users had run out when a sweep ended.',

@@ -349,6 +349,7 @@ export const resourceTypes = {
       Tags: tags,
       Threshold: v.number(),
       TreatMissingData: v.optional(v.picklist(['breaching', 'notBreaching', 'ignore', 'missing']), 'missing'),
+      WarmUpConfiguration: v.optional(v.strictObject({ WarmUpPeriodDurationInMinutes: v.number() })),
     }),
     nameProperty: 'AlarmName',
     identify: (name, { region, accountId }) => ({

@@ -59,7 +59,7 @@ export class AlarmStack {
 
   /** Of everything that was measured. Nobody's token is any older for it. */
   letMinutesPass(minutes: number): void {
-    this.cloud.cloudWatch.metrics.letMinutesPass(minutes);
+    this.cloud.cloudWatch.letMinutesPass(minutes);
   }
 
   /** Evaluates the alarms at the end of the minute that has begun. @returns those that are on */

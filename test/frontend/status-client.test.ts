@@ -138,7 +138,10 @@ describe('an answer about the connection', () => {
     ['soon', 0],
     [undefined, 0],
   ])('Spotify is out of reach and the token has run out; retry after %p', async (retry_after, seconds) => {
-    const answer = { ...answerOf({ kind: 'refresh_failed', retryAfterSeconds: 42 }), retry_after };
+    const answer = {
+      ...answerOf({ kind: 'refresh_failed', details: null, retryAfterSeconds: 42 }),
+      retry_after,
+    };
     expect(await checkAnsweredBy(json(200, answer))).toEqual({
       kind: 'unavailable',
       message: expect.stringContaining('Your connection is kept'),

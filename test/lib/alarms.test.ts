@@ -78,6 +78,7 @@ describe('the alarms', () => {
 
     expect(alarm.EvaluationPeriods).toBe(periods);
     expect(alarm.AlarmDescription).toContain(`has finished for ${minutes} minutes.`);
+    expect(alarm.WarmUpConfiguration).toEqual({ WarmUpPeriodDurationInMinutes: minutes });
   });
 
   test('wait as long as two sweeps for events that the next sweep sends again', () => {

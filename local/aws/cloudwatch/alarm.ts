@@ -23,6 +23,7 @@ const isBreaching: Readonly<
  * Evaluates an alarm of the template as CloudWatch does every minute: over periods that end with the last full minute.
  *
  * @param current the state that it is in, which missing data may leave as it is
+ * @param createdAt when the alarm was created, in milliseconds since the epoch
  * @throws where the template's alarm has not the parts that belong together
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
  */
@@ -31,6 +32,7 @@ export function evaluateAlarm(
   metrics: Metrics,
   at: Date,
   current: AlarmState,
+  createdAt: number,
 ): AlarmState {
   const queries = queriesOf(alarm);
   const periodInMillis = periodOf(queries) * 1_000;
@@ -41,7 +43,24 @@ export function evaluateAlarm(
     const value = datapointOf(queries, metrics, from, from + periodInMillis);
     return value === undefined ? undefined : isBreaching[alarm.ComparisonOperator](value, alarm.Threshold);
   });
-  return decideState(range, alarm, current);
+  const measured = range.filter((value) => value !== undefined).length;
+  return isWarmingUp(alarm, at.getTime() - createdAt, measured)
+    ? 'INSUFFICIENT_DATA'
+    : decideState(range, alarm, current);
+}
+
+/**
+ * Whether the alarm is so new that missing data means nothing yet: until its warm-up is over, or it has all data points.
+ *
+ * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-warm-up.html
+ */
+function isWarmingUp(
+  { WarmUpConfiguration, EvaluationPeriods }: AlarmProperties,
+  ageInMillis: number,
+  measured: number,
+): boolean {
+  const { WarmUpPeriodDurationInMinutes = 0 } = WarmUpConfiguration ?? {};
+  return ageInMillis < WarmUpPeriodDurationInMinutes * MINUTE && measured < EvaluationPeriods;
 }
 
 /** An alarm on one metric is one with a single query. */

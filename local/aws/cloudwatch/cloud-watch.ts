@@ -17,6 +17,7 @@ export class CloudWatch {
   readonly #alarms: readonly Resource<'AWS::CloudWatch::Alarm'>[];
   readonly #queues: Queues;
   readonly #states = new Map<string, AlarmState>();
+  #createdAt = Date.now();
 
   constructor(template: StackTemplate, queues: Queues) {
     this.#alarms = template.resourcesOfType('AWS::CloudWatch::Alarm');
@@ -38,10 +39,16 @@ export class CloudWatch {
     for (const queue of this.#queues.all) this.#measureQueue(queue.name, queue.visibleCount);
     return this.#alarms.flatMap((alarm) => {
       const from = this.#stateOf(alarm.name);
-      const to = evaluateAlarm(alarm.properties, this.metrics, at, from);
+      const to = evaluateAlarm(alarm.properties, this.metrics, at, from, this.#createdAt);
       this.#states.set(alarm.name, to);
       return from === to ? [] : [{ alarm, from, to }];
     });
+  }
+
+  /** Moves the creation of the alarms and all that was measured into the past, as if so much time had gone by. */
+  letMinutesPass(minutes: number): void {
+    this.#createdAt -= minutes * 60_000;
+    this.metrics.letMinutesPass(minutes);
   }
 
   /** That of an alarm that was just created is not known. */

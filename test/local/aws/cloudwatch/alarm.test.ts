@@ -14,6 +14,7 @@ function evaluate(
   rule: Record<string, unknown>,
   measured: Readonly<Record<string, readonly (readonly [number, number])[]>>,
   at: number = NOON,
+  createdAt: number = 0,
 ) {
   const properties = {
     ComparisonOperator: 'GreaterThanOrEqualToThreshold',
@@ -33,8 +34,32 @@ function evaluate(
   }
   const [alarm] = template.resourcesOfType('AWS::CloudWatch::Alarm');
   if (alarm === undefined) throw new Error('the template has no alarm');
-  return evaluateAlarm(alarm.properties, metrics, new Date(at), 'OK');
+  return evaluateAlarm(alarm.properties, metrics, new Date(at), 'OK', createdAt);
 }
+
+describe('the warm-up of an alarm', () => {
+  const rule = {
+    ...METRIC,
+    EvaluationPeriods: 2,
+    TreatMissingData: 'breaching',
+    WarmUpConfiguration: { WarmUpPeriodDurationInMinutes: 10 },
+  };
+
+  test('keeps it from going off for want of data, until it is over', () => {
+    expect(evaluate(rule, {}, NOON, NOON - 9 * MINUTE)).toBe('INSUFFICIENT_DATA');
+    expect(evaluate(rule, {}, NOON, NOON - 10 * MINUTE)).toBe('ALARM');
+  });
+
+  test('ends early once it has all its data', () => {
+    const measured = {
+      Failed: [
+        [1, 1],
+        [6, 1],
+      ] as const,
+    };
+    expect(evaluate(rule, measured, NOON, NOON)).toBe('ALARM');
+  });
+});
 
 describe('the periods of an alarm', () => {
   test('end with the last full minute', () => {
