@@ -1,6 +1,6 @@
 import { Duration, Names, Stack, Validations } from 'aws-cdk-lib';
 import { EventBus, type IEventBus } from 'aws-cdk-lib/aws-events';
-import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Grant, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { SqsDestination } from 'aws-cdk-lib/aws-lambda-destinations';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
@@ -93,6 +93,14 @@ export class RefreshSweeper extends Construct {
     props.rescueQueue.grantDrain(this.function);
     this.sweepQueue.grant(this.function, 'sqs:SendMessage');
     this.eventBus.grantPutEventsTo(this.function);
+    if (props.eventBus !== 'default') {
+      // It makes sure that the bus exists: EventBridge drops events for one that does not, without a word.
+      Grant.addToPrincipal({
+        grantee: this.function,
+        actions: ['events:DescribeEventBus'],
+        resourceArns: [this.eventBus.eventBusArn],
+      });
+    }
     this.function.addEventSource(
       new SqsEventSource(this.sweepQueue, {
         batchSize: 1,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Cloud, startCloud } from './aws/cloud.ts';
 import type { OnLog } from './aws/invocation.ts';
-import { LambdaEndpoint } from './aws/lambda-endpoint.ts';
+import { OperatorEndpoint } from './aws/operator-endpoint.ts';
 import { BondhuBackend } from './bondhu-backend.ts';
 import { type SampleUser, seedUsers } from './seed.ts';
 import { type AccountsService, startAccountsService } from './spotify/accounts-service.ts';
@@ -20,7 +20,7 @@ export interface StackPorts {
   readonly supabase?: number;
   readonly spotify?: number;
   readonly postgres?: number;
-  readonly lambda?: number;
+  readonly aws?: number;
 }
 
 export interface StackOptions {
@@ -63,7 +63,8 @@ export interface Stack {
   readonly spotifyClient: SpotifyClient;
   readonly bondhu: BondhuBackend;
   readonly users: readonly SampleUser[];
-  readonly lambdaUrl: string;
+  /** What operators use of AWS, all services at one address. */
+  readonly awsEndpointUrl: string;
   /** Stops every server and child process and removes the temporary files. */
   stop(): Promise<void>;
 }
@@ -130,8 +131,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   });
   started.defer(() => cloud.stop());
   fillInSecrets(cloud, supabase, spotifyClient);
-  const lambdaEndpoint = await LambdaEndpoint.start(cloud.lambda, ports.lambda ?? 0);
-  started.defer(() => lambdaEndpoint.stop());
+  const operatorEndpoint = await OperatorEndpoint.start(cloud, ports.aws ?? 0);
+  started.defer(() => operatorEndpoint.stop());
 
   const running = started.move();
   return {
@@ -142,7 +143,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     spotifyClient,
     bondhu,
     users,
-    lambdaUrl: lambdaEndpoint.url,
+    awsEndpointUrl: operatorEndpoint.url,
     stop: () => running.disposeAsync(),
   };
 }

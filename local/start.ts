@@ -14,7 +14,7 @@ for Spotify, and a page to try it on. Everything listens on 127.0.0.1.
   --sweep-every 10s   sweeps this often (s, m or h) instead of as the template says
 
 Environment:
-  DEMO_PORT, API_PORT, SUPABASE_PORT, SPOTIFY_PORT, POSTGRES_PORT, LAMBDA_PORT
+  DEMO_PORT, API_PORT, SUPABASE_PORT, SPOTIFY_PORT, POSTGRES_PORT, AWS_PORT
                       ports to listen on; a free one serves where it is taken
   DATABASE_URL        uses this PostgreSQL server, as a superuser: postgres://user:password@127.0.0.1:5432/postgres.
                       Roles of a Supabase project are created where they are missing; the database is dropped at the end
@@ -28,7 +28,7 @@ const DEFAULT_PORTS = {
   supabase: 54321,
   spotify: 54329,
   postgres: 54322,
-  lambda: 54330,
+  aws: 54330,
 };
 
 /** As often as CloudWatch does. */
@@ -111,8 +111,11 @@ async function printReady(stack: Stack, demo: Demo): Promise<void> {
     );
   }
   print('\nThen, in another terminal:');
-  print('  npm run sweep                 sweeps now: afterwards nothing is due');
-  print('  npm run sweep -- <user-id>    refreshes one user now');
+  print('  npm run sweep                                            sweeps now: afterwards nothing is due');
+  print('  npm run operate -- refresh <user-id> --stage local       refreshes one user now');
+  print('  npm run operate -- show <user-id> --stage local          shows the state of one connection');
+  print('  npm run operate -- doctor --stage local                  checks that everything is in place');
+  print('  npm run operate -- --help                                what else operators can do');
   print('\nNot simulated here:');
   for (const line of cloud.template.notSimulated) print(`  - ${line}`);
   print(
@@ -178,8 +181,7 @@ async function main(): Promise<void> {
       supabaseSecretKey: stack.supabase.secretKey,
       databaseUrl: stack.database.ownerUrl,
       spotifyUrl: stack.spotify.url,
-      lambdaUrl: stack.lambdaUrl,
-      sweeperFunctionName: stack.cloud.template.outputs['SweeperFunctionName'] ?? '',
+      awsEndpointUrl: stack.awsEndpointUrl,
       users: stack.users.map(({ id, email, password, state }) => ({ id, email, password, state })),
     });
     await printReady(stack, demo);

@@ -16,9 +16,8 @@ const StackState = v.object({
   databaseUrl: v.string(),
   /** The stand-in for Spotify's accounts service. */
   spotifyUrl: v.string(),
-  /** AWS Lambda's Invoke operation, for the stack's functions. */
-  lambdaUrl: v.string(),
-  sweeperFunctionName: v.string(),
+  /** What operators use of AWS, all services at one address. */
+  awsEndpointUrl: v.string(),
   users: v.array(v.object({ id: v.string(), email: v.string(), password: v.string(), state: v.string() })),
 });
 

@@ -1,4 +1,8 @@
-import { type EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import {
+  DescribeEventBusCommand,
+  type EventBridgeClient,
+  PutEventsCommand,
+} from '@aws-sdk/client-eventbridge';
 import type { Notice, NoticeBus, SentNotices } from '../connection/notice.ts';
 
 /** As many as EventBridge takes at once. */
@@ -26,6 +30,9 @@ export class EventBridgeNoticeBus implements NoticeBus {
   }
 
   async send(notices: readonly Notice[]): Promise<SentNotices> {
+    if (await this.#isMissing()) {
+      return { taken: [], failure: `there is no bus ${this.#eventBus}` };
+    }
     const taken: Notice[] = [];
     const stretch = LARGEST_BATCH * CONCURRENCY;
     for (let start = 0; start < notices.length; start += stretch) {
@@ -39,6 +46,18 @@ export class EventBridgeNoticeBus implements NoticeBus {
       }
     }
     return { taken, failure: null };
+  }
+
+  /** EventBridge takes events for a bus that does not exist, and drops them without a word. The default bus always exists. */
+  async #isMissing(): Promise<boolean> {
+    if (this.#eventBus === 'default') {
+      return false;
+    }
+    return this.#client.send(new DescribeEventBusCommand({ Name: this.#eventBus })).then(
+      () => false,
+      // Whatever else it may be, such as a bus of another account that we may only put to: sending will tell.
+      (error: unknown) => error instanceof Error && error.name === 'ResourceNotFoundException',
+    );
   }
 
   async #sendBatch(notices: readonly Notice[]): Promise<SentNotices> {

@@ -52,7 +52,7 @@ async function sendBatch({
     log.error('events not sent', {
       count: pending.length - taken.length,
       code: 'EVENT_BUS_UNAVAILABLE',
-      reason: `PutEvents on the event bus failed: ${failure}`,
+      reason: `the event bus did not take them: ${failure}`,
     });
   }
   const recorded =

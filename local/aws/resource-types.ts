@@ -297,7 +297,7 @@ export const resourceTypes = {
   },
   'AWS::SNS::Subscription': {
     properties: v.strictObject({
-      Endpoint: withoutEffect('nobody is subscribed to a topic'),
+      Endpoint: withoutEffect('whoever is subscribed to a topic counts as confirmed, and hears nothing'),
       Protocol: v.literal('email'),
       TopicArn: v.string(),
     }),

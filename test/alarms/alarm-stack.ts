@@ -38,7 +38,12 @@ export class AlarmStack {
 
   /** Nobody is connected, everything works, and of all that was before a day has passed: no alarm is on. */
   async startOver(): Promise<void> {
-    const { spotify, supabase } = this.test.stack;
+    const { spotify, spotifyClient, supabase } = this.test.stack;
+    await this.fillIn('SpotifySecretName', spotifyClient);
+    await this.fillIn('SupabaseSecretName', {
+      secret_key: supabase.secretKey,
+      jwt_secret: supabase.jwtSecret,
+    });
     spotify.setFault(undefined);
     spotify.configure({ latencyMillis: 0 });
     await supabase.setFault(undefined);

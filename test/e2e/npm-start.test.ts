@@ -38,7 +38,7 @@ beforeAll(async () => {
     SUPABASE_PORT: '0',
     SPOTIFY_PORT: '0',
     POSTGRES_PORT: '0',
-    LAMBDA_PORT: '0',
+    AWS_PORT: '0',
   };
   server = spawn('npm', ['start'], {
     cwd: projectRoot,
@@ -114,19 +114,22 @@ describe('npm start', () => {
     expect(preflight.headers.get('access-control-allow-origin')).toBe(demoUrl);
   });
 
-  test("runs sweeps by hand and prints the function's own result", async () => {
+  test('is operated as a deployed stack is', async () => {
     const { users } = readState();
     const fresh = users.find((user: { state: string }) => user.state === 'fresh');
+    const operate = async (...args: string[]) =>
+      (await npm('run', '--silent', 'operate', '--', ...args, '--stage', 'local')).stdout;
 
-    const all = JSON.parse((await npm('run', '--silent', 'sweep')).stdout);
-    const one = JSON.parse((await npm('run', '--silent', 'sweep', '--', fresh.id)).stdout);
-
-    expect(all).toMatchObject({ status: 'completed', remaining: 0 });
-    expect(one).toEqual({ user_id: fresh.id, outcome: 'refreshed' });
-    await expect(npm('run', '--silent', 'sweep', '--', 'nobody')).rejects.toMatchObject({
-      code: 1,
-      stdout: expect.stringContaining('UnexpectedEventError'),
+    expect(JSON.parse((await npm('run', '--silent', 'sweep')).stdout)).toMatchObject({
+      status: 'completed',
+      remaining: 0,
     });
+    expect(JSON.parse(await operate('refresh', fresh.id))).toEqual({
+      user_id: fresh.id,
+      outcome: 'refreshed',
+    });
+    expect(JSON.parse(await operate('show', fresh.id))).toMatchObject({ state: 'connected' });
+    expect(await operate('doctor')).toMatch(/^(ok {4}.*\n)+$/);
   });
 
   test('stops on SIGTERM: the state file is gone, and so is everything that listened', async () => {

@@ -63,4 +63,31 @@ describe('a deployment that is not finished', () => {
     expect(lines.join()).toContain('apply migrations');
     expect((await stack.status(user.id)).body).toMatchObject({ connected: true });
   });
+
+  test('keeps connections alive with the first version of the schema, and says that migrations are missing', async () => {
+    const [due = ''] = await stack.createDueConnections(1);
+    const added = ['spotify_pending_notices', 'spotify_record_notices', 'spotify_finish_sweep'];
+    for (const name of added) await stack.sql(`alter function public.${name} rename to ${name}_not_there`);
+    await stack.sql('update spotify_auth.service set schema_version = 1');
+
+    const lines = await logOf(async () => {
+      expect((await stack.sweep()).result).toMatchObject({ status: 'completed' });
+    });
+    expect(await stack.withoutFreshToken([due])).toEqual([]);
+    expect((await stack.status(due)).body).toMatchObject({ connected: true });
+    expect(lines.filter((line) => line.includes('apply migrations'))).toHaveLength(2);
+    expect((await stack.sweep({ doctor: true })).result['checks']).toContainEqual({
+      name: 'migrations',
+      ok: false,
+      detail: 'the schema has version 1, this code needs 2: apply migrations',
+    });
+
+    for (const name of added) await stack.sql(`alter function public.${name}_not_there rename to ${name}`);
+    await stack.sql('update spotify_auth.service set schema_version = 2');
+    expect((await stack.sweep({ doctor: true })).result['checks']).toContainEqual({
+      name: 'migrations',
+      ok: true,
+      detail: 'schema version 2',
+    });
+  });
 });

@@ -165,10 +165,15 @@ describe('the event bus', () => {
   const elsewhere = 'arn:aws:events:eu-west-1:210987654321:event-bus/bondhu';
 
   test.each([
-    ['default', { 'Fn::Join': ['', arnInThisAccount('default')] }],
-    ['bondhu', { 'Fn::Join': ['', arnInThisAccount('bondhu')] }],
-    [elsewhere, elsewhere],
-  ])('%s is told to the sweeper, which may send to exactly that one', (eventBus, resource) => {
+    ['default', { 'Fn::Join': ['', arnInThisAccount('default')] }, 'events:PutEvents'],
+    // Of another bus it has to find out whether it exists.
+    [
+      'bondhu',
+      { 'Fn::Join': ['', arnInThisAccount('bondhu')] },
+      ['events:DescribeEventBus', 'events:PutEvents'],
+    ],
+    [elsewhere, elsewhere, ['events:DescribeEventBus', 'events:PutEvents']],
+  ])('%s is told to the sweeper, which may send to exactly that one', (eventBus, resource, actions) => {
     const template = synthesize({ eventBus });
 
     expect(findFunction(template, 'RefreshSweeper').Environment.Variables.EVENT_BUS).toBe(eventBus);
@@ -177,7 +182,7 @@ describe('the event bus', () => {
       ({ PolicyDocument }) => PolicyDocument.Statement,
     );
     expect(statements.filter(({ Action }) => String(Action).includes('events:'))).toEqual([
-      { Action: 'events:PutEvents', Effect: 'Allow', Resource: resource },
+      { Action: actions, Effect: 'Allow', Resource: resource },
     ]);
   });
 });

@@ -33,11 +33,12 @@ const due: Notice = {
 };
 
 let eventBridge: FakeHttpServer;
+let client: EventBridgeClient;
 let bus: EventBridgeNoticeBus;
 
 beforeAll(async () => {
   eventBridge = await FakeHttpServer.start();
-  const client = new EventBridgeClient({
+  client = new EventBridgeClient({
     endpoint: eventBridge.url.href,
     region: 'us-east-1',
     credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
@@ -107,10 +108,7 @@ describe('notices', () => {
 
   test('are sent ten at a time, all of them', async () => {
     expect(await bus.send(many)).toEqual({ taken: many, failure: null });
-    expect(eventBridge.requests.map(({ body }) => JSON.parse(body).Entries.length)).toEqual([
-      ...Array(9).fill(10),
-      5,
-    ]);
+    expect(puts().map(({ body }) => JSON.parse(body).Entries.length)).toEqual([...Array(9).fill(10), 5]);
     expect(new Set(entries().map(({ Detail }) => JSON.parse(Detail).id)).size).toBe(95);
   });
 
@@ -128,13 +126,29 @@ describe('notices', () => {
         .writeHead(400, { 'content-type': 'application/x-amz-json-1.1' })
         .end('{"__type":"AccessDeniedException","message":"a reason that names the role"}');
     expect(await bus.send(many)).toEqual({ taken: [], failure: 'AccessDeniedException' });
-    expect(eventBridge.requests).toHaveLength(8);
+    expect(puts()).toHaveLength(8);
+  });
+
+  test('for a bus that does not exist are not sent: EventBridge would drop them without a word', async () => {
+    eventBridge.respond = (response) =>
+      void response
+        .writeHead(400, { 'content-type': 'application/x-amz-json-1.1' })
+        .end('{"__type":"ResourceNotFoundException","message":"Event bus bondhu-events does not exist."}');
+    expect(await bus.send(many)).toEqual({ taken: [], failure: 'there is no bus bondhu-events' });
+    expect(puts()).toEqual([]);
+  });
+
+  test('for the default bus, which always exists, need no look at it', async () => {
+    await new EventBridgeNoticeBus(client, 'default', 'SpotifyAuth-test').send([due]);
+    expect(eventBridge.requests).toEqual(puts());
+    expect(puts()).toHaveLength(1);
   });
 });
 
 function answerEach(isTaken: (entry: Entry) => boolean): void {
   eventBridge.respond = (response, { body }) => {
-    const results = (JSON.parse(body).Entries as Entry[]).map((entry) =>
+    const { Entries = [] } = JSON.parse(body) as { Entries?: Entry[] };
+    const results = Entries.map((entry) =>
       isTaken(entry) ? { EventId: 'an-id' } : { ErrorCode: 'InternalFailure', ErrorMessage: 'internal' },
     );
     const FailedEntryCount = results.filter(({ EventId }) => EventId === undefined).length;
@@ -144,8 +158,12 @@ function answerEach(isTaken: (entry: Entry) => boolean): void {
   };
 }
 
+function puts() {
+  return eventBridge.requests.filter(({ headers }) => headers['x-amz-target'] === 'AWSEvents.PutEvents');
+}
+
 function entries(): Entry[] {
-  return eventBridge.requests.flatMap(({ body }) => JSON.parse(body).Entries);
+  return puts().flatMap(({ body }) => JSON.parse(body).Entries);
 }
 
 function detailsOf(type: string): Record<string, unknown>[] {

@@ -151,7 +151,7 @@ describe('other teams', () => {
       fields: {
         count: 1,
         code: 'EVENT_BUS_UNAVAILABLE',
-        reason: 'PutEvents on the event bus failed: InternalFailure',
+        reason: 'the event bus did not take them: InternalFailure',
       },
     });
 

@@ -1,0 +1,89 @@
+import {
+  type CloudFormationClient,
+  CloudFormationServiceException,
+  DescribeStacksCommand,
+  paginateDescribeStacks,
+  type Stack,
+} from '@aws-sdk/client-cloudformation';
+import { readState } from '../local/state-file.ts';
+import { type Aws, connect } from './aws.ts';
+import { OperatorError } from './operator-error.ts';
+import { withProgress } from './progress.ts';
+
+const STACK_NAME_PREFIX = 'SpotifyAuth-';
+
+/** The stage that `npm start` runs on this machine. */
+const LOCAL_STAGE = 'local';
+
+/** The stack of one stage, and the account that it is in. Everything else is known from its outputs. */
+export interface Deployment {
+  readonly aws: Aws;
+  readonly stackName: string;
+  readonly stackStatus: string;
+  /** An output of the stack. @throws OperatorError where it has none of that name */
+  output(name: string): string;
+}
+
+/** Finds the stack of a stage. Rejects with an OperatorError where there is none. */
+export async function findDeployment(stage: string): Promise<Deployment> {
+  const aws = connect(stage === LOCAL_STAGE ? (await readState()).awsEndpointUrl : undefined);
+  const stackName = STACK_NAME_PREFIX + stage;
+  const stack = await withProgress(
+    `looking for stack ${stackName}`,
+    describeStack(aws.cloudFormation, stackName),
+  );
+  return {
+    aws,
+    stackName,
+    stackStatus: stack.StackStatus ?? 'unknown',
+    output(name) {
+      const value = stack.Outputs?.find(({ OutputKey }) => OutputKey === name)?.OutputValue;
+      if (value === undefined) {
+        throw new OperatorError(
+          `stack ${stackName} has no output ${name}: deploy it with the version of these commands`,
+        );
+      }
+      return value;
+    },
+  };
+}
+
+async function describeStack(client: CloudFormationClient, stackName: string): Promise<Stack> {
+  try {
+    const { Stacks: [stack] = [] } = await client.send(new DescribeStacksCommand({ StackName: stackName }));
+    if (stack !== undefined) return stack;
+  } catch (error) {
+    if (!isUnknownStack(error)) throw error;
+  }
+  throw new OperatorError(await explainUnknownStack(client, stackName));
+}
+
+/** CloudFormation has no code of its own for it. */
+function isUnknownStack(error: unknown): boolean {
+  return (
+    error instanceof CloudFormationServiceException &&
+    error.name === 'ValidationError' &&
+    error.message.endsWith('does not exist')
+  );
+}
+
+/** Says what is deployed instead, as far as these credentials may see it. */
+async function explainUnknownStack(client: CloudFormationClient, stackName: string): Promise<string> {
+  const region = await client.config.region();
+  const stacks: Stack[] = [];
+  try {
+    for await (const page of paginateDescribeStacks({ client }, {})) stacks.push(...(page.Stacks ?? []));
+  } catch {
+    return `no stack ${stackName} in region ${region}: is it another stage, AWS_REGION or AWS_PROFILE?`;
+  }
+  // arn:aws:cloudformation:<region>:<account>:stack/...
+  const account = stacks[0]?.StackId?.split(':')[4];
+  const place = account === undefined ? `region ${region}` : `region ${region} of account ${account}`;
+  const deployed = stacks
+    .map(({ StackName = '' }) => StackName)
+    .filter((name) => name.startsWith(STACK_NAME_PREFIX))
+    .sort();
+  return deployed.length === 0
+    ? `no stack ${stackName} in ${place}, nor one of another stage: is it another AWS_REGION or AWS_PROFILE?`
+    : `no stack ${stackName} in ${place}: deployed are ${deployed.join(', ')}; or is it another AWS_REGION or AWS_PROFILE?`;
+}

@@ -1,0 +1,9 @@
+/** A command did not do what it was asked, and changed nothing. The message is one line that says what to do. */
+export class OperatorError extends Error {
+  readonly code = 'OPERATOR_ERROR';
+}
+
+/** The command line cannot be understood. The message is one line that says what to write. */
+export class UsageError extends Error {
+  readonly code = 'USAGE';
+}

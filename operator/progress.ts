@@ -1,0 +1,19 @@
+const INTERVAL_MILLISECONDS = 2_000;
+
+/**
+ * Waits for some work, and says on standard error every two seconds that it still goes on.
+ *
+ * @param activity what goes on, such as "sweeping"
+ */
+export async function withProgress<Result>(activity: string, work: Promise<Result>): Promise<Result> {
+  const startedAt = performance.now();
+  const timer = setInterval(() => {
+    const seconds = Math.round((performance.now() - startedAt) / 1_000);
+    process.stderr.write(`still ${activity}, ${seconds} s\n`);
+  }, INTERVAL_MILLISECONDS);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+  }
+}

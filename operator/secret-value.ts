@@ -1,0 +1,47 @@
+import { decodeJwt } from 'jose';
+import * as v from 'valibot';
+import type { SecretFormat } from '../lambda/adapters/secret.ts';
+import { OperatorError } from './operator-error.ts';
+
+/**
+ * Checks what somebody wants to write into a secret. No message repeats anything of it, names of members included:
+ * they may be secrets that were put into the wrong place.
+ *
+ * @returns the value as it is to be stored
+ * @throws OperatorError
+ */
+export function parseSecretValue({ schema, example }: SecretFormat<object>, text: string): string {
+  if (text.trim() === '') {
+    throw new OperatorError(`nothing came from standard input: it must be ${example}`);
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new OperatorError(`the value is not JSON: it must be ${example}`);
+  }
+  const parsed = v.safeParse(schema, json);
+  if (!parsed.success) {
+    const places = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'its top');
+    throw new OperatorError(`the value is wrong at ${places.join(', ')}: it must be ${example}`);
+  }
+  // The schema keeps what it knows.
+  if (Object.keys(parsed.output).length < Object.keys(Object(json)).length) {
+    throw new OperatorError(`the value has a member too many: it must be ${example}`);
+  }
+  if ('secret_key' in parsed.output && !isSecretKey(String(parsed.output.secret_key))) {
+    throw new OperatorError(
+      "secret_key is not the project's secret key: it must begin with sb_secret_ (sb_publishable_ is the key of the browser), or be the legacy service_role key",
+    );
+  }
+  return JSON.stringify(parsed.output);
+}
+
+function isSecretKey(key: string): boolean {
+  if (key.startsWith('sb_secret_')) return true;
+  try {
+    return decodeJwt(key)['role'] === 'service_role';
+  } catch {
+    return false;
+  }
+}

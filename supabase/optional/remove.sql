@@ -1,0 +1,23 @@
+-- Takes everything of this project out of a database: for after the stack is gone (docs/deploy.md). Tokens, users and
+-- profiles stay as they are; leases, marks and notices go. Can be run at any version of the schema, and again.
+
+drop trigger if exists spotify_auth_profile_inserted on public.profiles;
+drop trigger if exists spotify_auth_profile_updated on public.profiles;
+alter table public.profiles reset (fillfactor);
+
+-- By name: Bondhu may have functions of its own that begin with spotify_.
+drop function if exists
+  public.spotify_reconcile(integer),
+  public.spotify_check_connection(uuid, interval, interval),
+  public.spotify_claim_due(integer, interval, interval, interval, double precision),
+  public.spotify_record(jsonb),
+  public.spotify_clear_dead_grants(interval, integer),
+  public.spotify_restore_connections(timestamptz),
+  public.spotify_due_count(interval),
+  public.spotify_connection_stats(),
+  public.spotify_pending_notices(integer),
+  public.spotify_record_notices(jsonb),
+  public.spotify_finish_sweep(boolean),
+  public.spotify_show_connection(uuid);
+
+drop schema if exists spotify_auth cascade;

@@ -1,0 +1,235 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { queryAnswer, queryError } from '../../local/aws/query-protocol.ts';
+import { FakeHttpServer, json, type Respond } from '../lambda/fakes/http-server.ts';
+import { ACCOUNT, runOperate } from './run-operate.ts';
+
+const OUTPUTS = {
+  SweeperFunctionName: 'the-sweeper',
+  SpotifySecretName: 'the-spotify-secret',
+  SupabaseSecretName: 'the-supabase-secret',
+  ScheduleName: 'the-schedule',
+  AlarmTopicArn: 'arn:aws:sns:us-east-1:123456789012:the-topic',
+  EventBusName: 'the-bus',
+};
+const ROLE = 'arn:aws:sts::123456789012:assumed-role/Reader/ops';
+
+/** AWS, which answers an operation as the test says, and denies every other one. */
+let aws: FakeHttpServer;
+let answers: Record<string, Respond>;
+
+beforeAll(async () => {
+  aws = await FakeHttpServer.start();
+});
+
+afterAll(() => aws.stop());
+
+beforeEach(() => {
+  aws.reset();
+  answers = { DescribeStacks: describeStacks('UPDATE_COMPLETE', OUTPUTS) };
+  aws.respond = (response, request) => {
+    const operation = operationOf(request);
+    const deny = operation === 'ListSubscriptionsByTopic' ? denyInXml : denyInJson;
+    (answers[operation] ?? deny(operation))(response, request);
+  };
+});
+
+function operationOf({ path, headers, body }: FakeHttpServer['requests'][number]): string {
+  if (path.endsWith('/invocations')) return 'InvokeFunction';
+  if (path.startsWith('/schedules/')) return 'GetSchedule';
+  return String(headers['x-amz-target'] ?? new URLSearchParams(body).get('Action')).replace(/^.*\./, '');
+}
+
+function xml(status: number, body: string): Respond {
+  return (response) => void response.writeHead(status, { 'content-type': 'text/xml' }).end(body);
+}
+
+function describeStacks(status: string, outputs: Readonly<Record<string, string>>): Respond {
+  const Outputs = Object.entries(outputs).map(([OutputKey, OutputValue]) => ({ OutputKey, OutputValue }));
+  return xml(
+    200,
+    queryAnswer('DescribeStacks', {
+      Stacks: [{ StackName: 'SpotifyAuth-dev', StackStatus: status, Outputs }],
+    }),
+  );
+}
+
+const SERVICES: Readonly<Record<string, string>> = {
+  InvokeFunction: 'lambda',
+  PutSecretValue: 'secretsmanager',
+  GetSchedule: 'scheduler',
+  ListSubscriptionsByTopic: 'SNS',
+  DescribeEventBus: 'events',
+};
+
+function denial(operation: string): string {
+  return `User: ${ROLE} is not authorized to perform: ${SERVICES[operation]}:${operation} on resource: arn:aws:x because no identity-based policy allows the action`;
+}
+
+function denyInJson(operation: string): Respond {
+  return json(
+    403,
+    { message: denial(operation) },
+    { 'x-amzn-errortype': 'AccessDeniedException:http://aws' },
+  );
+}
+
+function denyInXml(operation: string): Respond {
+  return xml(403, queryError('AuthorizationError', denial(operation)));
+}
+
+const dev = (...args: string[]) => runOperate([...args, '--stage', 'dev'], { awsUrl: aws.url.href });
+
+describe('one line says what to do', () => {
+  test.each([
+    [
+      'expired credentials',
+      xml(403, queryError('ExpiredToken', 'The security token included in the request is expired')),
+      'the AWS credentials have expired: get new ones, for instance with "aws sso login"',
+    ],
+    [
+      'unknown credentials',
+      xml(403, queryError('InvalidClientTokenId', 'The security token included in the request is invalid.')),
+      'AWS does not accept these credentials: check AWS_PROFILE and the clock of this machine',
+    ],
+    [
+      'credentials without the permission',
+      xml(
+        403,
+        queryError(
+          'AccessDenied',
+          `User: ${ROLE} is not authorized to perform: cloudformation:DescribeStacks on resource: arn:aws:cloudformation:us-east-1:123456789012:stack/SpotifyAuth-dev/* because no identity-based policy allows it`,
+        ),
+      ),
+      'access denied: these credentials must be allowed cloudformation:DescribeStacks on arn:aws:cloudformation:us-east-1:123456789012:stack/SpotifyAuth-dev/*',
+    ],
+    [
+      'a stack without outputs',
+      describeStacks('REVIEW_IN_PROGRESS', {}),
+      'stack SpotifyAuth-dev has no output SweeperFunctionName: deploy it with the version of these commands',
+    ],
+  ])('with %s', async (_name, answer, line) => {
+    answers['DescribeStacks'] = answer;
+
+    expect(await dev('sweep')).toEqual({ exitCode: 1, stdout: '', stderr: `${line}\n` });
+  });
+
+  test('without the permission to invoke the function', async () => {
+    expect(await dev('sweep')).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: 'access denied: these credentials must be allowed lambda:InvokeFunction on arn:aws:x\n',
+    });
+  });
+
+  test('when Lambda fails: a sweep is not started twice', async () => {
+    answers['InvokeFunction'] = json(500, { message: 'busy' }, { 'x-amzn-errortype': 'ServiceException' });
+
+    expect(await dev('sweep')).toMatchObject({ exitCode: 1, stderr: 'ServiceException: busy\n' });
+    expect(aws.requests.filter((request) => operationOf(request) === 'InvokeFunction')).toHaveLength(1);
+  });
+
+  test('without the permission to write a secret', async () => {
+    const run = await runOperate(['fill-secret', 'spotify', '--stage', 'dev'], {
+      awsUrl: aws.url.href,
+      standardInput: '{"client_id": "id", "client_secret": "hush"}',
+    });
+
+    expect(run).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: 'access denied: these credentials must be allowed secretsmanager:PutSecretValue on arn:aws:x\n',
+    });
+  });
+
+  test('where another version is deployed', async () => {
+    answers['InvokeFunction'] = json(
+      200,
+      { errorType: 'UnexpectedEventError', errorMessage: 'the sweeper takes something else' },
+      { 'x-amz-function-error': 'Unhandled' },
+    );
+
+    expect(await dev('statistics')).toMatchObject({
+      exitCode: 1,
+      stderr: 'the sweeper does not know this command: deploy it with the version of these commands\n',
+    });
+  });
+
+  test.each([
+    [
+      'a region',
+      { AWS_ACCESS_KEY_ID: 'AKIA', AWS_SECRET_ACCESS_KEY: 'hush' },
+      'no AWS region: set AWS_REGION, or the region of the profile',
+    ],
+    [
+      'credentials',
+      { AWS_REGION: 'eu-west-1' },
+      'no AWS credentials: set AWS_PROFILE, and sign in with "aws sso login" where the profile needs it (Could not load credentials from any providers)',
+    ],
+    [
+      'a profile of that name',
+      { AWS_REGION: 'eu-west-1', AWS_PROFILE: 'nobody' },
+      'no AWS credentials: set AWS_PROFILE, and sign in with "aws sso login" where the profile needs it (Could not',
+    ],
+  ])('without %s', async (_name, environment, line) => {
+    const { exitCode, stderr } = await runOperate(['sweep', '--stage', 'dev'], {
+      awsUrl: aws.url.href,
+      environment,
+    });
+
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/^[^\n]+\n$/);
+    expect(stderr).toContain(line);
+    expect(aws.requests).toEqual([]);
+  });
+
+  test('where nothing listens', async () => {
+    const { exitCode, stderr } = await runOperate(['sweep', '--stage', 'dev'], {
+      awsUrl: 'http://127.0.0.1:1',
+      environment: { ...ACCOUNT, AWS_MAX_ATTEMPTS: '1' },
+    });
+
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(
+      /^AWS cannot be reached: connect ECONNREFUSED 127\.0\.0\.1:1; check AWS_REGION .*\n$/,
+    );
+  });
+});
+
+describe('doctor', () => {
+  test('goes on where one thing cannot be looked at, and names what is missing', async () => {
+    answers = {
+      DescribeStacks: describeStacks('UPDATE_ROLLBACK_COMPLETE', OUTPUTS),
+      ListSubscriptionsByTopic: xml(
+        200,
+        queryAnswer('ListSubscriptionsByTopic', {
+          Subscriptions: [{ SubscriptionArn: 'PendingConfirmation', Endpoint: 'ops@example.com' }],
+        }),
+      ),
+    };
+
+    const { exitCode, stdout, stderr } = await dev('doctor');
+
+    expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: '' });
+    expect(stdout).toBe(
+      `FAIL  stack        SpotifyAuth-dev is UPDATE_ROLLBACK_COMPLETE: look at the stack's events in CloudFormation, then deploy again
+FAIL  sweeper      access denied: these credentials must be allowed lambda:InvokeFunction on arn:aws:x
+FAIL  schedule     access denied: these credentials must be allowed scheduler:GetSchedule on arn:aws:x
+FAIL  alarm topic  nobody has confirmed a subscription yet: open the link in the e-mail that AWS has sent to the address
+FAIL  event bus    access denied: these credentials must be allowed events:DescribeEventBus on arn:aws:x
+`,
+    );
+  });
+
+  test('sees that the topic may not be looked at, and that the function is of another version', async () => {
+    answers['InvokeFunction'] = json(200, { status: 'completed' });
+
+    const { exitCode, stdout } = await dev('doctor');
+
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(/^ok {4}stack {8}SpotifyAuth-dev is UPDATE_COMPLETE$/m);
+    expect(stdout).toMatch(/^FAIL {2}sweeper .*does not answer these commands: deploy the version/m);
+    expect(stdout).toMatch(
+      /^FAIL {2}alarm topic .*must be allowed SNS:ListSubscriptionsByTopic on arn:aws:x$/m,
+    );
+  });
+});

@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+
+const projectRoot = join(import.meta.dirname, '../..');
+
+export interface OperateRun {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface OperateOptions {
+  /** Address that stands for all of AWS. */
+  readonly awsUrl?: string;
+  /** Beside those that name an account and a region. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** @default '' */
+  readonly standardInput?: string;
+}
+
+/** An account and a region, as an operator's environment names them. */
+export const ACCOUNT = {
+  AWS_REGION: 'us-east-1',
+  AWS_ACCESS_KEY_ID: 'AKIAOPERATOR',
+  AWS_SECRET_ACCESS_KEY: 'a secret access key',
+};
+
+/** Runs an operator's command as its npm script does, in an environment that knows of no AWS but what is given. */
+export async function runOperate(
+  args: readonly string[],
+  { awsUrl, environment = ACCOUNT, standardInput = '' }: OperateOptions = {},
+): Promise<OperateRun> {
+  const child = spawn(process.execPath, ['operator/operate.ts', ...args], {
+    cwd: projectRoot,
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      AWS_CONFIG_FILE: '/dev/null',
+      AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+      AWS_EC2_METADATA_DISABLED: 'true',
+      ...(awsUrl !== undefined && { AWS_ENDPOINT_URL: awsUrl }),
+      ...environment,
+    },
+  });
+  child.stdin.on('error', ignoreClosedPipe).end(standardInput);
+  const [stdout, stderr, [exitCode]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+  ]);
+  return { exitCode, stdout, stderr };
+}
+
+/** A command that refuses its command line does not read its input. */
+function ignoreClosedPipe(): void {}
