@@ -6,6 +6,7 @@ import {
   type IMetric,
   type IWidget,
   MathExpression,
+  PeriodOverride,
   SingleValueWidget,
   Stats,
   TextWidget,
@@ -56,6 +57,8 @@ export class OperatorDashboard extends Construct {
     new Dashboard(this, 'Dashboard', {
       dashboardName,
       defaultInterval: Duration.days(1),
+      // The periods given below hold, not those that would fit the width of the screen.
+      periodOverride: PeriodOverride.INHERIT,
       widgets: [
         this.#alarms(),
         ...this.#health(),

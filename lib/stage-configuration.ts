@@ -180,13 +180,14 @@ const settings = v.strictObject(
     ),
 
     /**
-     * Existing secret with the Spotify client, by its complete ARN.
+     * Existing secret with the Spotify client, by its complete ARN. Where it is encrypted with a key of yours, the policy
+     * of that key has to let the functions decrypt with it.
      * @default - the stack creates one, empty
      */
     spotifySecretArn: v.optional(secretArn),
 
     /**
-     * Existing secret with Supabase's key, by its complete ARN.
+     * Existing secret with Supabase's key, by its complete ARN. For its encryption the same holds.
      * @default - the stack creates one, empty
      */
     supabaseSecretArn: v.optional(secretArn),

@@ -36,6 +36,18 @@ describe('the CDK app', () => {
     });
     expect(readdirSync(outdir)).toEqual([]);
   });
+
+  test('fails where a finding of the rules for AWS and serverless solutions is not acknowledged', () => {
+    const script = `
+      const { Validations } = await import("aws-cdk-lib");
+      Validations.prototype.acknowledge = () => {};
+      await import("./bin/app.ts");`;
+    const { status, stderr } = runApp(unbundled, `node --input-type=module --eval '${script}'`);
+
+    expect(status).toBe(1);
+    expect(stderr).toContain('AwsSolutions-APIG4');
+    expect(stderr).toContain('Serverless-LambdaDLQ');
+  });
 });
 
 describe('the bundle of each function', () => {
@@ -106,10 +118,10 @@ interface FunctionResource {
   };
 }
 
-/** Runs the command of cdk.json as the CDK does: through a shell, the context in the environment. */
-function runApp(context: Record<string, unknown>) {
+/** Runs a command, by default that of cdk.json, as the CDK does: through a shell, the context in the environment. */
+function runApp(context: Record<string, unknown>, command: string = cdk.app) {
   const outdir = mkdtempSync(join(scratch, 'app-'));
-  const result = spawnSync(cdk.app, {
+  const result = spawnSync(command, {
     shell: true,
     cwd: projectRoot,
     encoding: 'utf8',

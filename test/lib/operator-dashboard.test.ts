@@ -4,7 +4,7 @@ import { MetricNames } from '../../lambda/metric-names.ts';
 import { synthesize } from './synthesize.ts';
 
 const template = synthesize({ sweeperMemoryMegabytes: 2048 });
-const widgets = widgetsOf(template);
+const { widgets } = dashboardOf(template);
 
 describe('the dashboard', () => {
   test('shows health first, what it costs last', () => {
@@ -101,9 +101,10 @@ describe('the dashboard', () => {
   });
 
   test('draws every point of a sweep, however long the interval between two', () => {
-    const dashboard = widgetsOf(synthesize({ sweepIntervalMinutes: 20 }));
-    const [connections] = dashboard.filter(({ properties }) => properties.title === 'Connections');
+    const { periodOverride, widgets } = dashboardOf(synthesize({ sweepIntervalMinutes: 20 }));
+    const [connections] = widgets.filter(({ properties }) => properties.title === 'Connections');
 
+    expect(periodOverride).toBe('inherit');
     expect(connections?.properties.metrics?.map((metric) => optionsOf(metric).period)).toEqual([
       1200, 1200, 1200,
     ]);
@@ -170,11 +171,11 @@ interface Widget {
   };
 }
 
-/** The widgets of the dashboard, with `<logical id>` where the template refers to a resource. */
-function widgetsOf(of: Template): Widget[] {
+/** The dashboard, with `<logical id>` where the template refers to a resource. */
+function dashboardOf(of: Template): { readonly periodOverride: string; readonly widgets: Widget[] } {
   const [dashboard] = Object.values(of.findResources('AWS::CloudWatch::Dashboard'));
   const parts: unknown[] = dashboard?.['Properties'].DashboardBody['Fn::Join'][1];
-  return JSON.parse(parts.map(textOf).join('')).widgets;
+  return JSON.parse(parts.map(textOf).join(''));
 }
 
 function textOf(part: unknown): string {
