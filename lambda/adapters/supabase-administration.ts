@@ -42,7 +42,10 @@ export class SupabaseAdministration implements ConnectionAdministration {
     return this.#functions.call('spotify_connection_stats', Statistics, TIMEOUT_MILLISECONDS);
   }
 
-  restore(since: string): Promise<number> {
-    return this.#functions.call('spotify_restore_connections', v.number(), TIMEOUT_MILLISECONDS, { since });
+  restore(since: string, batchSize: number): Promise<number> {
+    return this.#functions.call('spotify_restore_connections', v.number(), TIMEOUT_MILLISECONDS, {
+      since,
+      batch_size: batchSize,
+    });
   }
 }

@@ -22,6 +22,9 @@ export type ShownStatistics = Readonly<Record<string, unknown>> & {
 export interface ConnectionAdministration {
   show(userId: string): Promise<ShownConnection>;
   statistics(): Promise<ShownStatistics>;
-  /** Undoes the marks made since a moment (ISO 8601), as long as the tokens are still there; answers how many. */
-  restore(since: string): Promise<number>;
+  /**
+   * Undoes up to so many of the marks made since a moment (ISO 8601), as long as the tokens are still there; answers how
+   * many.
+   */
+  restore(since: string, batchSize: number): Promise<number>;
 }

@@ -11,6 +11,7 @@ import { SupabaseNoticeStore } from '../adapters/supabase-notice-store.ts';
 import { EnvironmentVariables } from '../environment-variables.ts';
 import { type DiagnoseDependencies, diagnose } from './diagnose.ts';
 import { refreshUser } from './refresh-user.ts';
+import { restoreConnections } from './restore-connections.ts';
 import { type RunSweepDependencies, runSweep } from './run-sweep.ts';
 import type { SweepResult } from './sweep.ts';
 import { parseSweepEvent } from './sweep-event.ts';
@@ -65,7 +66,7 @@ export const handler = middy<unknown, unknown>()
       case 'statistics':
         return administration.statistics();
       case 'restore':
-        return { restored: await administration.restore(event.since) };
+        return restoreConnections(event.since, { administration, log });
       case 'doctor':
         return diagnose(createDiagnosis());
     }

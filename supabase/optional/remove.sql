@@ -13,6 +13,7 @@ drop function if exists
   public.spotify_record(jsonb),
   public.spotify_clear_dead_grants(interval, integer),
   public.spotify_restore_connections(timestamptz),
+  public.spotify_restore_connections(timestamptz, integer),
   public.spotify_due_count(interval),
   public.spotify_connection_stats(),
   public.spotify_pending_notices(integer),

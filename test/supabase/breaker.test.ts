@@ -241,4 +241,14 @@ describe('an operator', () => {
     expect(await isDead(old.user_id)).toBe(true);
     expect(await isDead(cleared.user_id)).toBe(true);
   });
+
+  test('undoes many of them batch by batch', async () => {
+    const leases = await leaseNewUsers(2);
+    await recordRevocations(leases);
+    await database.letEvidenceExpire();
+    const restore = () => database.call('spotify_restore_connections', { since: '-infinity', batch_size: 1 });
+
+    expect([await restore(), await restore(), await restore()]).toEqual([1, 1, 0]);
+    expect(await deadCount(leases)).toBe(0);
+  });
 });

@@ -133,8 +133,11 @@ describe('an operator', () => {
 
   test('restores marks made since a moment', async () => {
     supabase.respond = json(200, 3);
-    expect(await new SupabaseAdministration(functions).restore('2026-11-24T03:00:00Z')).toBe(3);
-    expect(sent()).toEqual(['spotify_restore_connections', { since: '2026-11-24T03:00:00Z' }]);
+    expect(await new SupabaseAdministration(functions).restore('2026-11-24T03:00:00Z', 10)).toBe(3);
+    expect(sent()).toEqual([
+      'spotify_restore_connections',
+      { since: '2026-11-24T03:00:00Z', batch_size: 10 },
+    ]);
   });
 });
 

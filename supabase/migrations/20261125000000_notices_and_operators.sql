@@ -1,6 +1,6 @@
 -- Notices for other teams (a connection needs reauthorization, or soon will), and what operators look at.
 --
--- Only adds: functions of the first version work on with it, so it is applied before the code that needs it.
+-- The code of the first version works on with it, so it is applied before the code that needs it.
 
 alter table spotify_auth.connections
   add column noticed_mark timestamptz,
@@ -150,6 +150,34 @@ end;
 $$;
 comment on function public.spotify_finish_sweep is 'Called at the end of a sweep: remembers when that was, if the sweep could do its work, and returns spotify_connection_stats.';
 
+-- In batches: a false revocation of hundreds of thousands takes longer to undo than a statement may.
+drop function public.spotify_restore_connections(timestamptz);
+create function public.spotify_restore_connections(since timestamptz, batch_size integer default 5000) returns integer
+language plpgsql security definer set search_path = '' set timezone = 'UTC' as $$
+declare
+  restored integer;
+begin
+  update spotify_auth.connections c set
+    reauthorization_required_since = null,
+    reauthorization_reason = null,
+    marked_after_all = false,
+    failures = 0,
+    due_at = coalesce(c.expires_at, now())
+  where c.user_id in (
+    select marked.user_id from spotify_auth.connections marked
+    where marked.reauthorization_required_since >= since
+      and marked.reauthorization_reason = 'grant_revoked'
+      and marked.tokens_cleared_at is null
+    order by marked.reauthorization_required_since
+    limit batch_size
+    for no key update skip locked);
+  get diagnostics restored = row_count;
+  return restored;
+end;
+$$;
+comment on function public.spotify_restore_connections is
+'For operators, after Spotify wrongly said that grants were dead: undoes up to `batch_size` of the marks made since a moment, as long as the tokens are still there (a week). The connections are due at once. Returns how many; fewer than asked for: these were the last.';
+
 create function public.spotify_show_connection(for_user uuid) returns jsonb
 language sql stable security definer set search_path = '' set timezone = 'UTC' as $$
   select coalesce((
@@ -192,6 +220,7 @@ revoke all on function
   public.spotify_pending_notices(integer),
   public.spotify_record_notices(jsonb),
   public.spotify_finish_sweep(boolean),
+  public.spotify_restore_connections(timestamptz, integer),
   public.spotify_show_connection(uuid)
 from public, anon, authenticated;
 
@@ -199,5 +228,6 @@ grant execute on function
   public.spotify_pending_notices(integer),
   public.spotify_record_notices(jsonb),
   public.spotify_finish_sweep(boolean),
+  public.spotify_restore_connections(timestamptz, integer),
   public.spotify_show_connection(uuid)
 to service_role;
