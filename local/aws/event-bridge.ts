@@ -4,7 +4,7 @@ import { json } from 'node:stream/consumers';
 import * as v from 'valibot';
 import { listen } from '../listen.ts';
 import { type AccessControl, explainDenial } from './access.ts';
-import type { CredentialIssuer } from './credentials.ts';
+import type { Caller, CredentialIssuer } from './credentials.ts';
 import type { OnLog } from './invocation.ts';
 import type { StackTemplate } from './template.ts';
 
@@ -55,6 +55,8 @@ const putEventsInput = v.strictObject({
   Entries: v.pipe(v.array(putEventsEntry), v.minLength(1), v.maxLength(10)),
 });
 
+const describeEventBusInput = v.strictObject({ Name: v.optional(v.string(), 'default') });
+
 const jsonObject = v.pipe(
   v.string(),
   v.parseJson(),
@@ -66,8 +68,8 @@ const jsonObject = v.pipe(
 const MAXIMUM_BYTES = 1024 * 1024;
 
 /**
- * EventBridge's `PutEvents` over HTTP. Callers are known by their access key and may put what their role's policies
- * allow. There is one bus, the account's default one, and no rule: whatever comes is kept and logged. As on AWS, an
+ * EventBridge's `PutEvents` and `DescribeEventBus` over HTTP. Callers are known by their access key and may do what their
+ * role's policies allow. There is one bus, the account's default one, and no rule: whatever comes is kept and logged. As on AWS, an
  * event for a bus that does not exist is taken, and nobody ever sees it.
  *
  * @see https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
@@ -127,6 +129,11 @@ export class EventBridge {
       : `arn:aws:events:${region}:${accountId}:event-bus/${nameOrArn}`;
   }
 
+  /** Whether there is a bus of that name or ARN. */
+  isBus(nameOrArn: string): boolean {
+    return this.busArnOf(nameOrArn) === this.busArnOf('default');
+  }
+
   async stop(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -136,26 +143,44 @@ export class EventBridge {
     const input: unknown = await json(request);
     if (this.#trouble.isFailing) return failure('InternalException', 'An internal error occurred.', 500);
 
-    if (request.headers['x-amz-target'] !== 'AWSEvents.PutEvents') {
-      return failure('UnknownOperationException', 'only PutEvents is implemented on this machine');
-    }
     const caller = this.#credentials.findCaller(request.headers.authorization);
     if (!caller) {
       return failure('UnrecognizedClientException', 'The security token included in the request is invalid.');
     }
+    switch (request.headers['x-amz-target']) {
+      case 'AWSEvents.PutEvents':
+        return this.#putEvents(input, caller);
+      case 'AWSEvents.DescribeEventBus':
+        return this.#describeEventBus(input, caller);
+      default:
+        return failure(
+          'UnknownOperationException',
+          'only PutEvents and DescribeEventBus are implemented on this machine',
+        );
+    }
+  }
+
+  #describeEventBus(input: unknown, caller: Caller): Answer {
+    const parsed = v.safeParse(describeEventBusInput, input);
+    if (!parsed.success) return failure('ValidationException', v.summarize(parsed.issues));
+    const { Name } = parsed.output;
+    const denial = this.#denialOf(caller, 'events:DescribeEventBus', Name);
+    if (denial) return denial;
+    return this.isBus(Name)
+      ? { status: 200, body: { Arn: this.busArnOf(Name), Name: 'default' } }
+      : failure('ResourceNotFoundException', `Event bus ${Name} does not exist.`);
+  }
+
+  #putEvents(input: unknown, caller: Caller): Answer {
     const parsed = v.safeParse(putEventsInput, input);
     if (!parsed.success) return failure('ValidationException', v.summarize(parsed.issues));
     const { Entries } = parsed.output;
     if (Entries.reduce((total, entry) => total + sizeOf(entry), 0) > MAXIMUM_BYTES) {
       return failure('ValidationException', 'Total size of the entries in the request is over the limit.');
     }
-    const action = 'events:PutEvents';
     for (const { EventBusName } of Entries) {
-      const busArn = this.busArnOf(EventBusName);
-      const decision = this.#access.decide(caller.roleArn, action, busArn);
-      if (decision !== 'allowed') {
-        return failure('AccessDeniedException', explainDenial(decision, caller, action, busArn));
-      }
+      const denial = this.#denialOf(caller, 'events:PutEvents', EventBusName);
+      if (denial) return denial;
     }
     const results = Entries.map((entry) => this.#put(entry));
     return {
@@ -165,6 +190,15 @@ export class EventBridge {
         Entries: results,
       },
     };
+  }
+
+  /** @returns undefined where the caller may do it */
+  #denialOf(caller: Caller, action: string, nameOrArn: string): Answer | undefined {
+    const busArn = this.busArnOf(nameOrArn);
+    const decision = this.#access.decide(caller.roleArn, action, busArn);
+    return decision === 'allowed'
+      ? undefined
+      : failure('AccessDeniedException', explainDenial(decision, caller, action, busArn));
   }
 
   #put({ Detail, DetailType, EventBusName, Source }: Entry) {
@@ -185,7 +219,7 @@ export class EventBridge {
 
     const { accountId: account, region } = this.#template;
     const id = randomUUID();
-    if (this.busArnOf(EventBusName) === this.busArnOf('default')) {
+    if (this.isBus(EventBusName)) {
       const event: BusEvent = {
         version: '0',
         id,

@@ -73,11 +73,10 @@ const operations: Readonly<Record<string, Operation>> = {
     };
   },
   DescribeEventBus({ eventBridge }, { Name = 'default' }) {
-    const Arn = eventBridge.busArnOf(Name);
-    if (Arn !== eventBridge.busArnOf('default')) {
+    if (!eventBridge.isBus(Name)) {
       throw new AwsError('ResourceNotFoundException', `Event bus ${Name} does not exist.`);
     }
-    return { Arn, Name: 'default' };
+    return { Arn: eventBridge.busArnOf(Name), Name: 'default' };
   },
 };
 

@@ -1,4 +1,5 @@
 import {
+  DescribeEventBusCommand,
   EventBridgeClient,
   ListEventBusesCommand,
   PutEventsCommand,
@@ -20,10 +21,14 @@ const credentials = new CredentialIssuer();
 const clients = new Map<string, EventBridgeClient>();
 
 beforeAll(async () => {
-  const grant = (Resource: string) =>
-    createRole('lambda.amazonaws.com', [{ Effect: 'Allow', Action: 'events:PutEvents', Resource }]);
+  const grant = (Resource: string, Action = 'events:PutEvents') =>
+    createRole('lambda.amazonaws.com', [{ Effect: 'Allow', Action, Resource }]);
   const template = loadTemplate(
-    createFakeCdkOut({ Sender: grant(BUS_ARN), Stranger: grant(`${BUS_ARN}s`), Owner: grant('*') }),
+    createFakeCdkOut({
+      Sender: grant(BUS_ARN),
+      Stranger: grant(`${BUS_ARN}s`),
+      Owner: grant('*', 'events:*'),
+    }),
   );
   eventBridge = await EventBridge.start({
     template,
@@ -148,4 +153,13 @@ test('calls can be made to fail, and entries to be refused', async () => {
     FailedEntryCount: 1,
     Entries: [{ ErrorCode: 'ThrottlingException' }],
   });
+});
+
+test('whoever may look finds out whether a bus exists', async () => {
+  const describe = (role: string, Name: string) =>
+    (clients.get(role) as EventBridgeClient).send(new DescribeEventBusCommand({ Name }));
+
+  expect(await describe('Owner', 'default')).toMatchObject({ Arn: BUS_ARN });
+  await expect(describe('Owner', 'gone')).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
+  await expect(describe('Sender', 'default')).rejects.toMatchObject({ name: 'AccessDeniedException' });
 });
