@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { json } from 'node:stream/consumers';
+import type { IncomingHttpHeaders } from 'node:http';
 import * as v from 'valibot';
-import { listen } from '../listen.ts';
 import { type AccessControl, explainDenial } from './access.ts';
 import type { Caller, CredentialIssuer } from './credentials.ts';
 import type { OnLog } from './invocation.ts';
+import { type JsonAnswer, JsonServer } from './json-server.ts';
 import type { StackTemplate } from './template.ts';
 
 export interface EventBridgeOptions {
@@ -37,11 +36,6 @@ export interface BusEvent {
   readonly detail: unknown;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly body: Readonly<Record<string, unknown>>;
-}
-
 const putEventsEntry = v.strictObject({
   Detail: v.optional(v.string(), ''),
   DetailType: v.optional(v.string(), ''),
@@ -69,8 +63,8 @@ const MAXIMUM_BYTES = 1024 * 1024;
 
 /**
  * EventBridge's `PutEvents` and `DescribeEventBus` over HTTP. Callers are known by their access key and may do what their
- * role's policies allow. There is one bus, the account's default one, and no rule: whatever comes is kept and logged. As on AWS, an
- * event for a bus that does not exist is taken, and nobody ever sees it.
+ * role's policies allow. There is one bus, the account's default one, and no rule: whatever comes is kept and logged.
+ * As on AWS, an event for a bus that does not exist is taken, and nobody ever sees it.
  *
  * @see https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
  * @see https://github.com/aws/aws-sdk/issues/186
@@ -80,14 +74,16 @@ export class EventBridge {
   readonly #access: AccessControl;
   readonly #credentials: CredentialIssuer;
   readonly #onLog: OnLog;
-  readonly #server: Server;
   readonly #events: BusEvent[] = [];
   #trouble: EventBridgeTrouble = {};
-  #url = '';
+  #server!: JsonServer;
 
   static async start(options: EventBridgeOptions): Promise<EventBridge> {
     const service = new EventBridge(options);
-    service.#url = `http://127.0.0.1:${await listen(service.#server, 0)}`;
+    service.#server = await JsonServer.start({
+      version: '1.1',
+      answer: (input, headers) => service.#answer(input, headers),
+    });
     return service;
   }
 
@@ -96,20 +92,10 @@ export class EventBridge {
     this.#access = access;
     this.#credentials = credentials;
     this.#onLog = onLog;
-    this.#server = createServer(async (request, response) => {
-      const { status, body } = await this.#answer(request).catch(() =>
-        failure('SerializationException', 'the request is not JSON'),
-      );
-      response.writeHead(status, {
-        'content-type': 'application/x-amz-json-1.1',
-        'x-amzn-requestid': randomUUID(),
-      });
-      response.end(JSON.stringify(body));
-    });
   }
 
   get url(): string {
-    return this.#url;
+    return this.#server.url;
   }
 
   /** What the bus has taken, the oldest first. */
@@ -134,20 +120,18 @@ export class EventBridge {
     return this.busArnOf(nameOrArn) === this.busArnOf('default');
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+  stop(): Promise<void> {
+    return this.#server.stop();
   }
 
-  async #answer(request: IncomingMessage): Promise<Answer> {
-    const input: unknown = await json(request);
+  #answer(input: unknown, headers: IncomingHttpHeaders): JsonAnswer {
     if (this.#trouble.isFailing) return failure('InternalException', 'An internal error occurred.', 500);
 
-    const caller = this.#credentials.findCaller(request.headers.authorization);
+    const caller = this.#credentials.findCaller(headers.authorization);
     if (!caller) {
       return failure('UnrecognizedClientException', 'The security token included in the request is invalid.');
     }
-    switch (request.headers['x-amz-target']) {
+    switch (headers['x-amz-target']) {
       case 'AWSEvents.PutEvents':
         return this.#putEvents(input, caller);
       case 'AWSEvents.DescribeEventBus':
@@ -160,7 +144,7 @@ export class EventBridge {
     }
   }
 
-  #describeEventBus(input: unknown, caller: Caller): Answer {
+  #describeEventBus(input: unknown, caller: Caller): JsonAnswer {
     const parsed = v.safeParse(describeEventBusInput, input);
     if (!parsed.success) return failure('ValidationException', v.summarize(parsed.issues));
     const { Name } = parsed.output;
@@ -171,7 +155,7 @@ export class EventBridge {
       : failure('ResourceNotFoundException', `Event bus ${Name} does not exist.`);
   }
 
-  #putEvents(input: unknown, caller: Caller): Answer {
+  #putEvents(input: unknown, caller: Caller): JsonAnswer {
     const parsed = v.safeParse(putEventsInput, input);
     if (!parsed.success) return failure('ValidationException', v.summarize(parsed.issues));
     const { Entries } = parsed.output;
@@ -193,7 +177,7 @@ export class EventBridge {
   }
 
   /** @returns undefined where the caller may do it */
-  #denialOf(caller: Caller, action: string, nameOrArn: string): Answer | undefined {
+  #denialOf(caller: Caller, action: string, nameOrArn: string): JsonAnswer | undefined {
     const busArn = this.busArnOf(nameOrArn);
     const decision = this.#access.decide(caller.roleArn, action, busArn);
     return decision === 'allowed'
@@ -247,6 +231,6 @@ function entryFailure(code: string, message: string) {
   return { ErrorCode: code, ErrorMessage: message };
 }
 
-function failure(type: string, message: string, status = 400): Answer {
+function failure(type: string, message: string, status = 400): JsonAnswer {
   return { status, body: { __type: type, message } };
 }

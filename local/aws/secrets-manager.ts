@@ -1,11 +1,10 @@
 import { randomInt, randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { json } from 'node:stream/consumers';
+import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as v from 'valibot';
-import { listen } from '../listen.ts';
 import { type AccessControl, explainDenial } from './access.ts';
 import type { Caller, CredentialIssuer } from './credentials.ts';
+import { type JsonAnswer, JsonServer } from './json-server.ts';
 import type { Properties } from './resource-types.ts';
 import type { Resource, StackTemplate } from './template.ts';
 
@@ -33,11 +32,6 @@ interface SecretVersion {
 
 type GenerateSecretString = NonNullable<Properties<'AWS::SecretsManager::Secret'>['GenerateSecretString']>;
 
-interface Answer {
-  readonly status: number;
-  readonly body: Readonly<Record<string, unknown>>;
-}
-
 const getSecretValueInput = v.strictObject({
   SecretId: v.string(),
   VersionStage: v.optional(v.literal('AWSCURRENT')),
@@ -54,14 +48,17 @@ export class SecretsManager {
   readonly #versions = new Map<string, SecretVersion>();
   readonly #access: AccessControl;
   readonly #credentials: CredentialIssuer;
-  readonly #server: Server;
   #trouble: SecretsManagerTrouble = {};
   #callCount = 0;
-  #url = '';
+  #server!: JsonServer;
 
   static async start(options: SecretsManagerOptions): Promise<SecretsManager> {
     const service = new SecretsManager(options);
-    service.#url = `http://127.0.0.1:${await listen(service.#server, options.preferredPort)}`;
+    service.#server = await JsonServer.start({
+      version: '1.1',
+      preferredPort: options.preferredPort,
+      answer: (input, headers) => service.#answer(input, headers),
+    });
     return service;
   }
 
@@ -74,20 +71,10 @@ export class SecretsManager {
     }
     this.#access = access;
     this.#credentials = credentials;
-    this.#server = createServer(async (request, response) => {
-      const { status, body } = await this.#answer(request).catch(() =>
-        failure('InvalidRequestException', 'the request is not JSON'),
-      );
-      response.writeHead(status, {
-        'content-type': 'application/x-amz-json-1.1',
-        'x-amzn-requestid': randomUUID(),
-      });
-      response.end(JSON.stringify(body));
-    });
   }
 
   get url(): string {
-    return this.#url;
+    return this.#server.url;
   }
 
   /** How many calls have come in, refused ones included. */
@@ -110,22 +97,20 @@ export class SecretsManager {
     this.#trouble = trouble;
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+  stop(): Promise<void> {
+    return this.#server.stop();
   }
 
-  async #answer(request: IncomingMessage): Promise<Answer> {
+  async #answer(input: unknown, headers: IncomingHttpHeaders): Promise<JsonAnswer> {
     this.#callCount += 1;
-    const input: unknown = await json(request);
     await sleep(this.#trouble.delayInMillis ?? 0);
     if (this.#trouble.isFailing)
       return failure('InternalServiceError', 'An error occurred on the server side.', 500);
 
-    if (request.headers['x-amz-target'] !== 'secretsmanager.GetSecretValue') {
+    if (headers['x-amz-target'] !== 'secretsmanager.GetSecretValue') {
       return failure('UnknownOperationException', 'only GetSecretValue is implemented on this machine');
     }
-    const caller = this.#credentials.findCaller(request.headers.authorization);
+    const caller = this.#credentials.findCaller(headers.authorization);
     if (!caller) {
       return failure('UnrecognizedClientException', 'The security token included in the request is invalid.');
     }
@@ -134,7 +119,7 @@ export class SecretsManager {
     return this.#getSecretValue(parsed.output.SecretId, caller);
   }
 
-  #getSecretValue(secretId: string, caller: Caller): Answer {
+  #getSecretValue(secretId: string, caller: Caller): JsonAnswer {
     const secret = this.#secrets.find(({ ref, name }) => ref === secretId || name === secretId);
     const resourceArn = secret?.ref ?? secretId;
     const action = 'secretsmanager:GetSecretValue';
@@ -174,7 +159,7 @@ export class SecretsManager {
   }
 }
 
-function failure(type: string, message: string, status = 400): Answer {
+function failure(type: string, message: string, status = 400): JsonAnswer {
   return { status, body: { __type: type, Message: message } };
 }
 

@@ -1,10 +1,8 @@
-import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { json } from 'node:stream/consumers';
+import type { IncomingHttpHeaders } from 'node:http';
 import * as v from 'valibot';
-import { listen } from '../listen.ts';
 import { type AccessControl, explainDenial } from './access.ts';
 import type { Caller, CredentialIssuer } from './credentials.ts';
+import { type JsonAnswer, JsonServer } from './json-server.ts';
 import type { Queue, Queues } from './queue.ts';
 
 export interface SqsEndpointOptions {
@@ -13,16 +11,11 @@ export interface SqsEndpointOptions {
   readonly credentials: CredentialIssuer;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly body: Readonly<Record<string, unknown>>;
-}
-
 interface Operation<Input> {
   /** What a policy has to allow. @default the operation's own name */
   readonly action?: string;
   readonly schema: v.GenericSchema<unknown, Input>;
-  perform(queue: Queue, input: Input): Answer['body'];
+  perform(queue: Queue, input: Input): JsonAnswer['body'];
 }
 
 /** Keeps an operation's schema and what it does with the input together. */
@@ -90,13 +83,15 @@ export class SqsEndpoint {
   readonly #queues: Queues;
   readonly #access: AccessControl;
   readonly #credentials: CredentialIssuer;
-  readonly #server: Server;
   #isFailing = false;
-  #url = '';
+  #server!: JsonServer;
 
   static async start(options: SqsEndpointOptions): Promise<SqsEndpoint> {
     const endpoint = new SqsEndpoint(options);
-    endpoint.#url = `http://127.0.0.1:${await listen(endpoint.#server, 0)}`;
+    endpoint.#server = await JsonServer.start({
+      version: '1.0',
+      answer: (input, headers) => endpoint.#answer(input, headers),
+    });
     return endpoint;
   }
 
@@ -104,20 +99,10 @@ export class SqsEndpoint {
     this.#queues = queues;
     this.#access = access;
     this.#credentials = credentials;
-    this.#server = createServer(async (request, response) => {
-      const { status, body } = await this.#answer(request).catch(() =>
-        failure('MalformedInput', 'the request is not JSON'),
-      );
-      response.writeHead(status, {
-        'content-type': 'application/x-amz-json-1.0',
-        'x-amzn-requestid': randomUUID(),
-      });
-      response.end(JSON.stringify(body));
-    });
   }
 
   get url(): string {
-    return this.#url;
+    return this.#server.url;
   }
 
   /** Makes every call fail from now on, or none. */
@@ -125,19 +110,17 @@ export class SqsEndpoint {
     this.#isFailing = isFailing;
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+  stop(): Promise<void> {
+    return this.#server.stop();
   }
 
-  async #answer(request: IncomingMessage): Promise<Answer> {
-    const input: unknown = await json(request);
+  #answer(input: unknown, headers: IncomingHttpHeaders): JsonAnswer {
     if (this.#isFailing) return failure('InternalError', 'We encountered an internal error.', 500);
 
-    const name = String(request.headers['x-amz-target']).replace(/^AmazonSQS\./, '');
+    const name = String(headers['x-amz-target']).replace(/^AmazonSQS\./, '');
     const called = Object.hasOwn(operations, name) ? operations[name] : undefined;
     if (!called) return failure('UnsupportedOperation', `${name} is not implemented on this machine`);
-    const caller = this.#credentials.findCaller(request.headers.authorization);
+    const caller = this.#credentials.findCaller(headers.authorization);
     if (!caller) {
       return failure('InvalidClientTokenId', 'The security token included in the request is invalid.', 403);
     }
@@ -151,7 +134,7 @@ export class SqsEndpoint {
     { perform, action: own = name }: Operation<unknown>,
     input: unknown,
     caller: Caller,
-  ): Answer {
+  ): JsonAnswer {
     const queue = this.#queues.find((input as { QueueUrl: string }).QueueUrl);
     if (!queue) return failure('QueueDoesNotExist', 'The specified queue does not exist.');
     const action = `sqs:${own}`;
@@ -168,6 +151,6 @@ function send(queue: Queue, body: string) {
   return { MessageId: messageId, MD5OfMessageBody: md5OfBody };
 }
 
-function failure(type: string, message: string, status = 400): Answer {
+function failure(type: string, message: string, status = 400): JsonAnswer {
   return { status, body: { __type: `com.amazonaws.sqs#${type}`, message } };
 }
