@@ -21,6 +21,8 @@ const RECORD_BUDGET_MILLISECONDS = 60_000;
 /** What Spotify said to a lease; null: it was not asked. */
 type AnsweredLease = { readonly lease: Lease; readonly answer: TokenAnswer | null };
 
+type Gathered = Map<string, AnsweredLease>;
+
 export type OutcomeRecorderOptions = {
   /** So many outcomes are recorded at a time. */
   readonly batchSize: number;
@@ -42,7 +44,8 @@ export class OutcomeRecorder {
   /** Whether the database said, last time, that the revocation breaker is open. */
   breakerIsOpen = false;
   readonly #options: OutcomeRecorderOptions;
-  #gathered: AnsweredLease[] = [];
+  /** By user: the database takes one outcome of each at a time. */
+  #gathered: Gathered = new Map();
   #recording: Promise<void> | null = null;
 
   constructor(options: OutcomeRecorderOptions) {
@@ -51,23 +54,27 @@ export class OutcomeRecorder {
 
   /** Takes note of an answer, and waits while the database is behind. */
   async add(lease: Lease, answer: TokenAnswer | null): Promise<void> {
-    this.#gathered.push({ lease, answer });
-    if (this.#gathered.length === 1) {
+    // Who has authorized again since the first claim may have been claimed, and answered, a second time.
+    while (this.#gathered.has(lease.userId)) {
+      await this.#recordNext();
+    }
+    this.#gathered.set(lease.userId, { lease, answer });
+    if (this.#gathered.size === 1) {
       void this.#recordWhenOld(this.#gathered);
     }
-    while (this.#gathered.length >= this.#options.batchSize) {
+    while (this.#gathered.size >= this.#options.batchSize) {
       await this.#recordNext();
     }
   }
 
   /** Records what has been gathered; resolves when nothing is left to record. */
   async finish(): Promise<void> {
-    while (this.#gathered.length > 0 || this.#recording !== null) {
+    while (this.#gathered.size > 0 || this.#recording !== null) {
       await this.#recordNext();
     }
   }
 
-  async #recordWhenOld(gathered: readonly AnsweredLease[]): Promise<void> {
+  async #recordWhenOld(gathered: Gathered): Promise<void> {
     await this.#options.dependencies.clock.sleep(LONGEST_WAIT_MILLISECONDS);
     while (this.#gathered === gathered) {
       await this.#recordNext();
@@ -77,8 +84,8 @@ export class OutcomeRecorder {
   /** Waits for the batch that is being recorded, or else records the one that has been gathered. */
   async #recordNext(): Promise<void> {
     if (this.#recording === null) {
-      const batch = this.#gathered;
-      this.#gathered = [];
+      const batch = [...this.#gathered.values()];
+      this.#gathered = new Map();
       this.#recording = this.#record(batch)
         .catch((error: unknown) => this.#options.brake.fail(error))
         .finally(() => {

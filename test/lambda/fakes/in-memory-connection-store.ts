@@ -197,6 +197,9 @@ export class InMemoryConnectionStore implements ConnectionStore {
 
   async record(settled: readonly SettledLease[], timeoutMilliseconds: number): Promise<Recorded> {
     await this.#roundTrip('record', timeoutMilliseconds);
+    if (new Set(settled.map(({ lease }) => lease.userId)).size < settled.length) {
+      throw new StoreError('STORE_REFUSED', 'two results for one user');
+    }
     const verdicts = new Map<string, Verdict>();
     for (const each of settled) {
       const verdict = this.#judge(each);
