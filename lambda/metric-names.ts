@@ -21,7 +21,7 @@ export const MetricNames = {
   sweepDurationMilliseconds: 'SweepDuration',
   /** Connections that were due when a sweep began. */
   sweepDue: 'SweepDue',
-  /** A sweep that the schedule started came to its end. Never emitted for one by hand, and not by helpers. */
+  /** A sweep that the schedule started came to its end and could do its work. Never by one by hand, nor by helpers. */
   scheduledSweepFinished: 'ScheduledSweepFinished',
 
   /** All connections, at the end of a sweep: those whose grant lives, */

@@ -1,36 +1,7 @@
-/** What is measured; `lambda/metric-names.ts` says what each means. */
-export type Metric =
-  | 'sweepRefreshed'
-  | 'sweepFailed'
-  | 'sweepUnavailable'
-  | 'sweepRevoked'
-  | 'sweepThrottled'
-  | 'sweepStale'
-  | 'sweepRemaining'
-  | 'sweepDurationMilliseconds'
-  | 'sweepDue'
-  | 'scheduledSweepFinished'
-  | 'connected'
-  | 'expired'
-  | 'oldestOverdueSeconds'
-  | 'reauthorizationRequired'
-  | 'reauthorizationsDue'
-  | 'noticesSent'
-  | 'noticesFailed'
-  | 'clientRejected'
-  | 'storeRejected'
-  | 'rescueQueued'
-  | 'rescueStored'
-  | 'rescueFailed'
-  | 'breakerOpen'
-  | 'statusConnected'
-  | 'statusDegraded'
-  | 'statusNotConnected'
-  | 'statusReauthorizationRequired'
-  | 'statusRefreshFailed'
-  | 'statusRefused'
-  | 'statusUnavailable'
-  | 'statusLatencyMilliseconds';
+import type { MetricNames } from '../metric-names.ts';
+
+/** What is measured. */
+export type Metric = keyof typeof MetricNames;
 
 /** Numbers for alarms and dashboards, as use cases see them. */
 export interface Metrics {

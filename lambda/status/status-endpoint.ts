@@ -55,8 +55,8 @@ export function createStatusEndpoint(dependencies: StatusEndpointDependencies) {
     .before(({ event, context }) => log.startInvocation(context, event.requestContext.requestId))
     .handler(async (event, context) => {
       const startedAt = clock.monotonicMilliseconds();
-      const { kind, response } = await answer(event, context, dependencies).catch((error: unknown) =>
-        answerProblem(error, event, log),
+      const { kind, response } = await answer(event, context, startedAt, dependencies).catch(
+        (error: unknown) => answerProblem(error, event, log),
       );
       const statusLatencyMilliseconds = clock.monotonicMilliseconds() - startedAt;
       metrics.add({ [METRIC_OF[kind]]: 1, statusLatencyMilliseconds });
@@ -67,9 +67,9 @@ export function createStatusEndpoint(dependencies: StatusEndpointDependencies) {
 async function answer(
   event: APIGatewayProxyEventV2,
   context: Context,
+  startedAt: number,
   { authenticate, checkConnection, clock, log, budgetMilliseconds }: StatusEndpointDependencies,
 ): Promise<Answer> {
-  const startedAt = clock.monotonicMilliseconds();
   const remaining = context.getRemainingTimeInMillis() - ANSWER_RESERVE_MILLISECONDS;
   const deadline = startedAt + Math.min(budgetMilliseconds, remaining);
 

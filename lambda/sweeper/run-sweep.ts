@@ -26,10 +26,19 @@ export async function runSweep(
   const result = await sweep(part, deadline, dependencies);
   if (part.role === 'first') {
     await sendNotices(deadline - REPORT_RESERVE_MILLISECONDS, dependencies);
-    await measureConnections(result.status !== 'client_rejected', dependencies);
+    await measureConnections(didItsWork(result), dependencies);
   }
   report(part, result, dependencies);
   return result;
+}
+
+/**
+ * Not, when Spotify refuses our client or lets nobody call it while something is due: a refused client also holds
+ * everybody back for a minute, so that the retry of such a sweep ends as throttled.
+ */
+function didItsWork({ status, refreshed, remaining }: SweepResult): boolean {
+  const wasHeldBack = status === 'throttled' && refreshed === 0 && remaining > 0;
+  return status !== 'client_rejected' && !wasHeldBack;
 }
 
 async function measureConnections(
@@ -66,6 +75,6 @@ function report(part: SweepPart, result: SweepResult, { log, metrics }: RunSweep
     sweepRemaining: result.remaining,
     sweepDurationMilliseconds: result.duration_ms,
     clientRejected: status === 'client_rejected' ? 1 : 0,
-    ...(isOfSchedule && status !== 'client_rejected' && { scheduledSweepFinished: 1 }),
+    ...(isOfSchedule && didItsWork(result) && { scheduledSweepFinished: 1 }),
   });
 }

@@ -9,8 +9,9 @@ import { type FoundBrowser, launchBrowser } from './browser.ts';
 const found = browserForTests();
 
 /**
- * `describe`, where there is a browser: always on Linux x64, for which npm ships one. Elsewhere, with none in
- * CHROMIUM_PATH or on the system, nothing can be tested, and the name in the report says why.
+ * `describe`, where there is a browser: always on Linux x64, for which npm ships one. On other machines, with none in
+ * CHROMIUM_PATH or on the system, there is nothing to test the page in; everything else can be tested there, so these
+ * are skipped, under a name that says why. Never in CI: there, prepare-browser.js fails.
  */
 export const describeInBrowser = found
   ? describe

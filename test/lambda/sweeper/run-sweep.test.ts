@@ -123,6 +123,23 @@ describe('that a scheduled sweep has finished', () => {
   });
 });
 
+describe('a sweep that Spotify lets do nothing', () => {
+  test('has not finished while something is due', async () => {
+    store.connect('a', 60);
+    store.notBefore = Number.MAX_SAFE_INTEGER;
+    expect(await run()).toMatchObject({ status: 'throttled', refreshed: 0, remaining: 1 });
+    expect(measured()).not.toHaveProperty('scheduledSweepFinished');
+    expect(finished).toEqual([false]);
+  });
+
+  test('has finished where nothing is due', async () => {
+    store.notBefore = Number.MAX_SAFE_INTEGER;
+    expect(await run()).toMatchObject({ status: 'throttled', remaining: 0 });
+    expect(measured()).toMatchObject({ scheduledSweepFinished: 1 });
+    expect(finished).toEqual([true]);
+  });
+});
+
 describe('other teams', () => {
   test('are told everything that is pending, batch after batch', async () => {
     noticeStore.add(2_345);
