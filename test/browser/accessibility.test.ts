@@ -1,21 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import axe from 'axe-core';
 import type { Locator, Page } from 'playwright-core';
-import { DemoStack, describeInBrowser, headingAppears, holdBack, signIn } from './demo-stack.ts';
+import { describeInBrowser, headingAppears, holdBack, signIn } from './demo-stack.ts';
 
-describeInBrowser('the page, for everybody', () => {
-  let stack: DemoStack;
-
-  beforeAll(async () => {
-    stack = await DemoStack.start();
-  });
-
-  afterEach(async () => {
-    expect((await stack.endPages()).others).toEqual([]);
-  });
-
-  afterAll(() => stack.stop());
-
+describeInBrowser('the page, for everybody', { mayRequestsFail: true }, (stack) => {
   /** Looks for violations, of the best practices too. @returns one line for each */
   async function violationsOn(page: Page): Promise<string[]> {
     await page.evaluate(axe.source);
@@ -26,8 +14,8 @@ describeInBrowser('the page, for everybody', () => {
   }
 
   async function newSampleUserPage(state: string, options: object): Promise<Page> {
-    const page = await stack.newPage(options);
-    await page.goto(stack.demo.url);
+    const page = await stack().newPage(options);
+    await page.goto(stack().demo.url);
     await page.getByRole('button', { name: state, exact: true }).click();
     return page;
   }
@@ -37,8 +25,8 @@ describeInBrowser('the page, for everybody', () => {
     const options = { colorScheme, bypassCSP: true };
 
     test('signed out', async () => {
-      const page = await stack.newPage(options);
-      await page.goto(stack.demo.url);
+      const page = await stack().newPage(options);
+      await page.goto(stack().demo.url);
       await headingAppears(page, 'Sign in');
       await page.getByLabel('E-mail').fill('nobody@example.com');
       await page.getByLabel('Password').fill('not the password');
@@ -57,31 +45,31 @@ describeInBrowser('the page, for everybody', () => {
     });
 
     test('connected, to be renewed soon', async () => {
-      const user = await stack.createConnectedUser();
-      await stack.test.sql(
+      const user = await stack().createConnectedUser();
+      await stack().test.sql(
         "update public.profiles set spotify_connected_at = now() - interval '170 days' where id = $1",
         [user.id],
       );
-      const page = await stack.newPageOf(user, options);
+      const page = await stack().newPageOf(user, options);
       await page.getByText(/days left/).waitFor();
 
       expect(await violationsOn(page)).toEqual([]);
     });
 
     test('checking', async () => {
-      const page = await stack.newPage(options);
-      await holdBack(page, stack.statusCalls);
-      await page.goto(stack.demo.url);
-      await signIn(page, await stack.createUser());
+      const page = await stack().newPage(options);
+      await holdBack(page, stack().statusCalls);
+      await page.goto(stack().demo.url);
+      await signIn(page, await stack().createUser());
       await headingAppears(page, 'Checking Spotify…');
 
       expect(await violationsOn(page)).toEqual([]);
     });
 
     test('disconnected, after a refused consent', async () => {
-      const page = await stack.newPageOf(await stack.createUser(), options);
+      const page = await stack().newPageOf(await stack().createUser(), options);
       await headingAppears(page, 'Spotify is not connected yet');
-      await page.goto(`${stack.demo.url}/entertainment?spotify_error=access_denied`);
+      await page.goto(`${stack().demo.url}/entertainment?spotify_error=access_denied`);
       await page.getByText('access_denied').waitFor();
 
       expect(await violationsOn(page)).toEqual([]);
@@ -95,8 +83,8 @@ describeInBrowser('the page, for everybody', () => {
     });
 
     test('unknown, while Spotify limits the rate', async () => {
-      stack.test.stack.spotify.setFault({ kind: 'status', status: 429, retryAfter: '60' });
-      const page = await stack.newPageOf(await stack.createConnectedUser(-60), options);
+      stack().test.stack.spotify.setFault({ kind: 'status', status: 429, retryAfter: '60' });
+      const page = await stack().newPageOf(await stack().createConnectedUser(-60), options);
       await headingAppears(page, 'Spotify’s state is unknown right now');
       await page.getByText(/nobody calls it before/).waitFor();
 
@@ -104,7 +92,7 @@ describeInBrowser('the page, for everybody', () => {
     });
 
     test("the stand-in's consent page", async () => {
-      const page = await stack.newPageOf(await stack.createUser(), options);
+      const page = await stack().newPageOf(await stack().createUser(), options);
       await page.getByRole('button', { name: 'Connect Spotify' }).click();
       await page.getByRole('button', { name: 'Agree' }).waitFor();
 
@@ -113,7 +101,7 @@ describeInBrowser('the page, for everybody', () => {
   });
 
   test.each([320, 768, 1_440])('at a width of %d px nothing has to be scrolled sideways', async (width) => {
-    const page = await stack.newPageOf(await stack.createConnectedUser(), {
+    const page = await stack().newPageOf(await stack().createConnectedUser(), {
       viewport: { width, height: 800 },
     });
     await headingAppears(page, 'Spotify connected');
@@ -123,8 +111,8 @@ describeInBrowser('the page, for everybody', () => {
   });
 
   test('the keyboard alone is enough: sign up, connect, let time pass, sign out', async () => {
-    const page = await stack.newPage();
-    await page.goto(stack.demo.url);
+    const page = await stack().newPage();
+    await page.goto(stack().demo.url);
 
     /** Presses Tab until the control has the focus, and shows it; at most once around the page. */
     async function tabTo(control: Locator) {

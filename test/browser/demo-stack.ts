@@ -1,25 +1,47 @@
 import { randomUUID } from 'node:crypto';
-import { describe } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect } from '@jest/globals';
 import type { Browser, BrowserContext, Page, Route } from 'playwright-core';
 import { type Demo, startDemo } from '../../local/demo/demo-server.ts';
-import type { StackOptions } from '../../local/stack.ts';
 import { type ConnectedUser, TestStack } from '../e2e/test-stack.ts';
 import { type FoundBrowser, launchBrowser } from './browser.ts';
 
 const found = browserForTests();
 
 /**
- * `describe`, where there is a browser: always on Linux x64, for which npm ships one. On other machines, with none in
- * CHROMIUM_PATH or on the system, there is nothing to test the page in; everything else can be tested there, so these
- * are skipped, under a name that says why. Never in CI: there, prepare-browser.js fails.
+ * Describes something with the running stack and its demo page, and makes sure that no page of a test complained on its
+ * console; `mayRequestsFail` lets it say that requests failed, as they do wherever a test switches a fault on.
+ *
+ * There is a browser on Linux x64 always, for npm ships one for it. On other machines, with none in CHROMIUM_PATH or on
+ * the system, there is nothing to test the page in; everything else can be tested there, so these are skipped, under a
+ * name that says why. Never in CI: there, prepare-browser.js fails.
  */
-export const describeInBrowser = found
-  ? describe
-  : (name: string, tests: () => void) =>
-      describe.skip(
-        `${name} (skipped: no Chromium in CHROMIUM_PATH or on the system, and npm has none for ${process.platform} ${process.arch})`,
-        tests,
-      );
+export function describeInBrowser(
+  name: string,
+  { mayRequestsFail }: { readonly mayRequestsFail: boolean },
+  describeTests: (stack: () => DemoStack) => void,
+): void {
+  const why = `no Chromium in CHROMIUM_PATH or on the system, and npm has none for ${process.platform} ${process.arch}`;
+  const [suite, title] = found ? [describe, name] : [describe.skip, `${name} (skipped: ${why})`];
+  suite(title, () => {
+    let stack: DemoStack;
+
+    beforeAll(async () => {
+      stack = await DemoStack.start();
+    });
+
+    afterEach(async () => {
+      const { failedRequests, others } = await stack.endPages();
+      expect({ failedRequests: mayRequestsFail ? [] : failedRequests, others }).toEqual({
+        failedRequests: [],
+        others: [],
+      });
+    });
+
+    afterAll(() => stack.stop());
+
+    describeTests(() => stack);
+  });
+}
 
 const PASSWORD_OF_CONNECTED_USERS = 'a password that nobody guesses';
 
@@ -47,14 +69,14 @@ export class DemoStack {
     this.#running = running;
   }
 
-  static async start(options: Partial<StackOptions> = {}): Promise<DemoStack> {
+  static async start(): Promise<DemoStack> {
     if (!found) throw new Error('tests in a browser have to stand in describeInBrowser');
     // Stops what has been started where a later part fails to.
     await using started = new AsyncDisposableStack();
     const browser = await launchBrowser(found);
     started.defer(() => browser.close());
     let demo: Demo | undefined;
-    const test = await TestStack.start({ onLog: (source, line) => demo?.log(source, line), ...options });
+    const test = await TestStack.start({ onLog: (source, line) => demo?.log(source, line) });
     started.defer(() => test.stop());
     demo = await startDemo(test.stack, 0);
     started.defer(demo.stop);

@@ -1,20 +1,8 @@
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { DemoStack, describeInBrowser, headingAppears, press, recordHeadings } from './demo-stack.ts';
+import { describeInBrowser, headingAppears, press, recordHeadings } from './demo-stack.ts';
 
-describeInBrowser('the faults of the panel, as the user sees them', () => {
-  let stack: DemoStack;
-
-  beforeAll(async () => {
-    stack = await DemoStack.start();
-  });
-
-  afterEach(async () => {
-    expect((await stack.endPages()).others).toEqual([]);
-  });
-
-  afterAll(() => stack.stop());
-
+describeInBrowser('the faults of the panel, as the user sees them', { mayRequestsFail: true }, (stack) => {
   /** Throws a switch and waits until it is in force. */
   async function turn(page: Page, name: 'Spotify' | 'Supabase', condition: string, hint: string) {
     await page.getByRole('group', { name }).getByRole('radio', { name: condition, exact: true }).check();
@@ -26,11 +14,14 @@ describeInBrowser('the faults of the panel, as the user sees them', () => {
     await page.getByText('your token has run out').waitFor();
   }
 
-  const outcomesOf = (userId: string) => stack.test.spotifyCallsFor(userId).map(({ outcome }) => outcome);
+  const outcomesOf = (userId: string) =>
+    stack()
+      .test.spotifyCallsFor(userId)
+      .map(({ outcome }) => outcome);
 
   test('a revoked grant is asked about once, and reconnecting mends it', async () => {
-    const user = await stack.createConnectedUser();
-    const page = await stack.newPageOf(user);
+    const user = await stack().createConnectedUser();
+    const page = await stack().newPageOf(user);
     await headingAppears(page, 'Spotify connected');
     await press(page, 'Revoke my grant');
     await page.getByText('Revoked at Spotify').waitFor();
@@ -50,8 +41,8 @@ describeInBrowser('the faults of the panel, as the user sees them', () => {
   });
 
   test('the end of six months is recognised once, with a clear way on', async () => {
-    const user = await stack.createConnectedUser();
-    const page = await stack.newPageOf(user);
+    const user = await stack().createConnectedUser();
+    const page = await stack().newPageOf(user);
     await headingAppears(page, 'Spotify connected');
     await press(page, 'Let six months pass');
     await page.getByText('six months are over').waitFor();
@@ -66,8 +57,8 @@ describeInBrowser('the faults of the panel, as the user sees them', () => {
   });
 
   test('while Spotify is down "connected" stays, and the token is refreshed when it is back', async () => {
-    const user = await stack.createConnectedUser();
-    const page = await stack.newPageOf(user);
+    const user = await stack().createConnectedUser();
+    const page = await stack().newPageOf(user);
     await headingAppears(page, 'Spotify connected');
     const headings = await recordHeadings(page);
     await turn(page, 'Spotify', 'down', 'Spotify answers 503');
@@ -89,18 +80,18 @@ describeInBrowser('the faults of the panel, as the user sees them', () => {
   });
 
   test('a browser that knows nothing yet says during an outage that the state is unknown', async () => {
-    const user = await stack.createConnectedUser(-60);
-    stack.test.stack.spotify.setFault({ kind: 'status', status: 503 });
+    const user = await stack().createConnectedUser(-60);
+    stack().test.stack.spotify.setFault({ kind: 'status', status: 503 });
 
-    const page = await stack.newPageOf(user);
+    const page = await stack().newPageOf(user);
 
     await headingAppears(page, 'Spotify’s state is unknown right now');
     expect(await page.getByRole('button', { name: /onnect Spotify/ }).count()).toBe(0);
   });
 
   test('when Spotify limits the rate, one call is enough to hold back all others', async () => {
-    const user = await stack.createConnectedUser();
-    const page = await stack.newPageOf(user);
+    const user = await stack().createConnectedUser();
+    const page = await stack().newPageOf(user);
     await headingAppears(page, 'Spotify connected');
     const headings = await recordHeadings(page);
     await turn(page, 'Spotify', 'limits the rate', 'Spotify answers 429');
@@ -117,7 +108,7 @@ describeInBrowser('the faults of the panel, as the user sees them', () => {
   });
 
   test('while the database is down "connected" stays, and is confirmed when it is back', async () => {
-    const page = await stack.newPageOf(await stack.createConnectedUser());
+    const page = await stack().newPageOf(await stack().createConnectedUser());
     await headingAppears(page, 'Spotify connected');
     const headings = await recordHeadings(page);
     await turn(page, 'Supabase', 'down', 'Supabase answers 503');
@@ -137,27 +128,27 @@ describeInBrowser('the faults of the panel, as the user sees them', () => {
   });
 
   test('what cannot be done while the database is down is said', async () => {
-    const page = await stack.newPageOf(await stack.createUser());
+    const page = await stack().newPageOf(await stack().createUser());
     await headingAppears(page, 'Spotify is not connected yet');
     await press(page, 'Connect Spotify');
     await page.getByRole('button', { name: 'Agree' }).waitFor();
-    await stack.test.stack.supabase.setFault({ kind: 'status', status: 503 });
+    await stack().test.stack.supabase.setFault({ kind: 'status', status: 503 });
 
     await press(page, 'Agree');
     await page.getByText('Spotify was not connected: server_error').waitFor();
     await press(page, 'Sign out');
     await page.getByText('you are still signed in').waitFor();
 
-    const stranger = await stack.newPage();
-    await stranger.goto(stack.demo.url);
+    const stranger = await stack().newPage();
+    await stranger.goto(stack().demo.url);
     await stranger.getByRole('button', { name: 'fresh', exact: true }).click();
     await stranger.getByRole('alert').getByText(/./).waitFor();
   });
 
   test('what a user does to time is done to that user alone', async () => {
-    const [mine, other] = await Promise.all([stack.createConnectedUser(), stack.createConnectedUser()]);
-    const before = await stack.test.profile(other.id);
-    const page = await stack.newPageOf(mine);
+    const [mine, other] = await Promise.all([stack().createConnectedUser(), stack().createConnectedUser()]);
+    const before = await stack().test.profile(other.id);
+    const page = await stack().newPageOf(mine);
     await headingAppears(page, 'Spotify connected');
 
     await press(page, 'Revoke my grant');
@@ -165,8 +156,8 @@ describeInBrowser('the faults of the panel, as the user sees them', () => {
     await press(page, 'Let six months pass');
     await page.getByText('six months are over').waitFor();
 
-    expect(await stack.test.profile(other.id)).toEqual(before);
-    const { spotify } = stack.test.stack;
+    expect(await stack().test.profile(other.id)).toEqual(before);
+    const { spotify } = stack().test.stack;
     expect(spotify.acceptsAccessToken(other.accessToken)).toBe(true);
     expect(spotify.inspectRefreshToken(other.refreshToken)).toMatchObject({ isAlive: true });
     expect(spotify.inspectRefreshToken(mine.refreshToken)).toMatchObject({ isAlive: false });

@@ -1,37 +1,17 @@
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import {
-  DemoStack,
-  describeInBrowser,
-  headingAppears,
-  holdBack,
-  press,
-  recordHeadings,
-  signIn,
-} from './demo-stack.ts';
+import { describeInBrowser, headingAppears, holdBack, press, recordHeadings, signIn } from './demo-stack.ts';
 
-describeInBrowser('the page, used as pages are used', () => {
-  let stack: DemoStack;
-
-  beforeAll(async () => {
-    stack = await DemoStack.start();
-  });
-
-  afterEach(async () => {
-    expect((await stack.endPages()).others).toEqual([]);
-  });
-
-  afterAll(() => stack.stop());
-
+describeInBrowser('the page, used as pages are used', { mayRequestsFail: true }, (stack) => {
   /** A second tab of the same browser. */
   async function openSecondTab(page: Page): Promise<Page> {
     const second = await page.context().newPage();
-    await second.goto(stack.demo.url);
+    await second.goto(stack().demo.url);
     return second;
   }
 
   test('two tabs agree: disconnecting and connecting in one shows in the other', async () => {
-    const first = await stack.newPageOf(await stack.createConnectedUser());
+    const first = await stack().newPageOf(await stack().createConnectedUser());
     await headingAppears(first, 'Spotify connected');
     const second = await openSecondTab(first);
     await headingAppears(second, 'Spotify connected');
@@ -47,7 +27,7 @@ describeInBrowser('the page, used as pages are used', () => {
   });
 
   test('two tabs agree: signing out in one signs out the other', async () => {
-    const first = await stack.newPageOf(await stack.createConnectedUser());
+    const first = await stack().newPageOf(await stack().createConnectedUser());
     await headingAppears(first, 'Spotify connected');
     const second = await openSecondTab(first);
     await headingAppears(second, 'Spotify connected');
@@ -60,11 +40,11 @@ describeInBrowser('the page, used as pages are used', () => {
   });
 
   test('on a slow network the page waits without guessing', async () => {
-    const user = await stack.createConnectedUser();
-    const page = await stack.newPage();
+    const user = await stack().createConnectedUser();
+    const page = await stack().newPage();
     const headings = await recordHeadings(page);
-    const letGo = await holdBack(page, stack.statusCalls);
-    await page.goto(stack.demo.url);
+    const letGo = await holdBack(page, stack().statusCalls);
+    await page.goto(stack().demo.url);
     await signIn(page, user);
     await headingAppears(page, 'Checking Spotify…');
 
@@ -75,10 +55,10 @@ describeInBrowser('the page, used as pages are used', () => {
   });
 
   test('an answer for the user before is not shown to the next one', async () => {
-    const [before, next] = await Promise.all([stack.createConnectedUser(), stack.createUser()]);
-    const page = await stack.newPage();
-    const letGo = await holdBack(page, stack.statusCalls);
-    await page.goto(stack.demo.url);
+    const [before, next] = await Promise.all([stack().createConnectedUser(), stack().createUser()]);
+    const page = await stack().newPage();
+    const letGo = await holdBack(page, stack().statusCalls);
+    await page.goto(stack().demo.url);
     const headings = await recordHeadings(page);
     await page.reload();
     await signIn(page, before);
@@ -100,8 +80,8 @@ describeInBrowser('the page, used as pages are used', () => {
   });
 
   test('the next user on the same browser never sees what was known of the one before', async () => {
-    const [before, next] = await Promise.all([stack.createConnectedUser(), stack.createUser()]);
-    const page = await stack.newPageOf(before);
+    const [before, next] = await Promise.all([stack().createConnectedUser(), stack().createUser()]);
+    const page = await stack().newPageOf(before);
     await headingAppears(page, 'Spotify connected');
     await press(page, 'Sign out');
     await headingAppears(page, 'Sign in');
@@ -115,7 +95,7 @@ describeInBrowser('the page, used as pages are used', () => {
   });
 
   test('going back and forward reports the landing once and shows the right state', async () => {
-    const page = await stack.newPageOf(await stack.createUser());
+    const page = await stack().newPageOf(await stack().createUser());
     await headingAppears(page, 'Spotify is not connected yet');
     await press(page, 'Connect Spotify');
     await press(page, 'Agree');
@@ -131,37 +111,37 @@ describeInBrowser('the page, used as pages are used', () => {
     await headingAppears(page, 'Spotify connected');
     await page.reload();
     await headingAppears(page, 'Spotify connected');
-    expect(page.url()).toBe(`${stack.demo.url}/entertainment`);
+    expect(page.url()).toBe(`${stack().demo.url}/entertainment`);
     expect(await page.getByText('You are back from Spotify').count()).toBe(0);
   });
 
   test('a refused consent is said, and nothing is connected', async () => {
-    const page = await stack.newPageOf(await stack.createUser());
+    const page = await stack().newPageOf(await stack().createUser());
 
     await press(page, 'Connect Spotify');
     await press(page, 'Cancel');
 
     await page.getByText('Spotify was not connected: access_denied').waitFor();
     await headingAppears(page, 'Spotify is not connected yet');
-    expect(page.url()).toBe(`${stack.demo.url}/entertainment`);
+    expect(page.url()).toBe(`${stack().demo.url}/entertainment`);
   });
 
   test('an error in the address is shown as text and removed, with the rest of the address kept', async () => {
-    const page = await stack.newPageOf(await stack.createUser());
+    const page = await stack().newPageOf(await stack().createUser());
     await headingAppears(page, 'Spotify is not connected yet');
     const markup = '<img src=x onerror=alert(1)>';
 
     await page.goto(
-      `${stack.demo.url}/entertainment?tab=music&spotify_error=${encodeURIComponent(markup)}#top`,
+      `${stack().demo.url}/entertainment?tab=music&spotify_error=${encodeURIComponent(markup)}#top`,
     );
 
     await page.getByText(`Spotify was not connected: ${markup}`).waitFor();
     expect(await page.locator('img').count()).toBe(0);
-    expect(page.url()).toBe(`${stack.demo.url}/entertainment?tab=music#top`);
+    expect(page.url()).toBe(`${stack().demo.url}/entertainment?tab=music#top`);
   });
 
   test('offline, "connected" stays; back online, it is confirmed without a click', async () => {
-    const page = await stack.newPageOf(await stack.createConnectedUser());
+    const page = await stack().newPageOf(await stack().createConnectedUser());
     await headingAppears(page, 'Spotify connected');
     const headings = await recordHeadings(page);
     await page.reload();
@@ -177,19 +157,19 @@ describeInBrowser('the page, used as pages are used', () => {
   });
 
   test('where storage is forbidden, everything works as long as the page is open', async () => {
-    const page = await stack.newPage();
+    const page = await stack().newPage();
     await page.addInitScript(
       "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } })",
     );
-    await page.goto(stack.demo.url);
+    await page.goto(stack().demo.url);
 
-    await signIn(page, await stack.createConnectedUser());
+    await signIn(page, await stack().createConnectedUser());
 
     await headingAppears(page, 'Spotify connected');
   });
 
   test('a last known state that is corrupt is ignored', async () => {
-    const page = await stack.newPageOf(await stack.createConnectedUser());
+    const page = await stack().newPageOf(await stack().createConnectedUser());
     await headingAppears(page, 'Spotify connected');
     await page.evaluate(`
       for (const key of Object.keys(localStorage))
@@ -204,9 +184,9 @@ describeInBrowser('the page, used as pages are used', () => {
   });
 
   test('an answer that is no JSON leaves the last known state, without a complaint', async () => {
-    const page = await stack.newPageOf(await stack.createConnectedUser());
+    const page = await stack().newPageOf(await stack().createConnectedUser());
     await headingAppears(page, 'Spotify connected');
-    await page.route(stack.statusCalls, (route) =>
+    await page.route(stack().statusCalls, (route) =>
       route.fulfill({
         status: 200,
         headers: { 'access-control-allow-origin': '*', 'content-type': 'text/html' },
