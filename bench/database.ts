@@ -38,10 +38,10 @@ export async function fillQueue(superuserUrl: string, state: 'all are due' | 'ha
   await runSql(
     superuserUrl,
     `set session_replication_role = replica;
-    truncate spotify_auth.connections;
-    insert into spotify_auth.connections (user_id, expires_at, authorized_at, refreshed_at, due_at, lease_id, claimable_at,
+    truncate spotify_auth.connections cascade;
+    insert into spotify_auth.connections (user_id, expires_at, authorized_at, refreshed_at, seen_alive, due_at, lease_id, claimable_at,
       failures, reauthorization_required_since, reauthorization_reason)
-    select id, spotify_token_expires_at, spotify_connected_at, now() - interval '30 minutes',
+    select id, spotify_token_expires_at, spotify_connected_at, now() - interval '30 minutes', true,
       case when not is_dead then case when is_held then now() + interval '45 minutes' else spotify_token_expires_at end end,
       case when is_held and is_leased then gen_random_uuid() end,
       case when is_held then now() + interval '5 minutes' end,
@@ -52,7 +52,11 @@ export async function fillQueue(superuserUrl: string, state: 'all are due' | 'ha
       select *, ${someAreNot} and byte0 < 128 as is_dead, ${someAreNot} and byte0 >= 128 and byte1 < 51 as is_held, byte2 < 128 as is_leased
       from (select *, get_byte(uuid_send(id), 0) as byte0, get_byte(uuid_send(id), 1) as byte1, get_byte(uuid_send(id), 2) as byte2
         from public.profiles) profile) state;
-    update spotify_auth.service set backfilled = true, reconciled_up_to = null`,
+    insert into spotify_auth.token_hashes
+      select id, spotify_auth.hash_token(spotify_refresh_token) from public.profiles;
+    truncate spotify_auth.shared_state;
+    insert into spotify_auth.shared_state (backfilled, population)
+      select true, count(*) from spotify_auth.connections where due_at is not null`,
   );
-  await runSql(superuserUrl, 'vacuum (analyze) spotify_auth.connections');
+  await runSql(superuserUrl, 'vacuum (analyze) spotify_auth.connections, spotify_auth.token_hashes');
 }

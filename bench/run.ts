@@ -7,6 +7,7 @@ import { measureClaim } from './measurements/claim.ts';
 import { measureColdStart } from './measurements/cold-start.ts';
 import { measureConcurrentSweepers } from './measurements/concurrent-sweepers.ts';
 import { measureExpiredMinutes } from './measurements/expired-minutes.ts';
+import { measureHeldSnapshot } from './measurements/held-snapshot.ts';
 import { measureMemory } from './measurements/memory.ts';
 import { measureSweep } from './measurements/sweep.ts';
 import { measureWarmStatus } from './measurements/warm-status.ts';
@@ -23,6 +24,7 @@ const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   sweep: { title: 'throughput, CPU time and round trips of a sweep', measure: measureSweep },
   memory: { title: 'peak memory of a sweep', measure: measureMemory },
   claim: { title: 'a claim at a million rows', measure: measureClaim },
+  snapshot: { title: 'claims of a long sweep while somebody holds a snapshot', measure: measureHeldSnapshot },
   sweepers: { title: 'four sweepers at once', measure: measureConcurrentSweepers },
   status: { title: 'a status call that refreshes nothing', measure: measureWarmStatus },
   'cold-start': { title: 'cold start of the status function', measure: measureColdStart },

@@ -71,15 +71,17 @@ export class SimulatedDay {
       nextClaimInSeconds: null,
       notBeforeInSeconds: null,
       callsStartInSeconds: 0,
+      dueUpTo: null,
     }),
     record: async (settled) => ({
       verdicts: new Map(settled.map((each) => [each.lease.leaseId, this.#record(each)])),
+      refusals: [],
       notBeforeInSeconds: null,
       breakerIsOpen: false,
     }),
     countDue: async (refreshWithinSeconds) => this.#countDue(refreshWithinSeconds * 1_000),
     reconcile: async () => ({ healed: 0, done: true }),
-    clearDeadGrants: async () => 0,
+    clearDeadGrants: async () => ({ cleared: 0, refusals: [], done: true }),
     check: async () => ({ state: 'disconnected' }),
   };
 

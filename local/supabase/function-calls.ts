@@ -5,8 +5,10 @@ import { isDatabaseError, type PostgrestError, toPostgrestError } from './postgr
 /** PostgREST's `db-max-rows`, at Supabase's default: longer results are cut off without a word. */
 export const maximumRows = 1000;
 
-/** A request to call one function of the schema public. */
+/** A request to call one function. */
 export interface FunctionCall {
+  /** The schema that the request asks for; public is the one that is exposed. */
+  readonly schema: string;
   readonly name: string;
   /** The request's body: the arguments by name, as a JSON object. */
   readonly body: string;
@@ -46,6 +48,7 @@ export function createFunctionCaller(authenticatorUrl: string): FunctionCaller {
 
   return {
     async call(request, identity) {
+      if (request.schema !== 'public') return answer(406, describeUnexposed(request.schema));
       const argumentNames = parseArgumentNames(request.body);
       if (!argumentNames) return answer(400, problem('PGRST102', 'Empty or invalid json'));
 
@@ -206,6 +209,11 @@ function answerWith(
 
 function problem(code: string, message: string, details: string | null = null): PostgrestError['body'] {
   return { code, details, hint: null, message };
+}
+
+function describeUnexposed(schema: string): PostgrestError['body'] {
+  const hint = 'Only the following schemas are exposed: public';
+  return { ...problem('PGRST106', `Invalid schema: ${schema}`), hint };
 }
 
 function describeMissing(name: string, argumentNames: readonly string[]): PostgrestError['body'] {

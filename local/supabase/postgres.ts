@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
 import { chown, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -154,16 +155,19 @@ async function startServer(
     // In a process group of its own, Ctrl-C does not end it before those who still use it.
     detached: true,
   });
+  // Beside the data, where a superuser reads it with pg_read_file('server.log').
+  server.stderr.pipe(createWriteStream(path.join(dataDirectory, 'server.log')));
   let log = '';
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.once('exit', () => reject(new Error(`PostgreSQL did not start:\n${log}`)));
-    server.stderr.setEncoding('utf8').on('data', (text: string) => {
-      log += text;
-      if (log.includes('database system is ready to accept connections')) resolve();
-    });
-  });
-  server.stderr.removeAllListeners('data').resume();
+  const ready = Promise.withResolvers<void>();
+  const readUntilReady = (text: string) => {
+    log += text;
+    if (log.includes('database system is ready to accept connections')) ready.resolve();
+  };
+  server.once('error', ready.reject);
+  server.once('exit', () => ready.reject(new Error(`PostgreSQL did not start:\n${log}`)));
+  server.stderr.setEncoding('utf8').on('data', readUntilReady);
+  await ready.promise;
+  server.stderr.off('data', readUntilReady);
   return server;
 }
 

@@ -81,6 +81,7 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
   app.post('/rest/v1/rpc/:name', async (context) => {
     const identity = await identify(context.req.raw.headers, { publishableKey, secretKey }, tokens);
     const request = {
+      schema: context.req.header('content-profile') ?? 'public',
       name: context.req.param('name'),
       body: (await context.req.text()) || '{}',
       wantsSingleRow: context.req.header('accept') === 'application/vnd.pgrst.object+json',

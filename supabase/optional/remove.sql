@@ -1,5 +1,8 @@
 -- Takes everything of this project out of a database: for after the stack is gone (docs/deploy.md). Tokens, users and
--- profiles stay as they are; leases, marks and notices go. Can be run at any version of the schema, and again.
+-- profiles stay as they are; leases, marks and notices go. Can be run again.
+
+begin;
+set local lock_timeout = '2s';
 
 drop trigger if exists spotify_auth_profile_inserted on public.profiles;
 drop trigger if exists spotify_auth_profile_updated on public.profiles;
@@ -9,10 +12,9 @@ alter table public.profiles reset (fillfactor);
 drop function if exists
   public.spotify_reconcile(integer),
   public.spotify_check_connection(uuid, interval, interval),
-  public.spotify_claim_due(integer, interval, interval, interval, double precision),
+  public.spotify_claim_due(integer, interval, interval, interval, double precision, timestamptz),
   public.spotify_record(jsonb),
   public.spotify_clear_dead_grants(interval, integer),
-  public.spotify_restore_connections(timestamptz),
   public.spotify_restore_connections(timestamptz, integer),
   public.spotify_due_count(interval),
   public.spotify_connection_stats(),
@@ -22,3 +24,5 @@ drop function if exists
   public.spotify_show_connection(uuid);
 
 drop schema if exists spotify_auth cascade;
+
+commit;

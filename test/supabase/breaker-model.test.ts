@@ -1,25 +1,33 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type LeaseRow, TestDatabase } from './database.ts';
+import { type LeaseRow, ownToken, TestDatabase } from './database.ts';
 
-const USERS = 6;
+const USERS = 8;
 /** One of them authorized so long ago that Spotify's six months may be over. */
 const OLD_USER = 0;
+/** One of them this system has never refreshed. */
+const UNKNOWN_USER = 1;
 
 const SWEEP_WINDOW = 2_400;
 const LEASE = 300;
 const BACKOFF = 60;
 const FLOOR = 30;
 const TOKEN_LIFE = 3_600;
-const EVIDENCE_WINDOW = 20 * 60;
-const DAY = 24 * 3_600;
+const EVIDENCE_WINDOW = 30 * 60;
+const SHORT_PATIENCE = 20 * 60;
+const HOUR = 3_600;
+const DAY = 24 * HOUR;
 const GRACE = DAY;
 
-/**
- * Time only passes in steps like these: no sum of them comes near the 20 minutes of the breaker's window, in which
- * the database counts by the minute.
- */
-const STEPS = [420, 90_000];
+/** 4 % of these are one, four and eight connections; 1 % is never more than five. */
+const POPULATIONS = [8, 100, 200];
+const THRESHOLD = 5;
+
+/** Time only passes in steps like these: no sum of them comes near one of the moments above. */
+const STEPS = [420, 1_000, 90_000];
+
+type Outcome = 'refreshed' | 'revoked' | 'unavailable';
 
 /** One user, in seconds since the beginning. */
 type User = {
@@ -29,25 +37,29 @@ type User = {
   claimableAt: number;
   attemptedAt: number;
   failures: number;
+  seenAlive: boolean;
   markedAt: number | null;
   markedAfterAll: boolean;
+  verifyAt: number | null;
   tokensAreCleared: boolean;
   heldSince: number | null;
-  attemptCountedAt: number | null;
-  revocationCountedAt: number | null;
 };
 
 /** The rules of the revocation breaker. */
 type Model = {
   now: number;
   isOpen: boolean;
-  /** What the breaker has counted, and when. */
-  counted: { readonly at: number; readonly attempted: number; readonly revoked: number }[];
+  readonly population: number;
+  /** Within the last hour. */
+  refreshes: number;
   readonly users: User[];
 };
 
 type Real = { readonly ids: readonly string[] };
 type Command = fc.AsyncCommand<Model, Real>;
+
+/** What has been seen to happen, or the test would prove nothing. */
+const seen = { opened: 0, closed: 0, undone: 0, held: 0, believedAfterAll: 0, nearlyAllRefused: 0 };
 
 let database: TestDatabase;
 
@@ -56,22 +68,29 @@ beforeAll(async () => {
 });
 afterAll(() => database.stop());
 
-function isRecent(model: Model, moment: number | null, seconds: number): boolean {
-  return moment !== null && moment > model.now - seconds;
+function isRecent(model: Model, moment: number | null): boolean {
+  return moment !== null && moment > model.now - EVIDENCE_WINDOW;
 }
 
-/** Takes leases on all that are due and free. */
+function hold(user: User, since: number, claimableAt: number): void {
+  Object.assign(user, { heldSince: since, markedAt: null, verifyAt: null, claimableAt });
+  seen.held += 1;
+}
+
+/** Takes leases on all that are due and free, and on marks that are to be verified. */
 class Claim implements Command {
   check = () => true;
   toString = () => 'claim';
 
   async run(model: Model, real: Real): Promise<void> {
     const { claims } = await database.claim();
-    const expected = model.users.flatMap((user, index) =>
-      user.markedAt === null && user.expiresAt <= model.now + SWEEP_WINDOW && user.claimableAt <= model.now
-        ? [real.ids[index]]
-        : [],
-    );
+    const expected = model.users.flatMap((user, index) => {
+      const isDue =
+        user.markedAt === null
+          ? user.expiresAt <= model.now + SWEEP_WINDOW
+          : user.verifyAt !== null && user.verifyAt <= model.now;
+      return isDue && user.claimableAt <= model.now ? [real.ids[index]] : [];
+    });
     expect(claims.map(({ user_id }) => user_id).sort()).toEqual(expected.sort());
     for (const claim of claims) {
       const user = model.users[real.ids.indexOf(claim.user_id)] as User;
@@ -79,103 +98,134 @@ class Claim implements Command {
       user.leasedAt = model.now;
       user.attemptedAt = model.now;
       user.claimableAt = model.now + LEASE;
+      if (user.markedAt !== null) user.verifyAt = model.now + LEASE;
     }
   }
 }
 
-/** Records the same outcome for some of those who hold leases, as one batch. */
+/** Records what became of the leases of some users, as one batch. */
 class Record implements Command {
-  readonly #outcome: 'refreshed' | 'revoked' | 'unavailable';
-  readonly #indexes: readonly number[];
+  readonly #outcomes: ReadonlyMap<number, Outcome>;
 
-  constructor(outcome: 'refreshed' | 'revoked' | 'unavailable', indexes: readonly number[]) {
-    this.#outcome = outcome;
-    this.#indexes = indexes;
+  constructor(outcomes: ReadonlyMap<number, Outcome>) {
+    this.#outcomes = outcomes;
   }
 
   check = () => true;
-  toString = () => `record(${this.#outcome}, users ${this.#indexes})`;
+  toString = () =>
+    `record(${[...this.#outcomes].map(([index, outcome]) => `${index} ${outcome}`).join(', ')})`;
 
   async run(model: Model): Promise<void> {
-    const batch = this.#indexes.flatMap((index) => {
+    const batch = [...this.#outcomes].flatMap(([index, outcome]) => {
       const user = model.users[index] as User;
-      return user.lease === null ? [] : [{ index, user, lease: user.lease }];
+      return user.lease === null ? [] : [{ user, lease: user.lease, outcome }];
     });
     const recorded = await database.recordAll(
-      batch.map(({ user, lease }) => ({
+      batch.map(({ user, lease, outcome }) => ({
         user_id: lease.user_id,
         lease_id: lease.lease_id,
         leased_at: new Date(Date.parse(lease.leased_at) - (model.now - user.leasedAt) * 1_000).toISOString(),
-        outcome: this.#outcome,
+        outcome,
+        reason: 'revoked',
         used_refresh_token: lease.refresh_token,
         retry_after: BACKOFF,
-        ...(this.#outcome === 'refreshed' && { access_token: 'new', expires_in: TOKEN_LIFE }),
+        ...(outcome === 'refreshed' && { access_token: 'new', expires_in: TOKEN_LIFE }),
       })),
     );
+
     const wasOpen = model.isOpen;
-    const wereHeld = batch.some(({ user }) => user.heldSince !== null);
-    for (const { index, user, lease } of batch) {
-      const verdict = this.#settle(model, user, index === OLD_USER, wasOpen);
+    const newRefreshes = batch.filter(({ outcome }) => outcome === 'refreshed').length;
+    const toJudge = batch.filter(({ user, outcome }) => outcome === 'revoked' && user.markedAt === null);
+    const newRefusals = toJudge.filter(({ user }) => user.heldSince === null).length;
+    const patience = patienceWithRefusals(model, newRefreshes, newRefusals);
+    for (const { user, lease, outcome } of batch) {
+      const verdict = settle(model, user, outcome, patience);
       expect(recorded.verdicts).toContainEqual({ user_id: lease.user_id, lease_id: lease.lease_id, verdict });
     }
-    const isNews = this.#outcome === 'revoked' && batch.length > 0;
-    if (wasOpen || isNews) judge(model, this.#outcome === 'refreshed' && wereHeld);
+    model.refreshes += newRefreshes;
+    if (wasOpen || toJudge.length > 0) judge(model);
     expect(recorded.breaker_is_open).toBe(model.isOpen);
-  }
-
-  #settle(model: Model, user: User, isOld: boolean, breakerIsOpen: boolean): 'applied' | 'held' {
-    user.lease = null;
-    user.claimableAt = model.now;
-    if (this.#outcome === 'unavailable') {
-      user.failures += 1;
-      user.claimableAt = model.now + BACKOFF;
-      return 'applied';
-    }
-    const isNewAttempt = !isRecent(model, user.attemptCountedAt, EVIDENCE_WINDOW);
-    const isNewRevocation =
-      this.#outcome === 'revoked' &&
-      !isOld &&
-      user.heldSince === null &&
-      !isRecent(model, user.revocationCountedAt, EVIDENCE_WINDOW);
-    if (isNewAttempt) user.attemptCountedAt = model.now;
-    if (isNewRevocation) user.revocationCountedAt = model.now;
-    model.counted.push({ at: model.now, attempted: Number(isNewAttempt), revoked: Number(isNewRevocation) });
-
-    if (this.#outcome === 'refreshed') {
-      user.failures = 0;
-      user.heldSince = null;
-      user.expiresAt = user.leasedAt + TOKEN_LIFE;
-      return 'applied';
-    }
-    if (breakerIsOpen && (user.heldSince === null || isRecent(model, user.heldSince, DAY))) {
-      user.heldSince ??= model.now;
-      user.failures += 1;
-      user.claimableAt = model.now + BACKOFF;
-      return 'held';
-    }
-    user.markedAt = model.now;
-    user.markedAfterAll = breakerIsOpen;
-    user.heldSince = null;
-    return 'applied';
   }
 }
 
-/** Opens or closes the breaker; while it is open, recent marks are undone. */
-function judge(model: Model, heldGrantLives: boolean): void {
-  const recent = model.counted.filter(({ at }) => isRecent(model, at, EVIDENCE_WINDOW));
-  const attempted = recent.reduce((sum, each) => sum + each.attempted, 0);
-  const revoked = recent.reduce((sum, each) => sum + each.revoked, 0);
-  const isEvident = revoked >= Math.max(3, 0.02 * attempted);
-  const nobodyIsHeld = model.users.every(({ heldSince }) => heldSince === null);
-  if (isEvident) model.isOpen = true;
-  else if (heldGrantLives || nobodyIsHeld) model.isOpen = false;
-  if (!model.isOpen) return;
-  for (const user of model.users) {
-    if (isRecent(model, user.markedAt, EVIDENCE_WINDOW) && !user.markedAfterAll && !user.tokensAreCleared) {
-      user.markedAt = null;
-      user.heldSince = model.now;
-      user.claimableAt = model.now + 60;
-    }
+function isNearlyAllRefused(model: Model, newRefreshes: number, newRefusals: number): boolean {
+  const refusals = model.users.filter(
+    (user) => user.heldSince !== null || (isRecent(model, user.markedAt) && !user.tokensAreCleared),
+  ).length;
+  const all = refusals + newRefusals + model.refreshes + newRefreshes;
+  return refusals + newRefusals >= 5 && model.refreshes + newRefreshes < 0.02 * all;
+}
+
+/** For how many seconds a grant must have been refused before that is believed. */
+function patienceWithRefusals(model: Model, newRefreshes: number, newRefusals: number): number {
+  if (isNearlyAllRefused(model, newRefreshes, newRefusals)) return Number.POSITIVE_INFINITY;
+  if (!model.isOpen) return 0;
+  const held = model.users.filter(({ heldSince }) => heldSince !== null).length;
+  return held < 0.04 * model.population ? SHORT_PATIENCE : DAY;
+}
+
+function settle(
+  model: Model,
+  user: User,
+  outcome: Outcome,
+  patience: number,
+): 'applied' | 'held' | 'confirmed' {
+  user.lease = null;
+  user.claimableAt = model.now;
+  if (outcome === 'unavailable') {
+    user.failures += 1;
+    user.claimableAt = model.now + BACKOFF;
+    if (user.markedAt !== null) user.verifyAt = model.now + BACKOFF;
+    return 'applied';
+  }
+  if (outcome === 'refreshed') {
+    Object.assign(user, {
+      failures: 0,
+      heldSince: null,
+      markedAt: null,
+      markedAfterAll: false,
+      verifyAt: null,
+      seenAlive: true,
+      expiresAt: user.leasedAt + TOKEN_LIFE,
+    });
+    return 'applied';
+  }
+  if (user.markedAt === null && (user.heldSince ?? model.now) + patience > model.now) {
+    user.failures += 1;
+    hold(user, user.heldSince ?? model.now, model.now + BACKOFF);
+    return 'held';
+  }
+  const wasMarked = user.markedAt !== null;
+  if (user.markedAt === null) {
+    user.markedAt = model.now;
+    user.markedAfterAll = model.isOpen;
+    user.heldSince = null;
+    if (model.isOpen) seen.believedAfterAll += 1;
+  }
+  user.verifyAt = model.now + Math.max(user.seenAlive ? HOUR : DAY, (model.now - user.markedAt) / 4);
+  return wasMarked ? 'confirmed' : 'applied';
+}
+
+/** Opens or closes the breaker; while it is open, or nearly all are refused, recent marks are undone. */
+function judge(model: Model): void {
+  const undoable = model.users.filter(
+    (user) => isRecent(model, user.markedAt) && !user.tokensAreCleared && !user.markedAfterAll,
+  );
+  const evidence = undoable.filter((user) => user.seenAlive && user !== model.users[OLD_USER]).length;
+  const held = model.users.filter((user) => user.heldSince !== null && user.seenAlive).length;
+  if (!model.isOpen && evidence >= THRESHOLD) {
+    model.isOpen = true;
+    seen.opened += 1;
+  } else if (model.isOpen && evidence + held < THRESHOLD / 2) {
+    model.isOpen = false;
+    seen.closed += 1;
+  }
+  const nearlyAll = isNearlyAllRefused(model, 0, 0);
+  if (nearlyAll) seen.nearlyAllRefused += 1;
+  if (!model.isOpen && !nearlyAll) return;
+  for (const user of undoable) {
+    hold(user, user.markedAt as number, model.now + 60);
+    seen.undone += 1;
   }
 }
 
@@ -191,16 +241,21 @@ class Reconnect implements Command {
 
   async run(model: Model, real: Real): Promise<void> {
     await database.writeProfile(real.ids[this.#index] ?? '', {
-      access: `access-${model.now}-${model.counted.length}`,
-      refresh: 'refresh',
+      access: randomUUID(),
+      refresh: ownToken,
       expires: 60,
     });
-    Object.assign(model.users[this.#index] as User, {
+    const user = model.users[this.#index] as User;
+    Object.assign(user, {
       expiresAt: model.now + 60,
       lease: null,
-      claimableAt: (model.users[this.#index]?.attemptedAt ?? 0) + FLOOR,
+      claimableAt: user.attemptedAt + FLOOR,
       failures: 0,
+      // Once it is removed, nobody knows any more that it is the same token.
+      seenAlive: user.seenAlive && !user.tokensAreCleared,
       markedAt: null,
+      markedAfterAll: false,
+      verifyAt: null,
       tokensAreCleared: false,
       heldSince: null,
     });
@@ -216,12 +271,18 @@ class ClearDeadGrants implements Command {
     const cleared = model.isOpen
       ? []
       : model.users.filter(
-          (user) => user.markedAt !== null && user.markedAt <= model.now - GRACE && !user.tokensAreCleared,
+          (user) =>
+            user.markedAt !== null &&
+            user.markedAt <= model.now - GRACE &&
+            user.claimableAt <= model.now &&
+            !user.tokensAreCleared,
         );
-    expect(await database.call('spotify_clear_dead_grants', { grace: '1 day', batch_size: 100 })).toBe(
-      cleared.length,
-    );
-    for (const user of cleared) user.tokensAreCleared = true;
+    expect(await database.call('spotify_clear_dead_grants', { grace: '1 day', batch_size: 100 })).toEqual({
+      cleared: cleared.length,
+      refused: [],
+      done: true,
+    });
+    for (const user of cleared) Object.assign(user, { tokensAreCleared: true, verifyAt: null, lease: null });
   }
 }
 
@@ -233,7 +294,8 @@ class Restore implements Command {
   async run(model: Model): Promise<void> {
     const restored = model.users.filter((user) => user.markedAt !== null && !user.tokensAreCleared);
     expect(await database.call('spotify_restore_connections', { since: '-infinity' })).toBe(restored.length);
-    for (const user of restored) Object.assign(user, { markedAt: null, markedAfterAll: false, failures: 0 });
+    for (const user of restored)
+      Object.assign(user, { markedAt: null, markedAfterAll: false, verifyAt: null, failures: 0 });
   }
 }
 
@@ -250,6 +312,7 @@ class LetTimePass implements Command {
   async run(model: Model): Promise<void> {
     await database.letTimePassForAll(`${this.#seconds} seconds`);
     model.now += this.#seconds;
+    if (this.#seconds > HOUR) model.refreshes = 0;
   }
 }
 
@@ -263,7 +326,7 @@ function andAgree(command: Command): Command {
       const rows = await database.owner<{ user_id: string }>(
         `select c.user_id, c.failures, c.lease_id, c.held_since is not null as is_held,
            c.reauthorization_required_since is not null as is_marked,
-           c.due_at is not null as is_queued, p.spotify_refresh_token is not null as has_token
+           c.due_at is not null as is_queued, c.seen_alive, c.marked_after_all, c.verify_at is not null as is_to_verify, p.spotify_refresh_token is not null as has_token
          from spotify_auth.connections c join public.profiles p on p.id = c.user_id`,
       );
       expect(rows.toSorted((one, other) => one.user_id.localeCompare(other.user_id))).toEqual(
@@ -275,6 +338,9 @@ function andAgree(command: Command): Command {
             is_held: user.heldSince !== null,
             is_marked: user.markedAt !== null,
             is_queued: user.markedAt === null,
+            seen_alive: user.seenAlive,
+            marked_after_all: user.markedAfterAll,
+            is_to_verify: user.verifyAt !== null,
             has_token: !user.tokensAreCleared,
           }))
           .toSorted((one, other) => one.user_id.localeCompare(other.user_id)),
@@ -283,56 +349,77 @@ function andAgree(command: Command): Command {
   };
 }
 
-const someUsers = fc.uniqueArray(fc.nat(USERS - 1), { minLength: 1, maxLength: USERS });
+const outcome = fc.constantFrom<Outcome>(
+  'refreshed',
+  'revoked',
+  'revoked',
+  'revoked',
+  'revoked',
+  'unavailable',
+);
+const outcomes = fc.oneof(
+  // A wave, and what a batch looks like otherwise.
+  fc
+    .constantFrom<Outcome>('revoked', 'revoked', 'refreshed')
+    .map((each) => new Map(Array.from({ length: USERS }, (_, index) => [index, each]))),
+  fc
+    .uniqueArray(fc.tuple(fc.nat(USERS - 1), outcome), {
+      minLength: 1,
+      maxLength: USERS,
+      selector: ([index]) => index,
+    })
+    .map((pairs) => new Map(pairs)),
+);
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 5, arbitrary: fc.constant(new Claim()) },
-  {
-    weight: 6,
-    arbitrary: fc
-      .tuple(fc.constantFrom('refreshed', 'revoked', 'revoked', 'revoked', 'unavailable'), someUsers)
-      .map(([outcome, indexes]) => new Record(outcome as 'refreshed', indexes)),
-  },
-  { weight: 3, arbitrary: fc.nat(USERS - 1).map((index) => new Reconnect(index)) },
+  { weight: 6, arbitrary: outcomes.map((each) => new Record(each)) },
+  { weight: 2, arbitrary: fc.nat(USERS - 1).map((index) => new Reconnect(index)) },
   { weight: 4, arbitrary: fc.constantFrom(...STEPS).map((seconds) => new LetTimePass(seconds)) },
   { weight: 2, arbitrary: fc.constant(new ClearDeadGrants()) },
   { weight: 1, arbitrary: fc.constant(new Restore()) },
 );
 
-test('opening, holding, undoing, marking after all and closing follow the model, in any order', async () => {
+test('opening, holding, undoing, believing after all, verifying and closing follow the model, in any order', async () => {
   await fc.assert(
     fc.asyncProperty(
+      fc.constantFrom(...POPULATIONS),
+      fc.constantFrom(0, 1_000),
       fc.commands([command.map(andAgree)], { maxCommands: 60, size: 'max' }),
-      async (commands) => {
+      async (population, refreshes, commands) => {
         await database.clear();
-        await database.owner('truncate spotify_auth.breaker_minutes');
+        await database.populate(population, refreshes);
         const ids = await Promise.all(
           Array.from({ length: USERS }, (_, index) =>
             database.createUser({
               access: 'access',
-              refresh: 'refresh',
+              refresh: ownToken,
               expires: 60,
               connectedAt: index === OLD_USER ? '2026-01-01' : null,
             }),
           ),
         );
+        await database.owner('update spotify_auth.connections set seen_alive = user_id <> $1', [
+          ids[UNKNOWN_USER],
+        ]);
         const setup = () => ({
           model: {
             now: 0,
             isOpen: false,
-            counted: [],
-            users: ids.map(() => ({
+            population,
+            refreshes,
+            users: ids.map((_, index) => ({
               expiresAt: 60,
               lease: null,
               leasedAt: 0,
               claimableAt: 0,
               attemptedAt: Number.NEGATIVE_INFINITY,
               failures: 0,
+              seenAlive: index !== UNKNOWN_USER,
               markedAt: null,
               markedAfterAll: false,
+              verifyAt: null,
               tokensAreCleared: false,
               heldSince: null,
-              attemptCountedAt: null,
-              revocationCountedAt: null,
             })),
           },
           real: { ids },
@@ -340,6 +427,7 @@ test('opening, holding, undoing, marking after all and closing follow the model,
         await fc.asyncModelRun(setup, commands);
       },
     ),
-    { numRuns: 80 },
+    { numRuns: 100 },
   );
+  for (const [event, times] of Object.entries(seen)) expect([event, times > 0]).toEqual([event, true]);
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { TestDatabase } from './database.ts';
+import { ownToken, TestDatabase } from './database.ts';
 
-const expiring = { access: 'access', refresh: 'refresh', expires: 60 } as const;
+const expiring = { access: 'access', refresh: ownToken, expires: 60 } as const;
 
 let database: TestDatabase;
 
@@ -54,7 +54,7 @@ describe('claims with a ceiling on calls per second', () => {
     // 40 s are taken, 40 s more are needed, and they have to be over in 60 s.
     expect(tooEarly).toMatchObject({ claims: [], next_claim_in: expect.closeTo(20, -1), calls_start_in: 0 });
     await database.owner(
-      "update spotify_auth.service set calls_reserved_until = calls_reserved_until - interval '21 s'",
+      "update spotify_auth.shared_state set calls_reserved_until = calls_reserved_until - interval '21 s'",
     );
     expect((await claim()).claims).toHaveLength(4);
   });

@@ -10,7 +10,7 @@ beforeAll(async () => {
   database = await TestDatabase.start();
   await database.owner('insert into auth.users (id) select gen_random_uuid() from generate_series(1, 1000)');
   const rows = await database.owner<{ id: string }>(
-    `update public.profiles set spotify_access_token = 'access', spotify_refresh_token = 'first',
+    `update public.profiles set spotify_access_token = 'access', spotify_refresh_token = 'first-' || id,
       spotify_token_expires_at = now() + interval '10 minutes' returning id`,
   );
   users = rows.map(({ id }) => id).sort();

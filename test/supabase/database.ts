@@ -5,7 +5,16 @@ import {
   type BondhuDatabase,
   createBondhuDatabase,
 } from '../../local/supabase/bondhu-database.ts';
+import { connectToPostgres } from '../../local/supabase/external-postgres.ts';
 import { type Postgres, settingsWithoutDurability, startPostgres } from '../../local/supabase/postgres.ts';
+
+/** Stands for a refresh token that nobody else has: `tokenOf` the user. */
+export const ownToken = '<own>';
+
+/** The refresh token that a user got by `ownToken`. */
+export function tokenOf(userId: string): string {
+  return `refresh-${userId}`;
+}
 
 /** The `spotify_*` columns of a profile; times as SQL understands them. */
 export type SpotifyColumns = {
@@ -42,6 +51,12 @@ export type Recorded = {
   readonly breaker_is_open: boolean;
 };
 
+/** The server that `DATABASE_URL` names, so that the suite can run on another version; else one of this file's own. */
+export function openPostgres(): Promise<Postgres> {
+  const url = process.env['DATABASE_URL'];
+  return url === undefined ? startPostgres({ settings: settingsWithoutDurability }) : connectToPostgres(url);
+}
+
 /** A real PostgreSQL server with Bondhu's schema and the migrations, and short words for what tests do with it. */
 export class TestDatabase {
   readonly urls: BondhuDatabase;
@@ -62,8 +77,9 @@ export class TestDatabase {
     readonly defaultPrivileges?: 'old' | 'new';
     readonly migrated?: boolean;
   } = {}): Promise<TestDatabase> {
-    const postgres = await startPostgres({ settings: settingsWithoutDurability });
-    const urls = await createBondhuDatabase(postgres, { name: 'bondhu', defaultPrivileges });
+    const postgres = await openPostgres();
+    const name = `bondhu_${randomUUID().replaceAll('-', '_')}`;
+    const urls = await createBondhuDatabase(postgres, { name, defaultPrivileges });
     const database = new TestDatabase(postgres, urls);
     if (migrated) {
       await database.migrate();
@@ -75,12 +91,8 @@ export class TestDatabase {
   async clear(): Promise<void> {
     this.#endHolders();
     await this.owner('truncate auth.users cascade');
-    await this.owner('truncate spotify_auth.breaker_minutes');
-    await this.owner(
-      `update spotify_auth.service set reconciled_up_to = null, backfilled = false, not_before = null, calls_reserved_until = null,
-        breaker_opened_at = null`,
-    );
-    await this.#keepBreakerClosed();
+    await this.owner('truncate spotify_auth.shared_state, spotify_auth.refreshes_by_minute');
+    await this.#believeRevocations();
   }
 
   migrate(): Promise<void> {
@@ -175,7 +187,7 @@ export class TestDatabase {
       }
     };
     assign('spotify_access_token', columns.access);
-    assign('spotify_refresh_token', columns.refresh);
+    assign('spotify_refresh_token', columns.refresh === ownToken ? tokenOf(id) : columns.refresh);
     assign('spotify_connected_at', columns.connectedAt);
     assign('spotify_token_expires_at', columns.expires, (place) =>
       typeof columns.expires === 'number' ? `now() + make_interval(secs => ${place})` : place,
@@ -210,6 +222,7 @@ export class TestDatabase {
   }
 
   claim(overrides: Json = {}): Promise<{
+    due_up_to: string | null;
     claims: LeaseRow[];
     calls_start_in: number;
     next_claim_in: number | null;
@@ -249,43 +262,42 @@ export class TestDatabase {
       update spotify_auth.connections set expires_at = expires_at - $2::interval,
         claimable_at = claimable_at - $2::interval, due_at = due_at - $2::interval,
         attempted_at = attempted_at - $2::interval, refreshed_at = refreshed_at - $2::interval,
-        held_since = held_since - $2::interval,
+        held_since = held_since - $2::interval, verify_at = verify_at - $2::interval,
         reauthorization_required_since = reauthorization_required_since - $2::interval where user_id = $1`,
       [id, interval],
     );
-    await this.owner('update spotify_auth.service set not_before = not_before - $1::interval', [interval]);
+    await this.owner('update spotify_auth.shared_state set not_before = not_before - $1::interval', [
+      interval,
+    ]);
   }
 
-  /** As `letTimePass`, for every connection at once and for what the breaker has counted. */
+  /** As `letTimePass`, for every connection at once and for what the breaker judges by. */
   async letTimePassForAll(interval: string): Promise<void> {
     const users = await this.owner<{ id: string }>('select id from public.profiles');
-    await this.bypassingTriggers(
-      `update spotify_auth.connections set attempt_counted_at = attempt_counted_at - $1::interval,
-        revocation_counted_at = revocation_counted_at - $1::interval`,
-      [interval],
-    );
-    // By way of a time that no other row has: the minutes are unique, also halfway through the update.
     await this.owner(
-      "update spotify_auth.breaker_minutes set minute = minute - interval '1000 years' - $1::interval",
+      "delete from spotify_auth.refreshes_by_minute where minute < now() - interval '1 hour' + $1::interval",
       [interval],
     );
-    await this.owner("update spotify_auth.breaker_minutes set minute = minute + interval '1000 years'");
     for (const { id } of users) await this.letTimePass(id, interval);
   }
 
-  /** Lets the breaker's window pass: of what it has counted, nothing is left. */
-  async letEvidenceExpire(): Promise<void> {
-    await this.owner('truncate spotify_auth.breaker_minutes');
+  /** Says how many connections the breaker takes its shares of, and how many refreshes of the last hour it knows. */
+  async populate(population: number, refreshes: number): Promise<void> {
     await this.owner(
-      'update spotify_auth.connections set attempt_counted_at = null, revocation_counted_at = null',
+      `insert into spotify_auth.shared_state (population) values ($1)
+        on conflict (singleton) do update set population = excluded.population`,
+      [population],
+    );
+    await this.owner(
+      `insert into spotify_auth.refreshes_by_minute values (date_trunc('minute', now()), $1)
+        on conflict (minute) do update set refreshes = excluded.refreshes`,
+      [refreshes],
     );
   }
 
-  /** Makes so many attempts known to the breaker that a test about something else cannot open it. */
-  async #keepBreakerClosed(): Promise<void> {
-    await this.owner(
-      "insert into spotify_auth.breaker_minutes values (now() + interval '1 hour', 1000000, 0)",
-    );
+  /** Lets the breaker know of so many living connections that a test about something else cannot open it. */
+  #believeRevocations(): Promise<void> {
+    return this.populate(1_000_000, 1_000_000);
   }
 
   #endHolders(): void {

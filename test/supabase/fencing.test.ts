@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Json, type LeaseRow, refreshed, TestDatabase } from './database.ts';
+import { type Json, type LeaseRow, ownToken, refreshed, TestDatabase, tokenOf } from './database.ts';
 
-const expiring = { access: 'access', refresh: 'used', expires: 600, connectedAt: '2026-09-01T00:00:00Z' };
+const expiring = { access: 'access', refresh: ownToken, expires: 600, connectedAt: '2026-09-01T00:00:00Z' };
 
 let database: TestDatabase;
 
@@ -38,7 +38,10 @@ function identityOf({ user_id, lease_id }: LeaseRow): Json {
   return { user_id, lease_id };
 }
 
-const revoked = { outcome: 'revoked', used_refresh_token: 'used' };
+function revoked({ refresh_token }: LeaseRow): Json {
+  return { outcome: 'revoked', used_refresh_token: refresh_token };
+}
+
 const outcomes: Record<string, (lease: LeaseRow) => Json> = {
   'a success with a new refresh token': (lease) => refreshed(lease, 'new'),
   'a new refresh token and nothing else': (lease) => ({
@@ -48,8 +51,8 @@ const outcomes: Record<string, (lease: LeaseRow) => Json> = {
     retry_after: 60,
   }),
   'a success without a new refresh token': (lease) => refreshed(lease),
-  'a success with the same refresh token': (lease) => refreshed(lease, 'used'),
-  revoked: () => revoked,
+  'a success with the same refresh token': (lease) => refreshed(lease, lease.refresh_token),
+  revoked,
   throttled: () => ({ outcome: 'throttled', retry_after: 60 }),
   unavailable: () => ({ outcome: 'unavailable', retry_after: 60 }),
   rejected: () => ({ outcome: 'rejected', retry_after: 60 }),
@@ -79,7 +82,8 @@ const situations: {
     applied: 'rotated',
     happen: async (id) => {
       await database.letTimePass(id, '5 minutes');
-      await database.record(await claim(), revoked);
+      const lease = await claim();
+      await database.record(lease, revoked(lease));
     },
   },
   {
@@ -186,7 +190,9 @@ describe('an outcome that is recorded', () => {
   test('refreshed without a refresh token, keeps the stored one', async () => {
     const lease = await claimForNewUser();
     await database.record(lease, refreshed(lease));
-    expect(await database.profile(lease.user_id)).toMatchObject({ spotify_refresh_token: 'used' });
+    expect(await database.profile(lease.user_id)).toMatchObject({
+      spotify_refresh_token: tokenOf(lease.user_id),
+    });
   });
 
   test('rotated, stores the new refresh token alone, and asks again later', async () => {
@@ -218,22 +224,22 @@ describe('an outcome that is recorded', () => {
     expect(await database.connection(lease.user_id)).toMatchObject({ failures: 0, lease_id: null });
   });
 
-  test('revoked, marks the grant dead, keeps its tokens and is never claimed again', async () => {
+  test('revoked, marks the grant dead, keeps its tokens and is not claimed again for a day', async () => {
     const lease = await claimForNewUser();
 
-    await database.record(lease, revoked);
+    await database.record(lease, revoked(lease));
 
     expect(await database.profile(lease.user_id)).toMatchObject({
       spotify_access_token: 'access',
-      spotify_refresh_token: 'used',
+      spotify_refresh_token: tokenOf(lease.user_id),
     });
     expect(await database.connection(lease.user_id)).toMatchObject({
       reauthorization_reason: 'grant_revoked',
       due_at: null,
     });
-    await database.letTimePass(lease.user_id, '1 day');
-    expect(await database.claim()).toMatchObject({ claims: [], next_claim_in: null });
     expect(await database.check(lease.user_id)).toMatchObject({ state: 'reauthorization_required' });
+    await database.letTimePass(lease.user_id, '23 hours 59 minutes');
+    expect(await database.claim()).toMatchObject({ claims: [], next_claim_in: null });
   });
 
   test('of no use to the tokens, does not touch the profile', async () => {
@@ -242,7 +248,7 @@ describe('an outcome that is recorded', () => {
       const lease = await claimForNewUser();
       const { profile } = await database.rowsOnDisk(lease.user_id);
 
-      expect(await database.record(lease, { ...revoked, outcome, retry_after: 60 })).toBe('applied');
+      expect(await database.record(lease, { ...revoked(lease), outcome, retry_after: 60 })).toBe('applied');
 
       expect((await database.rowsOnDisk(lease.user_id))['profile']).toEqual(profile);
     }
@@ -265,7 +271,7 @@ describe('a repeated call', () => {
     const lease = await claimForNewUser();
     const outcome = refreshed(lease, 'new');
     await database.record(lease, outcome);
-    await database.writeProfile(lease.user_id, { refresh: 'used' });
+    await database.writeProfile(lease.user_id, { refresh: ownToken });
 
     expect(await database.record(lease, outcome)).toBe('applied');
 
@@ -304,7 +310,9 @@ describe('a batch', () => {
     for (const { user_id } of [first, last]) {
       expect(await database.profile(user_id)).toMatchObject({ spotify_refresh_token: `new-${user_id}` });
     }
-    expect(await database.profile(locked.user_id)).toMatchObject({ spotify_refresh_token: 'used' });
+    expect(await database.profile(locked.user_id)).toMatchObject({
+      spotify_refresh_token: tokenOf(locked.user_id),
+    });
 
     await holder.commit();
     expect(await recordAll(results)).toEqual(['already_applied', 'applied', 'already_applied']);

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type LeaseRow, refreshed, TestDatabase } from './database.ts';
+import { type LeaseRow, ownToken, refreshed, TestDatabase, tokenOf } from './database.ts';
 
 const minute = 60;
-const expiring = { access: 'access', refresh: 'refresh', expires: 10 * minute };
-const fresh = { access: 'access', refresh: 'refresh', expires: 55 * minute };
+const expiring = { access: 'access', refresh: ownToken, expires: 10 * minute };
+const fresh = { access: 'access', refresh: ownToken, expires: 55 * minute };
 
 let database: TestDatabase;
 
@@ -34,8 +34,8 @@ describe('a sweep claims', () => {
   test('a refresh token whose access token is missing or has no known expiry', async () => {
     const users = [
       await database.createUser({ ...expiring, expires: null }),
-      await database.createUser({ refresh: 'refresh' }),
-      await database.createUser({ refresh: 'refresh', expires: 7 * 24 * 60 * minute }),
+      await database.createUser({ refresh: ownToken }),
+      await database.createUser({ refresh: ownToken, expires: 7 * 24 * 60 * minute }),
     ];
 
     expect((await claimedUsers()).sort()).toEqual(users.sort());
@@ -60,7 +60,7 @@ describe('a sweep claims', () => {
       user_id: user,
       lease_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       leased_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+\+00:00$/),
-      refresh_token: 'refresh',
+      refresh_token: tokenOf(user),
       seconds_left: expect.closeTo(10 * minute, -1),
       failures: 0,
     });
@@ -307,6 +307,7 @@ describe('a status check', () => {
       seconds_left: expect.closeTo(10 * minute, -1),
       reauthorize_by: '2027-02-28T10:00:00+00:00',
       retry_in: 0,
+      refused: false,
       lease: null,
     });
     expect(await claimedUsers()).toEqual([user]);
@@ -327,7 +328,7 @@ describe('a status check', () => {
 
     const { lease } = await database.check(user);
 
-    expect(lease).toMatchObject({ user_id: user, refresh_token: 'refresh', failures: 0 });
+    expect(lease).toMatchObject({ user_id: user, refresh_token: tokenOf(user), failures: 0 });
     expect(await database.check(user)).toMatchObject({ state: 'busy', retry_in: expect.closeTo(15, -1) });
   });
 

@@ -8,6 +8,10 @@ const sweepLease = 300;
 const statusLease = 15;
 const floor = 30;
 const backoff = 60;
+const hour = 3600;
+const day = 24 * hour;
+/** An expiry from outside that is further away is not believed. */
+const longestLife = 70 * 60;
 
 /** The rules of leases and fencing, for one user, in seconds since the beginning. */
 type Model = {
@@ -17,11 +21,19 @@ type Model = {
   access: string | null;
   refresh: string | null;
   expiresAt: number | null;
+  /** What Bondhu wrote as the expiry, though it is too far away to be true. */
+  implausibleExpiry: number | null;
+  /** Whether the last one from outside was: remembered, whatever we have stored since. */
+  wroteImplausible: boolean;
   lease: number | null;
   claimableAt: number;
   attemptedAt: number;
   settled: number | null;
   dead: boolean;
+  /** Since when Spotify calls the grant dead, and when it is asked again whether that is so. */
+  markedAt: number;
+  verifyAt: number | null;
+  seenAlive: boolean;
   /** Nobody calls Spotify before. */
   notBefore: number;
 };
@@ -49,6 +61,22 @@ function isAlive(model: Model): boolean {
   return model.refresh !== null && !model.dead;
 }
 
+/** What an outside write does, or a drift that a status call finds. */
+function follow(model: Model): void {
+  model.lease = null;
+  model.dead = model.access !== null && model.refresh === null;
+  model.verifyAt = null;
+  model.claimableAt = Math.max(model.now, model.attemptedAt + floor);
+}
+
+/** Takes over an expiry from outside, as far as it can be true by now. */
+function believe(model: Model, expiresAt: number | null): void {
+  const isPlausible = expiresAt === null || expiresAt <= model.now + longestLife;
+  model.expiresAt = isPlausible ? expiresAt : null;
+  model.implausibleExpiry = isPlausible ? null : expiresAt;
+  model.wroteImplausible = !isPlausible;
+}
+
 function takeLease(model: Model, real: Real, row: LeaseRow, seconds: number): void {
   expect(row.refresh_token).toBe(model.refresh);
   model.lease = real.leases.push({ row, takenAt: model.now }) - 1;
@@ -62,9 +90,17 @@ class Check implements Command {
 
   async run(model: Model, real: Real): Promise<void> {
     const answer = await database.check(real.user);
+    if (model.implausibleExpiry !== null && model.implausibleExpiry <= model.now + longestLife) {
+      believe(model, model.implausibleExpiry);
+      follow(model);
+    }
     const isFree = model.claimableAt <= model.now && model.notBefore <= model.now;
+    const mayVerify =
+      model.verifyAt !== null && model.attemptedAt <= model.now - floor && expiresWithin(model, margin);
     const expected = model.dead
-      ? 'reauthorization_required'
+      ? mayVerify && isFree
+        ? 'leased'
+        : 'reauthorization_required'
       : !isAlive(model)
         ? 'disconnected'
         : !expiresWithin(model, margin)
@@ -92,9 +128,11 @@ class Claim implements Command {
     }
     const isWanted = isAlive(model) && expiresWithin(model, window);
     const isFree = model.claimableAt <= model.now;
-    expect(claims).toHaveLength(isWanted && isFree ? 1 : 0);
+    const isToVerify = model.verifyAt !== null && model.verifyAt <= model.now;
+    expect(claims).toHaveLength((isWanted || isToVerify) && isFree ? 1 : 0);
     expect(next_claim_in !== null).toBe(isWanted && !isFree);
     for (const row of claims) takeLease(model, real, row, sweepLease);
+    if (claims.length > 0 && isToVerify) model.verifyAt = model.now + sweepLease;
   }
 }
 
@@ -153,11 +191,21 @@ class Record implements Command {
   #apply(model: Model, index: number, takenAt: number, newRefresh: string | null): void {
     model.lease = null;
     model.settled = index;
-    model.dead = this.#outcome === 'revoked';
     model.claimableAt =
       model.now + (['throttled', 'unavailable', 'rejected'].includes(this.#outcome) ? backoff : 0);
+    if (this.#outcome === 'revoked') {
+      if (!model.dead) model.markedAt = model.now;
+      model.dead = true;
+      model.verifyAt = model.now + Math.max(model.seenAlive ? hour : day, (model.now - model.markedAt) / 4);
+    } else if (model.dead) {
+      model.verifyAt = model.now + backoff;
+    }
     if (this.#outcome === 'released') model.attemptedAt = Number.NEGATIVE_INFINITY;
     if (this.#outcome === 'refreshed') {
+      model.dead = false;
+      model.verifyAt = null;
+      model.seenAlive = true;
+      model.implausibleExpiry = null;
       model.access = `access-${index}`;
       model.refresh = newRefresh ?? model.refresh;
       model.expiresAt = takenAt + this.#expiresIn;
@@ -188,11 +236,13 @@ class WriteOutside implements Command {
     });
     model.writes += 1;
     model.access = access;
-    model.refresh = refresh === undefined ? model.refresh : refresh;
-    model.expiresAt = access === null || this.#expires === null ? null : model.now + this.#expires;
-    model.lease = null;
-    model.dead = model.access !== null && model.refresh === null;
-    model.claimableAt = Math.max(model.now, model.attemptedAt + floor);
+    if (refresh !== undefined && refresh !== model.refresh) {
+      model.refresh = refresh;
+      // What we have seen alive was another grant.
+      model.seenAlive = false;
+    }
+    believe(model, access === null || this.#expires === null ? null : model.now + this.#expires);
+    follow(model);
   }
 }
 
@@ -224,6 +274,9 @@ async function expectAgreement(model: Model, real: Real): Promise<void> {
   expect(connection?.['lease_id'] ?? null).toBe(lease);
   expect((connection?.['reauthorization_required_since'] ?? null) !== null).toBe(model.dead);
   expect((connection?.['due_at'] ?? null) !== null).toBe(isAlive(model));
+  expect((connection?.['verify_at'] ?? null) !== null).toBe(model.verifyAt !== null);
+  expect(connection?.['seen_alive'] ?? false).toBe(model.seenAlive);
+  expect(connection?.['implausible_expiry'] ?? false).toBe(model.wroteImplausible);
 }
 
 function andAgree(command: Command): Command {
@@ -271,7 +324,10 @@ const command = fc.oneof(
       })
       .map(({ access, refresh, expires }) => new WriteOutside(access, refresh, expires)),
   },
-  { weight: 3, arbitrary: fc.constantFrom(10, 30, 60, 300, 3000).map((seconds) => new LetTimePass(seconds)) },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom(10, 30, 60, 300, 3000, 90_000).map((seconds) => new LetTimePass(seconds)),
+  },
 );
 
 test('leases, fencing and outside writes follow the model, in any order', async () => {
@@ -292,7 +348,12 @@ test('leases, fencing and outside writes follow the model, in any order', async 
             claimableAt: 0,
             attemptedAt: Number.NEGATIVE_INFINITY,
             settled: null,
+            implausibleExpiry: null,
+            wroteImplausible: false,
             dead: false,
+            markedAt: 0,
+            verifyAt: null,
+            seenAlive: false,
             notBefore: 0,
           },
           real: { user, leases: [] },
@@ -300,6 +361,6 @@ test('leases, fencing and outside writes follow the model, in any order', async 
         await fc.asyncModelRun(setup, commands);
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 60 },
   );
 });

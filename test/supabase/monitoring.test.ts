@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type LeaseRow, TestDatabase } from './database.ts';
+import { type LeaseRow, ownToken, TestDatabase } from './database.ts';
 
 const minute = 60;
-const expiring = { access: 'access', refresh: 'refresh', expires: 10 * minute };
+const expiring = { access: 'access', refresh: ownToken, expires: 10 * minute };
 
 let database: TestDatabase;
 
@@ -24,7 +24,7 @@ describe('the number of due connections', () => {
   test('counts what expires within the time given, and what has no known expiry', async () => {
     await database.createUser(expiring);
     await database.createUser({ ...expiring, expires: -minute });
-    await database.createUser({ refresh: 'refresh' });
+    await database.createUser({ refresh: ownToken });
     await database.createUser({ ...expiring, expires: 50 * minute });
     await database.createUser({ access: 'access', expires: minute });
     await database.createUser();
@@ -66,12 +66,16 @@ describe('the statistics', () => {
       expired: 0,
       waiting_for_reauthorization: 0,
       oldest_overdue_seconds: 0,
-      schema_version: 2,
+      schema_version: 1,
       reauthorizations_due: 0,
       last_sweep_finished_at: null,
       seconds_since_last_sweep: null,
       held_by_breaker: 0,
       breaker_open_seconds: null,
+      nearly_all_refused: false,
+      implausible_expiries: 0,
+      shared_tokens: 0,
+      missed_profile_changes: expect.any(Number),
       not_before_in: null,
     });
   });
@@ -79,11 +83,11 @@ describe('the statistics', () => {
   test('count each connection where it belongs', async () => {
     await database.createUser(expiring);
     const lease = await claim();
-    await database.record(lease, { outcome: 'revoked', used_refresh_token: 'refresh' });
+    await database.record(lease, { outcome: 'revoked', used_refresh_token: lease.refresh_token });
     await database.createUser({ ...expiring, expires: 50 * minute });
     await database.createUser(expiring);
     await database.createUser({ ...expiring, expires: -2 * minute });
-    await database.createUser({ refresh: 'refresh' });
+    await database.createUser({ refresh: ownToken });
     await database.createUser({ access: 'access', expires: -minute });
     await database.createUser();
 
@@ -93,12 +97,16 @@ describe('the statistics', () => {
       expired: 2,
       waiting_for_reauthorization: 2,
       oldest_overdue_seconds: expect.closeTo(2 * minute, -1),
-      schema_version: 2,
+      schema_version: 1,
       reauthorizations_due: 0,
       last_sweep_finished_at: null,
       seconds_since_last_sweep: null,
       held_by_breaker: 0,
       breaker_open_seconds: null,
+      nearly_all_refused: false,
+      implausible_expiries: 0,
+      shared_tokens: 0,
+      missed_profile_changes: expect.any(Number),
       not_before_in: null,
     });
   });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type LeaseRow, refreshed, TestDatabase } from './database.ts';
+import { type LeaseRow, ownToken, refreshed, TestDatabase } from './database.ts';
 
-const expiring = { access: 'access', refresh: 'refresh', expires: 60 } as const;
+const expiring = { access: 'access', refresh: ownToken, expires: 60 } as const;
 
 let database: TestDatabase;
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Json, type LeaseRow, TestDatabase } from './database.ts';
+import { type Json, type LeaseRow, ownToken, TestDatabase } from './database.ts';
 
 const day = 24 * 60 * 60;
-const working = { access: 'access', refresh: 'refresh', expires: 50 * 60 };
+const working = { access: 'access', refresh: ownToken, expires: 50 * 60 };
 
 let database: TestDatabase;
 
@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => database.stop());
 beforeEach(async () => {
   await database.clear();
-  await database.owner(`update spotify_auth.service set notices_since = now() - interval '1 day'`);
+  await database.owner(`update spotify_auth.shared_state set notices_since = now() - interval '1 day'`);
 });
 
 function pending(batchSize = 100): Promise<Json[]> {
@@ -50,7 +50,7 @@ async function daysToAnnounce(user: string): Promise<number | undefined> {
 async function deadUser(age: string, columns = { ...working, expires: 60 }): Promise<string> {
   const user = await database.createUser(columns);
   const lease = (await database.claim()).claims.find((claim) => claim.user_id === user) as LeaseRow;
-  await database.record(lease, { outcome: 'revoked', used_refresh_token: columns.refresh });
+  await database.record(lease, { outcome: 'revoked', used_refresh_token: lease.refresh_token });
   await database.letTimePass(user, age);
   return user;
 }
@@ -139,7 +139,7 @@ describe('a connection that its six-month limit will end', () => {
 
 describe('a dead grant', () => {
   test('is announced with its reason, once', async () => {
-    const user = await deadUser('21 minutes');
+    const user = await deadUser('31 minutes');
     const notices = await pending();
     expect(notices).toEqual([
       {
@@ -155,15 +155,15 @@ describe('a dead grant', () => {
   });
 
   test('is not announced as long as the breaker could still undo the mark', async () => {
-    await deadUser('19 minutes');
+    await deadUser('29 minutes');
     expect(await pending()).toEqual([]);
   });
 
   test('is not announced while the breaker is open', async () => {
-    await deadUser('21 minutes');
-    await database.owner('update spotify_auth.service set breaker_opened_at = now()');
+    await deadUser('31 minutes');
+    await database.owner('update spotify_auth.shared_state set breaker_opened_at = now()');
     expect(await pending()).toEqual([]);
-    await database.owner('update spotify_auth.service set breaker_opened_at = null');
+    await database.owner('update spotify_auth.shared_state set breaker_opened_at = null');
     expect(await pending()).toHaveLength(1);
   });
 
@@ -173,7 +173,7 @@ describe('a dead grant', () => {
   });
 
   test('is not announced when the user has connected again, and announced under another id when that grant dies too', async () => {
-    const user = await deadUser('21 minutes');
+    const user = await deadUser('31 minutes');
     const [first] = await pending();
     await record(await pending());
     await database.writeProfile(user, { access: 'a2', refresh: 'r2', expires: 60, connectedAt: 'now' });
@@ -181,7 +181,7 @@ describe('a dead grant', () => {
     await database.letTimePass(user, '1 minute');
     const lease = (await database.claim()).claims[0] as LeaseRow;
     await database.record(lease, { outcome: 'revoked', used_refresh_token: 'r2' });
-    await database.letTimePass(user, '21 minutes');
+    await database.letTimePass(user, '31 minutes');
     const [second] = await pending();
     expect(second).toMatchObject({ kind: 'required', user_id: user });
     expect(second?.['id']).not.toBe(first?.['id']);
@@ -189,7 +189,7 @@ describe('a dead grant', () => {
 
   test('that was never refreshable is announced as such', async () => {
     const user = await database.createUser({ access: 'access', expires: 60 });
-    await database.letTimePass(user, '21 minutes');
+    await database.letTimePass(user, '31 minutes');
     expect(await pending()).toMatchObject([{ kind: 'required', user_id: user, reason: 'no_refresh_token' }]);
   });
 });
@@ -222,7 +222,7 @@ describe('the end of a sweep', () => {
   });
 
   test('is not remembered when it did not', async () => {
-    await database.owner('update spotify_auth.service set last_sweep_finished_at = null');
+    await database.owner('update spotify_auth.shared_state set last_sweep_finished_at = null');
     expect(await database.call('spotify_finish_sweep', { did_its_work: false })).toMatchObject({
       seconds_since_last_sweep: null,
     });
@@ -240,7 +240,7 @@ describe('a connection as an operator sees it', () => {
     const never = await database.createUser();
     expect(await show(never)).toEqual({ user_id: never, state: 'never_connected' });
     expect(await show(disconnected)).toMatchObject({ state: 'disconnected' });
-    expect(await show(await deadUser('21 minutes'))).toMatchObject({
+    expect(await show(await deadUser('31 minutes'))).toMatchObject({
       state: 'reauthorization_required',
       reauthorization_reason: 'grant_revoked',
     });

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type LeaseRow, refreshed, TestDatabase } from './database.ts';
+import { type Json, type LeaseRow, ownToken, refreshed, TestDatabase, tokenOf } from './database.ts';
 
 const minute = 60;
-const expiring = { access: 'access', refresh: 'refresh', expires: 10 * minute, connectedAt: '2026-09-01' };
+const expiring = { access: 'access', refresh: ownToken, expires: 10 * minute, connectedAt: '2026-09-01' };
 const disconnected = { access: null, refresh: null, expires: null, connectedAt: null };
 const week = '7 days';
 
@@ -23,14 +23,18 @@ async function claim(): Promise<LeaseRow> {
 /** A connection whose grant was found dead so long ago. */
 async function createDeadGrant(age: string): Promise<string> {
   const user = await database.createUser(expiring);
-  const lease = await claim();
+  // Grants that are dead already may be claimed too: to be verified.
+  const { claims } = await database.claim();
+  const lease = claims.find(({ user_id }) => user_id === user) as LeaseRow;
   await database.record(lease, { outcome: 'revoked', used_refresh_token: lease.refresh_token });
   await database.letTimePass(user, age);
   return user;
 }
 
-function clearDeadGrants(grace = week): Promise<number> {
-  return database.call('spotify_clear_dead_grants', { grace, batch_size: 100 });
+type Cleared = { readonly cleared: number; readonly refused: readonly Json[]; readonly done: boolean };
+
+function clearDeadGrants(batchSize = 100): Promise<Cleared> {
+  return database.call('spotify_clear_dead_grants', { grace: week, batch_size: batchSize });
 }
 
 describe('the queue follows', () => {
@@ -206,15 +210,15 @@ describe('the floor of 30 seconds between attempts', () => {
 describe('the tokens of a dead grant', () => {
   test('stay for the grace period', async () => {
     const user = await createDeadGrant('6 days 23 hours');
-    expect(await clearDeadGrants()).toBe(0);
-    expect(await database.profile(user)).toMatchObject({ spotify_refresh_token: 'refresh' });
+    expect(await clearDeadGrants()).toMatchObject({ cleared: 0 });
+    expect(await database.profile(user)).toMatchObject({ spotify_refresh_token: tokenOf(user) });
   });
 
   test('go after it, and the mark stays: the user is still told to reconnect', async () => {
     const user = await createDeadGrant(week);
     const before = await database.profile(user);
 
-    expect(await clearDeadGrants()).toBe(1);
+    expect(await clearDeadGrants()).toMatchObject({ cleared: 1 });
 
     expect(await database.profile(user)).toEqual({
       ...before,
@@ -228,7 +232,7 @@ describe('the tokens of a dead grant', () => {
       seconds_left: null,
       connected_at: '2026-09-01T00:00:00+00:00',
     });
-    expect(await clearDeadGrants()).toBe(0);
+    expect(await clearDeadGrants()).toMatchObject({ cleared: 0 });
   });
 
   test('are not mistaken for a disconnection that Bondhu made', async () => {
@@ -246,7 +250,19 @@ describe('the tokens of a dead grant', () => {
 
     expect(await claim()).toMatchObject({ user_id: user, refresh_token: 'second' });
     await database.letTimePass(user, week);
-    expect(await clearDeadGrants()).toBe(0);
+    expect(await clearDeadGrants()).toMatchObject({ cleared: 0 });
+  });
+
+  test('go again when the user has reconnected and that grant is dead too', async () => {
+    const user = await createDeadGrant(week);
+    await clearDeadGrants();
+    await database.writeProfile(user, { ...expiring, refresh: 'second' });
+    const lease = await claim();
+    await database.record(lease, { outcome: 'revoked', used_refresh_token: 'second' });
+    await database.letTimePass(user, week);
+
+    expect(await clearDeadGrants()).toMatchObject({ cleared: 1 });
+    expect(await database.profile(user)).toMatchObject({ spotify_refresh_token: null });
   });
 
   test('are left alone while somebody else is at the profile, and those of living grants always', async () => {
@@ -254,18 +270,63 @@ describe('the tokens of a dead grant', () => {
     const living = await database.createUser(expiring);
     const holder = await database.hold('select from public.profiles where id = $1 for update', [dead]);
 
-    expect(await clearDeadGrants()).toBe(0);
+    expect(await clearDeadGrants()).toMatchObject({ cleared: 0 });
     await holder.commit();
-    expect(await clearDeadGrants()).toBe(1);
+    expect(await clearDeadGrants()).toMatchObject({ cleared: 1 });
 
-    expect(await database.profile(living)).toMatchObject({ spotify_refresh_token: 'refresh' });
+    expect(await database.profile(living)).toMatchObject({ spotify_refresh_token: tokenOf(living) });
   });
 
-  test('go a batch at a time', async () => {
-    for (let grants = 0; grants < 3; grants += 1) await createDeadGrant(week);
-    const clearTwo = () => database.call<number>('spotify_clear_dead_grants', { grace: week, batch_size: 2 });
+  test('go a batch at a time, and who clears them is told whether there may be more', async () => {
+    const users: string[] = [];
+    for (let grants = 0; grants < 4; grants += 1) users.push(await createDeadGrant('6 days'));
+    for (const user of users) await database.letTimePass(user, '1 day');
 
-    expect([await clearTwo(), await clearTwo(), await clearTwo()]).toEqual([2, 1, 0]);
+    expect([await clearDeadGrants(2), await clearDeadGrants(2), await clearDeadGrants(2)]).toEqual([
+      { cleared: 2, refused: [], done: false },
+      { cleared: 2, refused: [], done: false },
+      { cleared: 0, refused: [], done: true },
+    ]);
+  });
+
+  test('go the oldest first, and a batch that is not full was the last', async () => {
+    const [younger, older, youngest] = [
+      await createDeadGrant('6 days'),
+      await createDeadGrant('6 days'),
+      await createDeadGrant('6 days'),
+    ];
+    await database.letTimePass(older, '1 day');
+    for (const user of [younger, older, youngest]) await database.letTimePass(user, '1 day');
+
+    expect(await clearDeadGrants(1)).toMatchObject({ cleared: 1, done: false });
+    expect(await database.profile(older)).toMatchObject({ spotify_refresh_token: null });
+    expect(await clearDeadGrants(3)).toMatchObject({ cleared: 2, done: true });
+    for (const user of [younger, youngest]) {
+      expect(await database.profile(user)).toMatchObject({ spotify_refresh_token: null });
+    }
+  });
+
+  test('end the lease of a verification that was never recorded: its outcome changes nothing any more', async () => {
+    const user = await createDeadGrant(week);
+    const lease = await claim();
+    await database.letTimePass(user, '5 minutes');
+    await clearDeadGrants();
+
+    expect(await database.record(lease, { outcome: 'unavailable', retry_after: 1 })).toBe('stale');
+
+    await database.letTimePass(user, week);
+    expect(await database.claim()).toMatchObject({ claims: [] });
+    expect(await database.check(user)).toMatchObject({ state: 'reauthorization_required' });
+  });
+
+  test('stay while the mark is being verified', async () => {
+    const user = await createDeadGrant(week);
+    expect((await claim()).user_id).toBe(user);
+
+    expect(await clearDeadGrants()).toMatchObject({ cleared: 0 });
+
+    await database.letTimePass(user, '5 minutes');
+    expect(await clearDeadGrants()).toMatchObject({ cleared: 1 });
   });
 });
 
@@ -315,6 +376,24 @@ describe('a signed-in user writes into the own profile', () => {
     );
   });
 
+  test.each([
+    ['control characters', '\u0001'],
+    ['quotation marks', '"'],
+    ['four-byte characters', '🎵'],
+  ])('60 kB of %s as e-mail and id: a status call answers in under 4 kB', async (_, character) => {
+    const user = await database.createUser(expiring);
+    await database.asUser(user, 'update public.profiles set spotify_user_id = $1, spotify_user_email = $1', [
+      character.repeat(60_000 / Buffer.byteLength(character)),
+    ]);
+
+    for (const refreshWithin of ['5 minutes', '1 hour']) {
+      const answer = await database.check(user, refreshWithin);
+      expect(Buffer.byteLength(JSON.stringify(answer))).toBeLessThan(4_096);
+      expect([...String(answer['spotify_user_email'])]).toHaveLength(254);
+      expect([...String(answer['spotify_user_id'])]).toHaveLength(128);
+    }
+  });
+
   test.each(['', 'x'.repeat(4097)])('an unusable refresh token: it is never claimed', async (token) => {
     const user = await database.createUser(expiring);
     await database.asUser(user, 'update public.profiles set spotify_refresh_token = $1', [token]);
@@ -322,11 +401,12 @@ describe('a signed-in user writes into the own profile', () => {
   });
 
   test.each(['infinity', '294276-12-31'])(
-    'an expiry of %s: the queue holds the year 2200',
+    'an expiry of %s: the queue says that it cannot be true, and the connection is due',
     async (expiry) => {
       const user = await database.createUser(expiring);
       await database.asUser(user, 'update public.profiles set spotify_token_expires_at = $1', [expiry]);
-      expect(await database.connection(user)).toMatchObject({ expires_at: new Date('2200-01-01T00:00:00Z') });
+      expect(await database.connection(user)).toMatchObject({ expires_at: null, implausible_expiry: true });
+      expect((await claim()).user_id).toBe(user);
     },
   );
 

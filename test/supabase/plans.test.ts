@@ -3,7 +3,7 @@ import { fillProfiles, fillQueue } from '../../bench/database.ts';
 import { type LeaseRow, refreshed, TestDatabase } from './database.ts';
 
 /** 8 kB pages that one call may touch, however many profiles there are; measured values with some air. */
-const bounds = { claim: 12_000, record: 25_000, check: 100 };
+const bounds = { claim: 12_000, record: 33_000, 'record of kept tokens': 25_000, check: 100 };
 
 const batchSize = 500;
 
@@ -43,18 +43,23 @@ describe.each([
   { situation: 1, of: '1,000,000 profiles, 500,000 of them dead and 100,000 leased or backing off' },
   { situation: 2, of: '1,000,000 profiles, after 5,000 have been refreshed' },
 ])('of $of', ({ situation }) => {
-  test.each(['claim', 'record', 'check'] as const)('a %s touches no more pages than ever', (call) => {
-    expect(executions[situation]?.[call]?.buffers).toBeLessThan(bounds[call]);
-  });
+  test.each(Object.keys(bounds) as (keyof typeof bounds)[])(
+    'a %s touches no more pages than ever',
+    (call) => {
+      expect(executions[situation]?.[call]?.buffers).toBeLessThan(bounds[call]);
+    },
+  );
 });
 
 test.each([
   ['claim', 1],
   ['record', 1],
+  ['record of kept tokens', 1],
   ['check', 1],
   ['due count', 1],
   ['claim', 2],
   ['record', 2],
+  ['record of kept tokens', 2],
   ['check', 2],
   ['due count', 2],
 ])('a %s reads 1,000,000 profiles and their queue through indexes (%#)', (call, situation) => {
@@ -79,6 +84,10 @@ async function executeEachCall() {
       `select public.spotify_claim_due(${batchSize}, '40 minutes', '5 minutes', '1 minute') -> 'claims'`,
     ),
     record: await execute('select public.spotify_record($1)', [JSON.stringify(successesOf(leases))]),
+    // The rule, where Spotify keeps the refresh token: nothing of the table of hashes is written.
+    'record of kept tokens': await execute('select public.spotify_record($1)', [
+      JSON.stringify((await claim()).map((lease) => ({ ...lease, ...refreshed(lease) }))),
+    ]),
     check: await execute(`select public.spotify_check_connection($1, '1 hour', '15 seconds')`, [
       leases[0]?.user_id,
     ]),

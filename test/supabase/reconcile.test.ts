@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Json, refreshed, TestDatabase } from './database.ts';
+import { type Json, ownToken, refreshed, TestDatabase, tokenOf } from './database.ts';
 
-const expiring = { access: 'access', refresh: 'refresh', expires: 600, connectedAt: '2026-09-01' };
+const expiring = { access: 'access', refresh: ownToken, expires: 600, connectedAt: '2026-09-01' };
 
 function reconcile(database: TestDatabase, batchSize = 100): Promise<{ healed: number; done: boolean }> {
   return database.call('spotify_reconcile', { batch_size: batchSize });
@@ -40,7 +40,7 @@ describe('a table that was in use before the migration', () => {
       `with kind as (select id, row_number() over (order by id) % 6 as number from public.profiles)
       update public.profiles p set
         spotify_access_token = case when number in (0, 1, 2, 3) then 'access' end,
-        spotify_refresh_token = case when number in (0, 1, 2, 4) then 'refresh' end,
+        spotify_refresh_token = case when number in (0, 1, 2, 4) then 'refresh-' || p.id end,
         spotify_token_expires_at = case number when 0 then now() when 2 then '-infinity' when 3 then now() end,
         spotify_connected_at = case when number in (0, 2, 3) then timestamptz '2026-09-01' end
       from kind where kind.id = p.id`,
@@ -68,7 +68,7 @@ describe('a table that was in use before the migration', () => {
 
     expect(await database.check(user)).toMatchObject({
       state: 'leased',
-      lease: { refresh_token: 'refresh' },
+      lease: { refresh_token: tokenOf(user) },
     });
   });
 
@@ -107,7 +107,7 @@ describe('reconciling', () => {
 
   test.each([0, -1, null])('%s profiles at a time is refused, and ends no first pass', async (size) => {
     await expect(reconcile(database, size as number)).rejects.toMatchObject({ code: '22023' });
-    expect(await database.owner('select backfilled from spotify_auth.service')).toEqual([
+    expect(await database.owner('select backfilled from spotify_auth.shared_state')).toEqual([
       { backfilled: false },
     ]);
   });
@@ -137,13 +137,19 @@ describe('reconciling', () => {
     ],
     [
       'another expiry',
-      `update public.profiles set spotify_token_expires_at = '2030-01-01 00:00:00+00'`,
-      { expires_at: new Date('2030-01-01T00:00:00Z'), due_at: new Date('2030-01-01T00:00:00Z') },
+      `update public.profiles set spotify_token_expires_at = '2026-01-01 00:00:00+00'`,
+      { expires_at: new Date('2026-01-01T00:00:00Z'), due_at: new Date('2026-01-01T00:00:00Z') },
     ],
     [
       'an expiry at infinity',
       `update public.profiles set spotify_token_expires_at = 'infinity'`,
-      { expires_at: new Date('2200-01-01T00:00:00Z') },
+      { expires_at: null, implausible_expiry: true, due_at: expect.any(Date) },
+    ],
+    [
+      'another refresh token',
+      `update public.profiles set spotify_refresh_token = 'restored';
+        update spotify_auth.connections set seen_alive = true`,
+      { seen_alive: false, lease_id: null },
     ],
     [
       'another authorization',
@@ -214,6 +220,67 @@ describe('reconciling', () => {
 
     expect(healed).toBe(20);
     expect(await database.owner('select from spotify_auth.connections')).toHaveLength(20);
+  });
+
+  describe('after a change did not reach the queue', () => {
+    /** Counted by the trigger, which could not get hold of the queue row within a second. */
+    async function missChangeOf(user: string): Promise<void> {
+      const holder = await database.hold(
+        'select from spotify_auth.connections where user_id = $1 for update',
+        [user],
+      );
+      await database.writeProfile(user, { refresh: 'missed' });
+      await holder.commit();
+    }
+
+    const newlyMissed = async () =>
+      (await database.call<Json>('spotify_finish_sweep', { did_its_work: true }))[
+        'newly_missed_profile_changes'
+      ];
+
+    test('the write succeeds all the same, and is counted once', async () => {
+      const user = await database.createUser(expiring);
+      await newlyMissed();
+
+      await missChangeOf(user);
+
+      expect(await database.profile(user)).toMatchObject({ spotify_refresh_token: 'missed' });
+      expect(await newlyMissed()).toBe(1);
+      expect(await newlyMissed()).toBe(0);
+    });
+
+    test('a whole pass is due, page after page, and then no more', async () => {
+      const users: string[] = [];
+      for (let index = 0; index < 6; index += 1) users.push(await database.createUser(expiring));
+      await reconcileUntilDone(database, 6);
+      const last = users.toSorted().at(-1) as string;
+      await missChangeOf(last);
+
+      const answers: Json[] = [];
+      for (let page = 0; page < 4; page += 1) answers.push(await reconcile(database, 2));
+
+      expect(answers).toEqual([
+        { healed: 0, done: false },
+        { healed: 0, done: false },
+        { healed: 1, done: false },
+        { healed: 0, done: true },
+      ]);
+      expect(await database.check(last, '1 hour')).toMatchObject({ lease: { refresh_token: 'missed' } });
+      expect(await reconcile(database, 2)).toEqual({ healed: 0, done: true });
+    });
+
+    test('a pass that had begun before ends, and the next one is whole', async () => {
+      const users: string[] = [];
+      for (let index = 0; index < 6; index += 1) users.push(await database.createUser(expiring));
+      await reconcileUntilDone(database, 6);
+      for (let page = 0; page < 2; page += 1) await reconcile(database, 2);
+      // On a page that this pass has left behind, and that is not the first of the next one.
+      await missChangeOf(users.toSorted()[2] as string);
+
+      expect(await reconcileUntilDone(database, 2)).toBe(0);
+      expect(await reconcileUntilDone(database, 2)).toBe(1);
+      expect(await reconcile(database, 2)).toEqual({ healed: 0, done: true });
+    });
   });
 
   test('need not be waited for by a check', async () => {

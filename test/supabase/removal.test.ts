@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { runSql } from '../../local/supabase/postgres.ts';
-import { TestDatabase } from './database.ts';
+import { ownToken, TestDatabase, tokenOf } from './database.ts';
 
 /** Every object of the database that somebody made, and the settings of Bondhu's table. */
 const objects = `
@@ -27,7 +27,7 @@ async function remove(): Promise<void> {
 test('removing this project leaves the database as it was before, tokens and all, and can be repeated', async () => {
   const before = await database.owner(objects);
   await database.migrate();
-  const user = await database.createUser({ access: 'access', refresh: 'refresh', expires: 60 });
+  const user = await database.createUser({ access: 'access', refresh: ownToken, expires: 60 });
   await database.owner(
     'create function public.spotify_bondhus_own() returns integer language sql as $$ select 1 $$',
   );
@@ -39,7 +39,7 @@ test('removing this project leaves the database as it was before, tokens and all
   expect(await database.owner(objects)).toEqual(before);
   expect(await database.profile(user)).toMatchObject({
     spotify_access_token: 'access',
-    spotify_refresh_token: 'refresh',
+    spotify_refresh_token: tokenOf(user),
   });
 });
 

@@ -1,0 +1,187 @@
+-- 5 of 12: claims, by which a sweep takes leases on many connections at once.
+
+begin;
+set local lock_timeout = '2s';
+set local search_path = pg_catalog, pg_temp;
+
+create function public.spotify_claim_due(
+  batch_size integer,
+  refresh_within interval,
+  lease interval,
+  sweep_age interval,
+  calls_per_second double precision default null,
+  due_from timestamptz default null
+) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+declare
+  shared spotify_auth.shared_state := spotify_auth.read_shared_state();
+  not_before_in double precision := spotify_auth.not_before_in();
+  calls_start_in double precision := 0;
+  too_early_by double precision;
+  scan_from timestamptz := coalesce(due_from, '-infinity');
+  scan_to timestamptz := now() + refresh_within;
+  due_up_to timestamptz;
+  found_places tid[];
+  found_sharing uuid[];
+  places tid[] := '{}';
+  sharing uuid[] := '{}';
+  leased spotify_auth.connections[];
+  claims jsonb;
+  orphans uuid[];
+  holders uuid[];
+  is_full boolean;
+begin
+  if (batch_size between 1 and 1000) is not true then
+    raise exception 'batch_size must be 1 to 1000, got %', batch_size using errcode = '22023';
+  end if;
+  if shared.sweep_window <> refresh_within then
+    update spotify_auth.shared_state set sweep_window = refresh_within;
+  end if;
+  if not_before_in is not null then
+    return jsonb_build_object('claims', '[]'::jsonb, 'due_up_to', null, 'next_claim_in', null, 'calls_start_in', 0,
+      'not_before_in', not_before_in);
+  end if;
+
+  if calls_per_second is not null then
+    -- Each claim gets the next stretch of time that is free for its calls, so that together they keep the ceiling.
+    -- Locked from here on, so that those who claim at once get theirs one after the other. What is reserved for longer
+    -- than a day was reserved by a clock that was ahead.
+    select extract(epoch from s.calls_reserved_until - now()) into calls_start_in
+      from spotify_auth.shared_state s for update;
+    calls_start_in := case when calls_start_in between 0 and 86400 then calls_start_in else 0 end;
+    -- A lease that lapses before its call is due would be of no use to anybody.
+    too_early_by := calls_start_in + batch_size / calls_per_second - extract(epoch from lease) / 2;
+    if too_early_by > 0 then
+      return jsonb_build_object('claims', '[]'::jsonb, 'due_up_to', null, 'next_claim_in', too_early_by,
+        'calls_start_in', 0, 'not_before_in', null);
+    end if;
+  end if;
+
+  -- What is due: from where the last claim ended, and what is left of the batch from the beginning. Scanned from the
+  -- beginning each time, the index would be searched through all the entries that this sweep has left behind, which
+  -- nobody can remove as long as somebody holds a snapshot.
+  loop
+    select array_agg(free.ctid), array_agg(free.user_id) filter (where free.shares_token),
+        coalesce(due_up_to, max(free.due_at))
+      into found_places, found_sharing, due_up_to
+      from (
+        select c.ctid, c.user_id, c.shares_token, c.due_at from spotify_auth.connections c
+        where c.due_at >= scan_from and c.due_at <= scan_to
+          and (c.claimable_at is null or c.claimable_at <= now())
+          and (c.refreshed_at is null or c.refreshed_at < now() - sweep_age)
+        order by c.due_at
+        limit batch_size - cardinality(places)
+        for update skip locked) free;
+    places := places || coalesce(found_places, '{}');
+    sharing := sharing || coalesce(found_sharing, '{}');
+    exit when cardinality(places) = batch_size or scan_from = '-infinity';
+    scan_to := scan_from - interval '1 microsecond';
+    scan_from := '-infinity';
+  end loop;
+
+  -- Where there is room, marks that are to be verified.
+  if cardinality(places) < batch_size then
+    select array_agg(free.ctid), array_agg(free.user_id) filter (where free.shares_token)
+      into found_places, found_sharing
+      from (
+        select c.ctid, c.user_id, c.shares_token from spotify_auth.connections c
+        where c.verify_at <= now() and (c.claimable_at is null or c.claimable_at <= now())
+        order by c.verify_at
+        limit batch_size - cardinality(places)
+        for update skip locked) free;
+    places := places || coalesce(found_places, '{}');
+    sharing := sharing || coalesce(found_sharing, '{}');
+  end if;
+  is_full := cardinality(places) = batch_size;
+
+  if cardinality(sharing) > 0 then
+    -- Moves the rows that must not be leased: the places at which they were are then empty.
+    perform spotify_auth.share_lease(sharing, now() + lease);
+  end if;
+
+  -- By place, not by user: the locks keep the rows where they are, and no index has to be searched again. A statement
+  -- of its own: joined into the one that locks, it is planned as a scan of the whole queue.
+  with claimed as (
+    update spotify_auth.connections c set
+      lease_id = gen_random_uuid(),
+      claimable_at = now() + lease,
+      attempted_at = now(),
+      due_at = case when c.due_at is not null then now() + lease + refresh_within end,
+      verify_at = case when c.verify_at is not null then now() + lease end
+    where c.ctid = any (places)
+    returning c as connection)
+  select array_agg(claimed.connection) into leased from claimed;
+
+  -- Another one: tokens that were read by the statement that locked may be older than the lock.
+  select
+    jsonb_agg(jsonb_build_object(
+      'user_id', c.user_id,
+      'lease_id', c.lease_id,
+      'leased_at', now(),
+      'refresh_token', p.refresh_token,
+      'seconds_left', extract(epoch from c.expires_at - now()),
+      'failures', c.failures) order by c.expires_at nulls first)
+      filter (where p.refresh_token is not null),
+    array_agg(c.user_id) filter (where p.refresh_token is null),
+    array_agg(c.user_id)
+  into claims, orphans, holders
+  from unnest(leased) c left join spotify_auth.safe_profiles p on p.user_id = c.user_id;
+
+  if orphans is not null then
+    -- Deleted, not updated: a second update in one transaction checks the foreign key, and a profile that a restore
+    -- removed would fail every claim. Profiles that are merely hidden have been ruled out (read_shared_state).
+    delete from spotify_auth.connections c where c.user_id = any (orphans);
+    perform spotify_auth.follow_profiles(orphans);
+  end if;
+
+  if calls_per_second is not null and claims is not null then
+    update spotify_auth.shared_state set calls_reserved_until =
+      now() + make_interval(secs => calls_start_in + jsonb_array_length(claims) / calls_per_second);
+  end if;
+
+  return jsonb_build_object(
+    'claims', coalesce(claims, '[]'),
+    'due_up_to', case when is_full then due_up_to end,
+    'calls_start_in', calls_start_in,
+    'next_claim_in', case when coalesce(jsonb_array_length(claims), 0) < batch_size then least(
+      (select extract(epoch from c.claimable_at - now())
+        from spotify_auth.connections c
+        where c.claimable_at > now() and c.claimable_at <= now() + refresh_within
+          and c.due_at is not null
+          and (c.expires_at is null or c.expires_at <= now() + refresh_within)
+          and (c.refreshed_at is null or c.refreshed_at < now() - sweep_age)
+          and c.user_id <> all (coalesce(holders, '{}'))
+        order by c.claimable_at
+        limit 1),
+      -- Still free and due: its row was locked for a moment, or a whole batch turned out to have no token. Ordered, for
+      -- an `exists` would be planned as a scan of the whole queue that hopes to find one early.
+      (select 1 from spotify_auth.connections c
+        where c.due_at <= now() + refresh_within
+          and (c.claimable_at is null or c.claimable_at <= now())
+          and (c.refreshed_at is null or c.refreshed_at < now() - sweep_age)
+        order by c.due_at
+        limit 1)) end,
+    'not_before_in', null
+  );
+end;
+$$;
+revoke all on function
+  public.spotify_claim_due(integer, interval, interval, interval, double precision, timestamptz)
+  from public, anon, authenticated;
+grant execute on function
+  public.spotify_claim_due(integer, interval, interval, interval, double precision, timestamptz) to service_role;
+comment on function public.spotify_claim_due is
+  'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within '
+  '`refresh_within`, soonest expiry first; where fewer are due, also on dead grants whose mark is to be verified. '
+  'Passes over rows that others hold and those refreshed within `sweep_age`, the time since the sweep began. With '
+  'calls_per_second, reserves the time for a call each, after those of earlier claims, and claims nothing as long as a '
+  'call might not be due in the first half of its lease. due_from: the due_up_to of this sweep''s last claim, from '
+  'where this one goes on. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], '
+  'due_up_to, calls_start_in, next_claim_in, not_before_in}: one document, because the REST API cuts result sets off '
+  'silently. due_up_to: null when the batch was not full. next_claim_in: seconds until a connection becomes free that '
+  'others hold or have locked and that expires within the window, or until there is time for the calls; null when '
+  'there is none, or when the batch was full. calls_start_in: seconds until the first of the reserved calls is due, 0 '
+  'without a ceiling. not_before_in: seconds for which nobody may call Spotify, and nothing is claimed; null: anybody '
+  'may.';
+
+commit;

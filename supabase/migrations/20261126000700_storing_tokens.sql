@@ -1,0 +1,127 @@
+-- 7 of 12: storing tokens, whatever Bondhu's schema refuses, and wherever else the old ones are.
+
+begin;
+set local lock_timeout = '2s';
+set local search_path = pg_catalog, pg_temp;
+
+-- An outcome as callers report it.
+create type spotify_auth.outcome as (
+  user_id uuid, lease_id uuid, leased_at timestamptz, outcome text, reason text, used_refresh_token text,
+  access_token text, refresh_token text, expires_in double precision, retry_after double precision
+);
+
+-- What follows from it. A copy is for another profile that holds the same token.
+create type spotify_auth.judged_outcome as (
+  user_id uuid, lease_id uuid, outcome text, reason text, verdict text, is_copy boolean, has_rotated boolean,
+  used_refresh_token text, access_token text, refresh_token text, expires_at timestamptz, retry_at timestamptz,
+  held_since timestamptz, marked_since timestamptz
+);
+
+create type spotify_auth.refusal as (user_id uuid, code text, constraint_name text);
+
+create function spotify_auth.write_tokens(
+  users uuid[], access_tokens text[], refresh_tokens text[], expiries timestamptz[]
+) returns spotify_auth.refusal[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  total constant integer := coalesce(cardinality(users), 0);
+  half constant integer := total / 2;
+  written uuid[];
+  code text;
+  constraint_name text;
+begin
+  if total = 0 then
+    return '{}';
+  end if;
+  perform set_config('spotify_auth.own_write', 'on', true);
+  begin
+    with stored as (
+      update public.profiles p set
+        spotify_access_token = new.access_token,
+        spotify_refresh_token = new.refresh_token,
+        spotify_token_expires_at = new.expires_at
+      from unnest(users, access_tokens, refresh_tokens, expiries)
+        as new (user_id, access_token, refresh_token, expires_at)
+      where p.id = new.user_id
+      returning p.id, p.spotify_refresh_token is not distinct from new.refresh_token as is_kept)
+    select array_agg(stored.id) into written from stored where stored.is_kept;
+    -- Here and not when the caller commits, when nothing could be done about it any more.
+    set constraints all immediate;
+    perform set_config('spotify_auth.own_write', '', true);
+    -- A trigger can drop a write, or bring the old token back, without a word.
+    return array(
+      select row(u.id, '02000', null)::spotify_auth.refusal from unnest(users) u (id)
+      where u.id <> all (coalesce(written, '{}')));
+  exception
+    -- Nothing about a row: no connection, no resources, no write access, a deadlock, an operator. Class 55 is a lock.
+    when sqlstate '08000' or sqlstate '25000' or sqlstate '40000' or sqlstate '53000' or sqlstate '55000'
+      or sqlstate '57000' or sqlstate '58000' then
+      raise;
+    when others or assert_failure then
+      get stacked diagnostics code = returned_sqlstate, constraint_name = constraint_name;
+  end;
+  -- Undone as a whole. Caught, so that the row's contents reach no log.
+  if total = 1 then
+    perform set_config('spotify_auth.own_write', '', true);
+    return array[row(users[1], code, nullif(constraint_name, ''))::spotify_auth.refusal];
+  end if;
+  return spotify_auth.write_tokens(users[:half], access_tokens[:half], refresh_tokens[:half], expiries[:half])
+    || spotify_auth.write_tokens(
+      users[half + 1:], access_tokens[half + 1:], refresh_tokens[half + 1:], expiries[half + 1:]);
+end;
+$$;
+revoke all on function spotify_auth.write_tokens(uuid[], text[], text[], timestamptz[])
+  from public, anon, authenticated, service_role;
+comment on function spotify_auth.write_tokens is
+  'Stores tokens in profiles that the caller has locked. What Bondhu''s constraints and triggers refuse for one profile '
+  'is refused for that one alone, found by halving: returns for which, with the SQLSTATE (02000: a trigger dropped the '
+  'write) and the constraint. What is not about a row is raised.';
+
+create function spotify_auth.add_copies(judged spotify_auth.judged_outcome[])
+returns spotify_auth.judged_outcome[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  served constant uuid[] := array(select j.user_id from unnest(judged) j where j.verdict = 'applied');
+  holder record;
+  locked uuid[];
+begin
+  -- Collected by result, before anything is locked or appended.
+  for holder in
+    select j.place, j.lease_id, array_agg(p.id order by p.id) as users
+    from unnest(judged) with ordinality as j (user_id, lease_id, outcome, reason, verdict, is_copy, has_rotated,
+        used_refresh_token, access_token, refresh_token, expires_at, retry_at, held_since, marked_since, place)
+      join spotify_auth.token_hashes h on h.token_hash = spotify_auth.hash_token(j.used_refresh_token)
+      join public.profiles p on p.id = h.user_id and p.spotify_refresh_token = j.used_refresh_token
+    where j.outcome in ('refreshed', 'rotated')
+      and j.verdict in ('applied', 'stale', 'busy')
+      and p.id <> j.user_id and p.id <> all (served)
+    group by j.place, j.lease_id
+  loop
+    select array_agg(profile.id) into locked from (
+      select p.id from public.profiles p where p.id = any (holder.users)
+      order by p.id for no key update skip locked) profile;
+    if cardinality(locked) is distinct from cardinality(holder.users) then
+      -- A profile that is locked now would keep the old token, which nobody must send again: to be repeated.
+      judged[holder.place].verdict := 'busy';
+      continue;
+    end if;
+    perform from spotify_auth.connections c where c.user_id = any (locked) order by c.user_id for no key update;
+    judged := judged || array(
+      select row(p.id, null, j.outcome, null, 'applied', true, j.has_rotated, j.used_refresh_token,
+        case j.outcome when 'refreshed' then j.access_token else p.spotify_access_token end, j.refresh_token,
+        case j.outcome when 'refreshed' then j.expires_at else p.spotify_token_expires_at end,
+        j.retry_at, null, null)::spotify_auth.judged_outcome
+      from unnest(judged[holder.place:holder.place]) j
+        join public.profiles p on p.id = any (locked) and p.spotify_refresh_token = j.used_refresh_token
+      where p.id <> all (array(select each.user_id from unnest(judged) each where each.is_copy)));
+  end loop;
+  return judged;
+end;
+$$;
+revoke all on function spotify_auth.add_copies(spotify_auth.judged_outcome[])
+  from public, anon, authenticated, service_role;
+comment on function spotify_auth.add_copies is
+  'Adds to successes the other profiles that hold the refresh token which was used, so that the new tokens reach them '
+  'too, whatever has become of the row that was leased. Where one of them is locked, the success is busy.';
+
+commit;

@@ -1,0 +1,146 @@
+-- 11 of 12: how all connections stand, and what is known of one.
+
+begin;
+set local lock_timeout = '2s';
+set local search_path = pg_catalog, pg_temp;
+
+create function spotify_auth.schema_version() returns integer
+language sql immutable set search_path = pg_catalog, pg_temp as $$ select 1; $$;
+revoke all on function spotify_auth.schema_version() from public, anon, authenticated, service_role;
+comment on function spotify_auth.schema_version is
+  'Raised by every migration that the functions'' code depends on. A function, so that it comes with the schema.';
+
+-- In plpgsql, which plans for the interval at hand; an SQL function is planned for any, and then reads the whole queue.
+create function public.spotify_due_count(refresh_within interval) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform spotify_auth.read_shared_state();
+  return (select count(*) from spotify_auth.connections c where c.due_at <= now() + refresh_within)
+    -- Leased, backing off, or lapsed since: queued for later than they expire.
+    + (select count(*) from spotify_auth.connections c
+       where c.claimable_at is not null and c.due_at > now() + refresh_within
+         and (c.expires_at is null or c.expires_at <= now() + refresh_within));
+end;
+$$;
+revoke all on function public.spotify_due_count(interval) from public, anon, authenticated;
+grant execute on function public.spotify_due_count(interval) to service_role;
+comment on function public.spotify_due_count is
+  'How many living connections have a token that expires within `refresh_within`, those leased or backing off included.';
+
+create function public.spotify_connection_stats() returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+declare
+  state spotify_auth.shared_state := spotify_auth.read_shared_state();
+  window_end timestamptz := now() + state.sweep_window;
+  limit_reached timestamptz := now() - interval '6 months';
+  limit_near timestamptz := now() - interval '6 months' + interval '30 days';
+begin
+  return (
+    select jsonb_build_object(
+      'connected', count(*) filter (where c.due_at is not null),
+      'due', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= window_end)),
+      'expired', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= now())),
+      'oldest_overdue_seconds', coalesce(extract(epoch from
+        now() - min(c.expires_at) filter (where c.due_at is not null and c.expires_at <= now())), 0),
+      'waiting_for_reauthorization', count(c.reauthorization_required_since),
+      'reauthorizations_due', count(*) filter (
+        where c.due_at is not null and c.authorized_at > limit_reached and c.authorized_at <= limit_near),
+      'held_by_breaker', count(c.held_since),
+      'breaker_open_seconds', extract(epoch from now() - state.breaker_opened_at),
+      'nearly_all_refused', spotify_auth.is_nearly_all_refused(0, 0),
+      'implausible_expiries', count(*) filter (where c.implausible_expiry),
+      'shared_tokens', (
+        select count(*) from spotify_auth.connections sharing join spotify_auth.token_hashes h using (user_id)
+        where sharing.shares_token and exists (
+          select from spotify_auth.token_hashes other
+          where other.token_hash = h.token_hash and other.user_id <> h.user_id)),
+      'missed_profile_changes', coalesce(pg_sequence_last_value('spotify_auth.missed_profile_changes'), 0),
+      'not_before_in', spotify_auth.not_before_in(),
+      'last_sweep_finished_at', state.last_sweep_finished_at,
+      'seconds_since_last_sweep', extract(epoch from now() - state.last_sweep_finished_at),
+      'schema_version', spotify_auth.schema_version())
+    from spotify_auth.connections c);
+end;
+$$;
+revoke all on function public.spotify_connection_stats() from public, anon, authenticated;
+grant execute on function public.spotify_connection_stats() to service_role;
+comment on function public.spotify_connection_stats is
+  'For monitoring: {connected, due (within the sweeps'' window), expired, oldest_overdue_seconds, '
+  'waiting_for_reauthorization, reauthorizations_due (within 30 days), held_by_breaker (refused, not believed yet), '
+  'breaker_open_seconds (null: closed), nearly_all_refused (as if the client''s credentials were another app''s), '
+  'implausible_expiries (connections whose last expiry from outside cannot be true), shared_tokens (connections whose '
+  'refresh token another one has too), missed_profile_changes (that reached the queue late, ever), not_before_in '
+  '(null: anybody may call Spotify), last_sweep_finished_at, seconds_since_last_sweep (null: there was none), '
+  'schema_version}. Reads the whole queue.';
+
+create function public.spotify_finish_sweep(did_its_work boolean) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+declare
+  state spotify_auth.shared_state := spotify_auth.read_shared_state();
+  statistics jsonb;
+begin
+  if did_its_work then
+    update spotify_auth.shared_state set last_sweep_finished_at = now();
+  end if;
+  statistics := public.spotify_connection_stats();
+  update spotify_auth.shared_state set
+    population = (statistics ->> 'connected')::integer,
+    missed_reported = (statistics ->> 'missed_profile_changes')::bigint;
+  return statistics || jsonb_build_object('newly_missed_profile_changes',
+    (statistics ->> 'missed_profile_changes')::bigint - state.missed_reported);
+end;
+$$;
+revoke all on function public.spotify_finish_sweep(boolean) from public, anon, authenticated;
+grant execute on function public.spotify_finish_sweep(boolean) to service_role;
+comment on function public.spotify_finish_sweep is
+  'Called at the end of a sweep: remembers when that was, if the sweep could do its work, and how many connections '
+  'live, and returns spotify_connection_stats with newly_missed_profile_changes, those since the last call.';
+
+create function public.spotify_show_connection(for_user uuid) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+begin
+  perform spotify_auth.read_shared_state();
+  return coalesce((
+    select jsonb_build_object(
+      'user_id', p.id,
+      'state', case
+        when c.user_id is null then 'never_connected'
+        when c.reauthorization_required_since is not null then 'reauthorization_required'
+        when c.due_at is null then 'disconnected'
+        else 'connected' end)
+      || case when c.user_id is null then '{}' else jsonb_build_object(
+        'expires_at', c.expires_at,
+        'seconds_left', extract(epoch from c.expires_at - now()),
+        'connected_at', c.authorized_at,
+        'reauthorize_by', c.authorized_at + interval '6 months',
+        'refreshed_at', c.refreshed_at,
+        'attempted_at', c.attempted_at,
+        'failures', c.failures,
+        'due_at', c.due_at,
+        'leased', c.lease_id is not null and c.claimable_at > now(),
+        'claimable_at', c.claimable_at,
+        'seen_alive', c.seen_alive,
+        'held_since', c.held_since,
+        'refusal_reason', c.refusal_reason,
+        'reauthorization_required_since', c.reauthorization_required_since,
+        'reauthorization_reason', c.reauthorization_reason,
+        'verify_at', c.verify_at,
+        'tokens_cleared_at', c.tokens_cleared_at,
+        'implausible_expiry', c.implausible_expiry,
+        'shares_token', c.shares_token,
+        'noticed_mark', c.noticed_mark,
+        'noticed_days', case when c.noticed_authorization = c.authorized_at then c.noticed_days end) end
+    from public.profiles p left join spotify_auth.connections c on c.user_id = p.id
+    where p.id = for_user),
+    jsonb_build_object('user_id', for_user, 'state', 'unknown_user'));
+end;
+$$;
+revoke all on function public.spotify_show_connection(uuid) from public, anon, authenticated;
+grant execute on function public.spotify_show_connection(uuid) to service_role;
+comment on function public.spotify_show_connection is
+  'What is known of one connection, without tokens: {user_id, state} and, unless state is unknown_user or '
+  'never_connected, the columns of spotify_auth.connections that explain it. state: connected (the grant lives, which '
+  'says nothing about whether its token has run out: seconds_left), reauthorization_required, disconnected, '
+  'never_connected, unknown_user.';
+
+commit;

@@ -1,0 +1,34 @@
+-- 12 of 12: Bondhu's table. Everything else is in place, so that its locks on public.profiles, behind which every write
+-- of a user waits, are held for a moment. Where somebody else has held one for longer than two seconds, this fails
+-- without a trace: run it again. It copies nothing: spotify_reconcile fills the queue (docs/decisions/0003).
+
+begin;
+set local lock_timeout = '2s';
+set local search_path = pg_catalog, pg_temp;
+
+-- All that is locked here, at once, so that nobody waits while this waits.
+lock table public.profiles in share row exclusive mode;
+
+alter table spotify_auth.connections
+  add constraint connections_profile foreign key (user_id) references public.profiles (id) on delete cascade;
+
+-- Each refresh rewrites one wide profile; room on the page keeps most of these updates free of index writes.
+alter table public.profiles set (fillfactor = 85);
+
+create trigger spotify_auth_profile_inserted
+  after insert on public.profiles for each row
+  when (new.spotify_access_token is not null or new.spotify_refresh_token is not null)
+  execute function spotify_auth.on_profile_change();
+
+create trigger spotify_auth_profile_updated
+  after update on public.profiles for each row
+  when (old.spotify_access_token is distinct from new.spotify_access_token
+    or old.spotify_refresh_token is distinct from new.spotify_refresh_token
+    or old.spotify_token_expires_at is distinct from new.spotify_token_expires_at
+    or old.spotify_connected_at is distinct from new.spotify_connected_at)
+  execute function spotify_auth.on_profile_change();
+
+-- The REST API knows the functions once it has read the schema anew.
+notify pgrst, 'reload schema';
+
+commit;
