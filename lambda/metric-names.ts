@@ -34,6 +34,12 @@ export const MetricNames = {
   reauthorizationRequired: 'ReauthorizationRequired',
   /** and living ones that Spotify's six-month limit ends within 30 days. */
   reauthorizationsDue: 'ReauthorizationsDue',
+  /** Connections, at the end of a sweep, whose last expiry from outside cannot be true: whoever writes it has a bug. */
+  implausibleExpiries: 'ImplausibleExpiries',
+  /** Connections, at the end of a sweep, whose refresh token another profile holds too. */
+  sharedTokens: 'SharedTokens',
+  /** Changes of profiles, since the last sweep, that did not reach the queue at once; the sweep after them heals it. */
+  missedProfileChanges: 'MissedProfileChanges',
 
   /** Events for other teams that the bus took, */
   noticesSent: 'NoticesSent',
@@ -50,6 +56,10 @@ export const MetricNames = {
   rescueStored: 'RescueStored',
   /** or lost, because the queue did not take them either. */
   rescueFailed: 'RescueFailed',
+  /** Profiles for which Bondhu's schema did not take tokens, or did not let them go. */
+  profilesRefused: 'ProfilesRefused',
+  /** 1 at the end of a sweep that finds nearly every grant refused, as if the credentials were another app's; else 0. */
+  nearlyAllRefused: 'NearlyAllRefused',
   /** 1 while the revocation breaker is open; 0 at the end of a sweep that finds it closed. */
   breakerOpen: 'BreakerOpen',
 

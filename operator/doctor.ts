@@ -29,8 +29,8 @@ export const doctor: Command = {
   synopsis: '',
   summary: 'checks everything that has to be in place',
   description: `Prints a line for each check, "ok" or "FAIL" and what to do, and ends with exit code 1 if any failed: the stack,
-secrets, Supabase and its migrations, Spotify's client, the last sweep, the schedule, the alarm topic, the event bus.
-Changes nothing.`,
+secrets, Supabase and its migrations, Spotify's client, the last sweep, what Bondhu stored, the schedule, the alarm topic, the event
+bus. Changes nothing.`,
   options: {},
   parse(commandLine) {
     refuseArguments(commandLine, 'doctor takes no argument');

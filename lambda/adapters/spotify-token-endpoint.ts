@@ -1,6 +1,12 @@
 import * as oauth from 'oauth4webapi';
 import * as v from 'valibot';
-import type { ClientAnswer, ClientCheck, TokenAnswer, TokenEndpoint } from '../connection/token-endpoint.ts';
+import type {
+  ClientAnswer,
+  ClientCheck,
+  RevocationReason,
+  TokenAnswer,
+  TokenEndpoint,
+} from '../connection/token-endpoint.ts';
 import { retryAfterSeconds } from './retry-after.ts';
 import type { Secret, SpotifyClient } from './secret.ts';
 import { fetchTokens, type ReceivedAnswer, UnusableAnswerError } from './token-fetch.ts';
@@ -8,12 +14,31 @@ import { fetchTokens, type ReceivedAnswer, UnusableAnswerError } from './token-f
 /** A token of RFC 6749, appendix A.12, of a length that the database takes: one it refused would cost a whole batch. */
 const Token = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,4096}$/));
 
-/** Spotify's tokens live 3,600 s; a lifetime that is nowhere near an hour is a mistake, not a lifetime. */
+/** What Spotify's tokens have always lived for, and what one lives that does not say (RFC 6749, section 5.1). */
+const USUAL_LIFETIME_SECONDS = 3_600;
+
+/** A lifetime that is nowhere near an hour is a mistake, not a lifetime. A short one is believed: too early costs nothing. */
+const Lifetime = v.pipe(
+  v.nullish(
+    v.union([v.number(), v.pipe(v.string(), v.transform(Number.parseFloat))]),
+    USUAL_LIFETIME_SECONDS,
+  ),
+  v.minValue(1),
+  v.maxValue(86_400),
+);
+
+/** All that is needed of a success; whatever else is in it, or not in it, costs nobody a token. */
 const TokenResponse = v.object({
   access_token: Token,
-  refresh_token: v.optional(Token),
-  expires_in: v.pipe(v.number(), v.minValue(60), v.maxValue(86_400)),
+  refresh_token: v.optional(v.unknown()),
+  expires_in: Lifetime,
 });
+
+/** Answers that say nothing about the request, whatever is in them: sent too late, or to the wrong server, or too early. */
+const PASSING_STATUSES = new Set([408, 421, 425]);
+
+/** Codes of RFC 6749, section 4.1.2.1, that say the same of the server. */
+const PASSING_ERRORS = new Set(['server_error', 'temporarily_unavailable']);
 
 const CLIENT_ERRORS = new Set(['invalid_client', 'unauthorized_client']);
 
@@ -74,19 +99,20 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
 
   async #call(client: SpotifyClient, refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {
     const received = nothingReceived();
-    const answer = await this.#request<TokenAnswer>(client, signal, received, {
+    const failure = await this.#request<null>(client, signal, received, {
       send: (oauthClient, authentication, options) =>
         oauth.refreshTokenGrantRequest(this.#server, oauthClient, authentication, refreshToken, options),
-      read: async (oauthClient, response) =>
-        tokensIn(await oauth.processRefreshTokenResponse(this.#server, oauthClient, response)),
+      read: async (oauthClient, response) => {
+        // A success is read by what came, below: oauth4webapi refuses it for fields that nobody here needs.
+        if (!response.ok) {
+          await oauth.processRefreshTokenResponse(this.#server, oauthClient, response);
+        }
+        return null;
+      },
     });
-    if (answer.kind !== 'unavailable' || !received.isOfSuccess) {
-      return answer;
-    }
-    const newRefreshToken = refreshTokenIn(received.text);
-    return newRefreshToken === null || newRefreshToken === refreshToken
-      ? answer
-      : { kind: 'rotated', refreshToken: newRefreshToken, reason: answer.reason };
+    return received.isOfSuccess || failure === null
+      ? tokensIn(received.text, refreshToken, failure)
+      : failure;
   }
 
   async #request<Success>(
@@ -105,7 +131,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
       if (response.status === 429) {
         return { kind: 'throttled', retryAfterSeconds: retryAfterSeconds(response.headers) };
       }
-      if (response.status >= 500) {
+      if (response.status >= 500 || PASSING_STATUSES.has(response.status)) {
         return { kind: 'unavailable', reason: `status ${response.status}` };
       }
       return await read(oauthClient, response);
@@ -134,39 +160,82 @@ function nothingReceived(): ReceivedAnswer {
 }
 
 /**
+ * What a success holds. The text decides, not how it ended: an object that is there to its last brace is whole, whatever
+ * became of the connection afterwards.
+ *
+ * @param failure why it is not known to be whole
+ */
+function tokensIn(text: string, usedRefreshToken: string, failure: Failure | null): TokenAnswer {
+  const json = jsonIn(text);
+  const parsed = v.safeParse(TokenResponse, json);
+  if (parsed.success) {
+    return { kind: 'refreshed', ...readTokens(parsed.output) };
+  }
+  const fields = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'content').join(', ');
+  const reason =
+    failure !== null && 'reason' in failure
+      ? failure.reason
+      : json === undefined
+        ? 'not JSON'
+        : `unusable ${fields} in a successful answer`;
+  const refreshToken = refreshTokenIn(text);
+  return refreshToken === null || refreshToken === usedRefreshToken
+    ? { kind: 'unavailable', reason }
+    : { kind: 'rotated', refreshToken, reason };
+}
+
+function readTokens({ access_token, refresh_token, expires_in }: v.InferOutput<typeof TokenResponse>) {
+  const tokens = { accessToken: access_token, expiresInSeconds: expires_in };
+  if (refresh_token === undefined || refresh_token === null || refresh_token === '') {
+    return tokens;
+  }
+  const parsed = v.safeParse(Token, refresh_token);
+  // Without one that can be stored the old one is kept: should it be dead, the user has had an hour more.
+  return parsed.success
+    ? { ...tokens, refreshToken: parsed.output }
+    : { ...tokens, reason: 'unusable refresh_token in a successful answer' };
+}
+
+/** Undefined: it is none. */
+function jsonIn(text: string): unknown {
+  try {
+    // Trimmed, for what it takes off includes a byte order mark.
+    return JSON.parse(text.trim());
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * The refresh token in what has come in of a successful answer that cannot be used as a whole: cut off, too long,
  * without an access token. Found by its name, for such a text need not be JSON.
  */
 function refreshTokenIn(text: string): string | null {
   const [, quoted] = /"refresh_token"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(text) ?? [];
-  try {
-    const parsed = v.safeParse(Token, JSON.parse(quoted ?? ''));
-    return parsed.success ? parsed.output : null;
-  } catch {
-    return null;
-  }
+  const parsed = v.safeParse(Token, quoted === undefined ? undefined : jsonIn(quoted));
+  return parsed.success ? parsed.output : null;
 }
 
-function tokensIn(response: oauth.TokenEndpointResponse): TokenAnswer {
-  const parsed = v.safeParse(TokenResponse, response);
-  if (!parsed.success) {
-    const fields = parsed.issues.map((issue) => v.getDotPath(issue)).join(', ');
-    return { kind: 'unavailable', reason: `unusable ${fields} in a successful answer` };
-  }
-  const { access_token, refresh_token, expires_in } = parsed.output;
-  return {
-    kind: 'refreshed',
-    accessToken: access_token,
-    ...(refresh_token !== undefined && { refreshToken: refresh_token }),
-    expiresInSeconds: expires_in,
-  };
+/**
+ * What "Refresh token expired", "Refresh token revoked" or "Invalid refresh token" says, or another text with just one of
+ * these words. The text itself is a stranger's and goes no further.
+ */
+function revocationReasonIn(description: unknown): RevocationReason {
+  const text = typeof description === 'string' ? description.toLowerCase() : '';
+  const [reason, another] = (['expired', 'revoked', 'invalid'] as const).filter((word) =>
+    text.includes(word),
+  );
+  return reason === undefined || another !== undefined ? 'unknown' : reason;
 }
 
 /** Reasons are our own words and the codes of RFC 6749: an answer's other contents may hold tokens. */
 function failureOf(error: unknown): Failure {
   if (error instanceof oauth.ResponseBodyError) {
     if (error.error === 'invalid_grant' && error.status === 400) {
-      return { kind: 'revoked' };
+      return { kind: 'revoked', reason: revocationReasonIn(error.error_description) };
+    }
+    if (PASSING_ERRORS.has(error.error)) {
+      return { kind: 'unavailable', reason: error.error };
     }
     const code = /^[a-z_]{1,40}$/.test(error.error) ? error.error : 'unknown error code';
     return { kind: CLIENT_ERRORS.has(error.error) ? 'client_rejected' : 'rejected', reason: code };

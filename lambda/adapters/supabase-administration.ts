@@ -22,8 +22,10 @@ const Shown = v.looseObject({
 const Statistics = v.looseObject({
   schema_version: v.number(),
   not_before_in: v.nullable(v.number()),
-  // Absent in the first version of the schema.
-  seconds_since_last_sweep: v.optional(v.nullable(v.number()), null),
+  connected: v.number(),
+  implausible_expiries: v.number(),
+  shared_tokens: v.number(),
+  seconds_since_last_sweep: v.nullable(v.number()),
 });
 
 /** Operators' functions in Bondhu's Supabase project. */

@@ -10,7 +10,11 @@ const StatisticsRow = v.object({
   oldest_overdue_seconds: v.number(),
   waiting_for_reauthorization: v.number(),
   reauthorizations_due: v.number(),
+  implausible_expiries: v.number(),
+  shared_tokens: v.number(),
+  newly_missed_profile_changes: v.number(),
   breaker_open_seconds: v.nullable(v.number()),
+  nearly_all_refused: v.boolean(),
 });
 
 /** All connections in Bondhu's Supabase project. */
@@ -31,7 +35,11 @@ export class SupabaseConnectionMonitor implements ConnectionMonitor {
       oldestOverdueSeconds: row.oldest_overdue_seconds,
       reauthorizationRequired: row.waiting_for_reauthorization,
       reauthorizationsDue: row.reauthorizations_due,
+      implausibleExpiries: row.implausible_expiries,
+      sharedTokens: row.shared_tokens,
+      missedProfileChanges: row.newly_missed_profile_changes,
       breakerIsOpen: row.breaker_open_seconds !== null,
+      nearlyAllRefused: row.nearly_all_refused,
     };
   }
 }

@@ -6,6 +6,7 @@ import type {
   ConnectionCheck,
   ConnectionStore,
   Recorded,
+  Refusal,
 } from '../connection/connection-store.ts';
 import type { Lease } from '../connection/lease.ts';
 import type { SettledLease } from '../connection/refresh-outcome.ts';
@@ -39,7 +40,13 @@ const CheckRow = v.variant('state', [
   v.object({ state: v.literal('disconnected') }),
   v.object({ state: v.literal('locked') }),
   v.object({ state: v.literal('leased'), ...DetailsRow, lease: LeaseRow }),
-  v.object({ state: v.picklist(['busy', 'backing_off']), ...DetailsRow, retry_in: v.nullable(v.number()) }),
+  v.object({ state: v.literal('busy'), ...DetailsRow, retry_in: v.nullable(v.number()) }),
+  v.object({
+    state: v.literal('backing_off'),
+    ...DetailsRow,
+    retry_in: v.nullable(v.number()),
+    refused: v.boolean(),
+  }),
   v.object({ state: v.picklist(['connected', 'reauthorization_required']), ...DetailsRow }),
 ]);
 
@@ -47,18 +54,30 @@ const ClaimedRow = v.object({
   claims: v.array(LeaseRow),
   next_claim_in: v.nullable(v.number()),
   calls_start_in: v.number(),
+  due_up_to: v.nullable(v.string()),
   not_before_in: v.nullable(v.number()),
 });
 
+const RefusalRow = { user_id: v.string(), code: v.string(), constraint: v.nullable(v.string()) };
+
 const RecordedRow = v.object({
   verdicts: v.array(
-    v.object({
-      lease_id: v.string(),
-      verdict: v.picklist(['applied', 'held', 'already_applied', 'stale', 'busy']),
-    }),
+    v.variant('verdict', [
+      v.object({
+        lease_id: v.string(),
+        verdict: v.picklist(['applied', 'held', 'confirmed', 'already_applied', 'stale', 'busy']),
+      }),
+      v.object({ lease_id: v.string(), verdict: v.literal('refused'), ...RefusalRow }),
+    ]),
   ),
   not_before_in: v.nullable(v.number()),
   breaker_is_open: v.boolean(),
+});
+
+const ClearedRow = v.object({
+  cleared: v.number(),
+  refused: v.array(v.object(RefusalRow)),
+  done: v.boolean(),
 });
 
 const ReconciledRow = v.object({ healed: v.number(), done: v.boolean() });
@@ -103,8 +122,9 @@ export class SupabaseConnectionStore implements ConnectionStore {
       case 'leased':
         return { state: row.state, details, lease: leaseOf(row.lease, lapsesAt) };
       case 'busy':
-      case 'backing_off':
         return { state: row.state, details, retryInSeconds: row.retry_in ?? 0 };
+      case 'backing_off':
+        return { state: row.state, details, retryInSeconds: row.retry_in ?? 0, isRefused: row.refused };
       default:
         return { state: row.state, details };
     }
@@ -118,11 +138,13 @@ export class SupabaseConnectionStore implements ConnectionStore {
       lease: interval(request.leaseSeconds),
       sweep_age: interval(request.sweepAgeSeconds),
       calls_per_second: request.callsPerSecond,
+      due_from: request.dueFrom,
     });
     return {
       leases: row.claims.map((claim) => leaseOf(claim, lapsesAt)),
       nextClaimInSeconds: row.next_claim_in,
       callsStartInSeconds: row.calls_start_in,
+      dueUpTo: row.due_up_to,
       notBeforeInSeconds: row.not_before_in,
     };
   }
@@ -133,6 +155,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
     });
     return {
       verdicts: new Map(row.verdicts.map(({ lease_id, verdict }) => [lease_id, verdict])),
+      refusals: row.verdicts.flatMap((each) => (each.verdict === 'refused' ? [refusalOf(each)] : [])),
       notBeforeInSeconds: row.not_before_in,
       breakerIsOpen: row.breaker_is_open,
     };
@@ -157,17 +180,26 @@ export class SupabaseConnectionStore implements ConnectionStore {
     graceSeconds: number,
     batchSize: number,
     timeoutMilliseconds: number,
-  ): Promise<number> {
-    return this.#functions.call('spotify_clear_dead_grants', v.number(), timeoutMilliseconds, {
+  ): Promise<{ cleared: number; refusals: Refusal[]; done: boolean }> {
+    const row = await this.#functions.call('spotify_clear_dead_grants', ClearedRow, timeoutMilliseconds, {
       grace: interval(graceSeconds),
       batch_size: batchSize,
     });
+    return { cleared: row.cleared, refusals: row.refused.map(refusalOf), done: row.done };
   }
 }
 
 /** An interval as Postgres reads it: to the millisecond, for it does not read an exponent. */
 function interval(seconds: number): string {
   return `${Number(seconds.toFixed(3))} seconds`;
+}
+
+function refusalOf(row: {
+  readonly user_id: string;
+  readonly code: string;
+  readonly constraint: string | null;
+}): Refusal {
+  return { userId: row.user_id, code: row.code, constraint: row.constraint };
 }
 
 function leaseOf(row: v.InferOutput<typeof LeaseRow>, lapsesAt: number): Lease {
@@ -197,5 +229,6 @@ function resultOf({ lease, outcome }: SettledLease) {
       expires_in: outcome.expiresInSeconds,
     }),
     ...('retryAfterSeconds' in outcome && { retry_after: outcome.retryAfterSeconds }),
+    ...(outcome.kind === 'revoked' && { reason: outcome.reason }),
   };
 }

@@ -4,6 +4,9 @@ import { StoreError, type StoreErrorCode } from '../connection/connection-store.
 import type { Metrics } from '../connection/metrics.ts';
 import type { Secret, SupabaseCredentials } from './secret.ts';
 
+/** Where the functions are. Named in every call: without that PostgREST takes whichever schema a project exposes first. */
+const SCHEMA = 'public';
+
 /** The functions of `supabase/migrations`, over Supabase's REST API, with the key that Secrets Manager holds. */
 export class SupabaseFunctions {
   readonly #url: URL;
@@ -77,6 +80,7 @@ export class SupabaseFunctions {
     if (this.#client?.credentials !== credentials) {
       const rest = new PostgrestClient(new URL('/rest/v1', this.#url).href, {
         headers: headersOf(credentials.secret_key),
+        schema: SCHEMA,
       });
       this.#client = { credentials, rest };
     }
@@ -94,22 +98,44 @@ function isKeyRejected(error: unknown): boolean {
   return error instanceof StoreError && error.code === 'KEY_REJECTED';
 }
 
+const ADVICE: Record<StoreErrorCode, string> = {
+  STORE_UNAVAILABLE: 'Supabase did not answer or failed for now',
+  MIGRATION_MISSING:
+    'the database does not know the function: apply migrations (all files of supabase/migrations), or, right after ' +
+    "applying them, wait a minute or run: notify pgrst, 'reload schema'",
+  SCHEMA_NOT_EXPOSED:
+    'the REST API does not expose the schema public: add it to the exposed schemas (Supabase: Settings, API)',
+  PROFILES_HIDDEN:
+    'row level security hides profiles from the owner of the spotify functions: alter table public.profiles no force ' +
+    'row level security, or give that role bypassrls',
+  KEY_REJECTED: "Supabase rejects the secret key: write the project's present key into the Supabase secret",
+  STORE_REFUSED: 'Supabase refused the call',
+};
+
+/** The codes with one meaning whatever their status. @see https://docs.postgrest.org/en/stable/references/errors.html */
+const CODES = new Map<string, StoreErrorCode>([
+  // No such function in PostgREST's copy of the schema, which it renews a moment after a migration; none in Postgres.
+  ['PGRST202', 'MIGRATION_MISSING'],
+  ['42883', 'MIGRATION_MISSING'],
+  ['PGRST106', 'SCHEMA_NOT_EXPOSED'],
+  // Raised by our own functions, with a status (530) that would otherwise be an outage.
+  ['PT530', 'PROFILES_HIDDEN'],
+]);
+
 /** PostgREST's and Postgres' codes; messages may quote values and are left out. */
 function failureOf(name: string, status: number, sqlState: string): StoreError {
   const code = codeOf(status, sqlState);
-  const advice: Record<StoreErrorCode, string> = {
-    STORE_UNAVAILABLE: 'Supabase did not answer or failed for now',
-    MIGRATION_MISSING:
-      'the database does not know the function: apply migrations (all files of supabase/migrations)',
-    KEY_REJECTED: "Supabase rejects the secret key: write the project's present key into the Supabase secret",
-    STORE_REFUSED: 'Supabase refused the call',
-  };
-  return new StoreError(code, `${name}: ${advice[code]} (status ${status}, code ${sqlState || 'none'})`);
+  const advice =
+    sqlState === 'PGRST125'
+      ? 'there is no REST API of Supabase at this path: supabaseUrl must be the address of the project'
+      : ADVICE[code];
+  return new StoreError(code, `${name}: ${advice} (status ${status}, code ${sqlState || 'none'})`);
 }
 
 function codeOf(status: number, sqlState: string): StoreErrorCode {
-  if (sqlState === 'PGRST202' || sqlState === '42883') {
-    return 'MIGRATION_MISSING';
+  const known = CODES.get(sqlState);
+  if (known !== undefined) {
+    return known;
   }
   if (status === 401 || status === 403 || sqlState === '42501') {
     return 'KEY_REJECTED';

@@ -14,6 +14,10 @@ export type ShownStatistics = Readonly<Record<string, unknown>> & {
   readonly schema_version: number;
   /** Seconds for which nobody may call Spotify; null: anybody may. */
   readonly not_before_in: number | null;
+  /** Connections whose grant lives. */
+  readonly connected: number;
+  readonly implausible_expiries: number;
+  readonly shared_tokens: number;
   /** Null: no sweep has come to its end yet. */
   readonly seconds_since_last_sweep: number | null;
 };

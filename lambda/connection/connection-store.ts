@@ -22,15 +22,30 @@ export type ConnectionCheck =
   /** Due, and somebody else is refreshing it. */
   | { readonly state: 'busy'; readonly details: ConnectionDetails | null; readonly retryInSeconds: number }
   /** Due, but a refresh failed a moment ago. */
-  | { readonly state: 'backing_off'; readonly details: ConnectionDetails; readonly retryInSeconds: number }
+  | {
+      readonly state: 'backing_off';
+      readonly details: ConnectionDetails;
+      readonly retryInSeconds: number;
+      /** Spotify says that the grant is dead, which is not believed yet. */
+      readonly isRefused: boolean;
+    }
   | { readonly state: 'reauthorization_required'; readonly details: ConnectionDetails };
 
 /**
- * What recording an outcome did: `applied`; `held` (a revocation that is not believed while the breaker is open);
- * `already_applied` (the call was repeated); `stale` (the lease is over, nothing changed); `busy` (somebody has the row
- * locked: record it again).
+ * What recording an outcome did: `applied`; `held` (a revocation that is not believed yet); `confirmed` (one that was
+ * known); `refused` (Bondhu's schema does not take the tokens); `already_applied` (the call was repeated); `stale` (the lease is over, nothing changed);
+ * `busy` (somebody has a row locked: record it again).
  */
-export type Verdict = 'applied' | 'held' | 'already_applied' | 'stale' | 'busy';
+export type Verdict = 'applied' | 'held' | 'confirmed' | 'refused' | 'already_applied' | 'stale' | 'busy';
+
+/** What Bondhu's schema did not take for one user, a constraint or a trigger of it. */
+export type Refusal = {
+  readonly userId: string;
+  /** The SQLSTATE; `02000`: a trigger dropped the write without a word. */
+  readonly code: string;
+  /** Null: it was none that has a name. */
+  readonly constraint: string | null;
+};
 
 /** What holds for everybody who refreshes connections, as of one call to the database. */
 export type SharedState = {
@@ -44,6 +59,8 @@ export type SharedState = {
 export type Recorded = SharedState & {
   /** By lease id. */
   readonly verdicts: ReadonlyMap<string, Verdict>;
+  /** One for each verdict `refused`. */
+  readonly refusals: readonly Refusal[];
 };
 
 /** The claims of one batch. */
@@ -53,6 +70,8 @@ export type ClaimedBatch = Pick<SharedState, 'notBeforeInSeconds'> & {
   readonly nextClaimInSeconds: number | null;
   /** Where there is a ceiling on calls: seconds until the first call of this batch is due. Otherwise 0. */
   readonly callsStartInSeconds: number;
+  /** From where the next claim of this sweep goes on; null: from the beginning, for this batch was not full. */
+  readonly dueUpTo: string | null;
 };
 
 /** How a claim chooses. */
@@ -64,6 +83,8 @@ export type ClaimRequest = {
   readonly sweepAgeSeconds: number;
   /** Calls to Spotify that all who claim may start in a second, together; null: no ceiling. */
   readonly callsPerSecond: number | null;
+  /** Where the sweep's last claim ended; null: it was the first, or came back with less than asked for. */
+  readonly dueFrom: string | null;
 };
 
 /**
@@ -89,8 +110,12 @@ export interface ConnectionStore {
     batchSize: number,
     timeoutMilliseconds: number,
   ): Promise<{ readonly healed: number; readonly done: boolean }>;
-  /** Removes the tokens of grants that have been dead for longer than the grace period; answers how many. */
-  clearDeadGrants(graceSeconds: number, batchSize: number, timeoutMilliseconds: number): Promise<number>;
+  /** Removes the tokens of grants that have been dead for longer than the grace period; `done` when none are left. */
+  clearDeadGrants(
+    graceSeconds: number,
+    batchSize: number,
+    timeoutMilliseconds: number,
+  ): Promise<{ readonly cleared: number; readonly refusals: readonly Refusal[]; readonly done: boolean }>;
 }
 
 /**
@@ -98,10 +123,18 @@ export interface ConnectionStore {
  *
  * - `STORE_UNAVAILABLE`: not reached, or it failed for now. Worth repeating.
  * - `MIGRATION_MISSING`: it does not know the function.
+ * - `SCHEMA_NOT_EXPOSED`: its REST API does not serve the schema that the functions are in.
+ * - `PROFILES_HIDDEN`: row level security keeps profiles from the functions' owner, so they would miss users.
  * - `KEY_REJECTED`: it refuses the key in the secret, a freshly read one included.
  * - `STORE_REFUSED`: it refuses the request itself. A defect; repeating does not help.
  */
-export type StoreErrorCode = 'STORE_UNAVAILABLE' | 'MIGRATION_MISSING' | 'KEY_REJECTED' | 'STORE_REFUSED';
+export type StoreErrorCode =
+  | 'STORE_UNAVAILABLE'
+  | 'MIGRATION_MISSING'
+  | 'SCHEMA_NOT_EXPOSED'
+  | 'PROFILES_HIDDEN'
+  | 'KEY_REJECTED'
+  | 'STORE_REFUSED';
 
 /** A call to the connection store that failed; nothing was changed unless the code is `STORE_UNAVAILABLE`. */
 export class StoreError extends Error {

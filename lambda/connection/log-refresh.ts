@@ -5,7 +5,8 @@ import type { TokenAnswer } from './token-endpoint.ts';
 
 /**
  * Writes the one line that every refresh leaves: whose, what Spotify answered, what the database made of it. A warning,
- * unless a new token is stored.
+  const isExpected = isStored || verdict === 'confirmed';
+ * unless a new token is stored and nothing was odd about it.
  *
  * @param answer null when time was too short to ask Spotify at all
  * @param successLevel of the line about a new token: where there is a million of them at a time, it is for debugging
@@ -18,11 +19,13 @@ export function logRefresh(
   successLevel: 'debug' | 'info',
 ): void {
   const kind = answer?.kind ?? 'released';
+  const reason = answer !== null && 'reason' in answer ? answer.reason : undefined;
   const isStored = kind === 'refreshed' && (verdict === 'applied' || verdict === 'already_applied');
-  log[isStored ? successLevel : 'warn']('token refresh', {
+  const isExpected = (isStored && reason === undefined) || verdict === 'confirmed';
+  log[isExpected ? successLevel : 'warn']('token refresh', {
     user_id: lease.userId,
     outcome: kind,
-    reason: answer !== null && 'reason' in answer ? answer.reason : undefined,
+    reason,
     verdict,
     expires_at: lease.secondsLeft === null ? null : momentAfter(lease, lease.secondsLeft),
     seconds_left: lease.secondsLeft,

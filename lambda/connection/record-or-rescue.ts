@@ -1,9 +1,10 @@
 import { type Clock, millisecondsUntil } from './clock.ts';
-import type { ConnectionStore } from './connection-store.ts';
+import type { ConnectionStore, Verdict } from './connection-store.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { type RecordedOutcomes, recordOutcomes } from './record-outcomes.ts';
 import type { SettledLease } from './refresh-outcome.ts';
+import { reportRefusals } from './report-refusals.ts';
 import { isRotation, type RescueQueue, RescueQueueError, type Rotation } from './rescue-queue.ts';
 import { SecretError } from './secret-error.ts';
 
@@ -22,7 +23,7 @@ export type RecordDependencies = {
 
 /**
  * Records outcomes as {@link recordOutcomes} does, giving up a little earlier; rotated refresh tokens that are not
- * known to be stored by then go to the rescue queue.
+ * known to be stored by then, or that Bondhu's schema refuses, go to the rescue queue.
  *
  * @param deadline a moment of the monotonic clock
  * @returns a verdict for every lease that was given, `unsettled` also for what was rescued, and the shared state
@@ -46,12 +47,17 @@ export async function recordOrRescue(
   if (recorded.breakerIsOpen) {
     dependencies.metrics.add({ breakerOpen: 1 });
   }
+  reportRefusals(recorded.refusals, dependencies);
   await rescue(
-    rotations.filter(({ lease }) => recorded.verdicts.get(lease.leaseId) === 'unsettled'),
+    rotations.filter(({ lease }) => isUnstored(recorded.verdicts.get(lease.leaseId))),
     deadline,
     dependencies,
   );
   return recorded;
+}
+
+function isUnstored(verdict: Verdict | 'unsettled' | undefined): boolean {
+  return verdict === 'unsettled' || verdict === 'refused';
 }
 
 function rescueReserveMilliseconds(rotations: number): number {

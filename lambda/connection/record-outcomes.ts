@@ -2,6 +2,7 @@ import { type Clock, millisecondsUntil } from './clock.ts';
 import {
   type ConnectionStore,
   type Recorded,
+  type Refusal,
   type SharedState,
   StoreError,
   type Verdict,
@@ -18,12 +19,13 @@ const LONGEST_DELAY_MILLISECONDS = 2_000;
 export type RecordedOutcomes = SharedState & {
   /** By lease id. `unsettled`: the deadline came first; whether it was written is unknown. */
   readonly verdicts: ReadonlyMap<string, Verdict | 'unsettled'>;
+  readonly refusals: readonly Refusal[];
 };
 
 /**
  * Writes outcomes down and does not let go while there is time: a new refresh token may be the only living one.
- * Repeats the call for rows that others had locked, while the database is unavailable and while it rejects us, for an
- * operator may be about to put the key right; recording is safe to repeat.
+ * Repeats the call for rows that others had locked, while the database is unavailable and while it is not set up for us,
+ * for an operator may be about to put that right; recording is safe to repeat.
  *
  * @param deadline a moment of the monotonic clock after which nothing more is tried
  * @returns a verdict for every lease that was given; rejects only with a {@link StoreError} of code `STORE_REFUSED`
@@ -35,6 +37,7 @@ export async function recordOutcomes(
   clock: Clock,
 ): Promise<RecordedOutcomes> {
   const verdicts = new Map<string, Verdict | 'unsettled'>();
+  const refusals: Refusal[] = [];
   let sharedState: SharedState = { notBeforeInSeconds: null, breakerIsOpen: false };
   let open = settled;
   for (
@@ -52,6 +55,7 @@ export async function recordOutcomes(
       for (const [leaseId, verdict] of recorded.verdicts) {
         verdicts.set(leaseId, verdict);
       }
+      refusals.push(...recorded.refusals);
     }
     open = open.filter(({ lease }) => (verdicts.get(lease.leaseId) ?? 'busy') === 'busy');
     if (open.length > 0) {
@@ -61,7 +65,7 @@ export async function recordOutcomes(
   for (const { lease } of open) {
     verdicts.set(lease.leaseId, 'unsettled');
   }
-  return { ...sharedState, verdicts };
+  return { ...sharedState, verdicts, refusals };
 }
 
 /** Half of the time that is left: where one call is never answered, there is time for another. */

@@ -1,6 +1,6 @@
 import { backoffSeconds } from './backoff.ts';
 import type { LeaseReference } from './lease.ts';
-import type { TokenAnswer } from './token-endpoint.ts';
+import type { RevocationReason, TokenAnswer } from './token-endpoint.ts';
 
 /** What became of a lease: one of these is recorded for every lease that was taken. */
 export type RefreshOutcome =
@@ -8,15 +8,17 @@ export type RefreshOutcome =
   | Extract<TokenAnswer, { kind: 'refreshed' }>
   /** Only the new refresh token is stored; the connection is due again after this many seconds. */
   | { readonly kind: 'rotated'; readonly refreshToken: string; readonly retryAfterSeconds: number }
-  /**
-   * `revoked`: the grant is marked dead and never asked about again, or, should the breaker not believe it, after this
-   * many seconds. `throttled`: nobody calls Spotify for this many seconds. `unavailable`, `rejected`: it failed for
-   * now; the connection is due again after this many seconds.
-   */
+  /** The grant is marked dead, or, where that is not believed yet, due again after this many seconds. */
   | {
-      readonly kind: 'revoked' | 'throttled' | 'unavailable' | 'rejected';
+      readonly kind: 'revoked';
+      readonly reason: RevocationReason;
       readonly retryAfterSeconds: number;
     }
+  /**
+   * `throttled`: nobody calls Spotify for this many seconds. `unavailable`, `rejected`: it failed for now; the connection
+   * is due again after this many seconds.
+   */
+  | { readonly kind: 'throttled' | 'unavailable' | 'rejected'; readonly retryAfterSeconds: number }
   /** Spotify refuses our client: nothing concerns the connection, and nobody calls Spotify for a minute. */
   | { readonly kind: 'client_rejected' }
   /** The lease was not used: the connection is free again at once. */
@@ -45,6 +47,11 @@ export function outcomeOf(answer: TokenAnswer | null, failures: number, random: 
     case 'throttled':
       return { kind: 'throttled', retryAfterSeconds: answer.retryAfterSeconds };
     case 'revoked':
+      return {
+        kind: 'revoked',
+        reason: answer.reason,
+        retryAfterSeconds: backoffSeconds(failures, random),
+      };
     case 'unavailable':
     case 'rejected':
       return { kind: answer.kind, retryAfterSeconds: backoffSeconds(failures, random) };

@@ -1,3 +1,9 @@
+/**
+ * What Spotify says ended a grant: its six months, the user, or a token that it does not know. A hint for people and for
+ * counting, never proof: Spotify documents none of these texts, and nothing is decided by them.
+ */
+export type RevocationReason = 'expired' | 'revoked' | 'invalid' | 'unknown';
+
 /** What one call to Spotify's token endpoint can end in. */
 export type TokenAnswer =
   | {
@@ -6,13 +12,15 @@ export type TokenAnswer =
       /** Absent: Spotify sent none, and the one that was used stays valid. */
       readonly refreshToken?: string;
       readonly expiresInSeconds: number;
+      /** What was odd about it: somebody should look. */
+      readonly reason?: string;
     }
   /** A success of which only the new refresh token can be used; the one that was sent may be dead from now on. */
   | { readonly kind: 'rotated'; readonly refreshToken: string; readonly reason: string }
   /** `invalid_grant`: evidence that the user or the six-month limit ended the grant. */
-  | { readonly kind: 'revoked' }
+  | { readonly kind: 'revoked'; readonly reason: RevocationReason }
   | { readonly kind: 'throttled'; readonly retryAfterSeconds: number }
-  /** No usable answer: 5xx, timeout, reset, not JSON, absurd fields. Says nothing about the grant. */
+  /** No usable answer: 5xx, 408, timeout, reset, not JSON, an absurd lifetime. Says nothing about the grant. */
   | { readonly kind: 'unavailable'; readonly reason: string }
   /** Spotify refuses our client id or secret. Says nothing about any grant. */
   | { readonly kind: 'client_rejected'; readonly reason: string }

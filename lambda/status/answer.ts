@@ -54,7 +54,9 @@ export function answerOf(status: ConnectionStatus): StatusAnswer {
       return {
         connected: false,
         reason: 'token_refresh_failed',
-        message: 'Spotify cannot be reached right now. Your connection is kept; please try again shortly.',
+        message: status.isRefused
+          ? 'Spotify refuses your connection at the moment, possibly by mistake. It is kept and tried again; if you do not want to wait, connect Spotify again.'
+          : 'Spotify cannot be reached right now. Your connection is kept; please try again shortly.',
         retryable: true,
         retry_after: status.retryAfterSeconds,
       };

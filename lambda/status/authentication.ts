@@ -66,15 +66,18 @@ export async function authenticate(
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
     requiredClaims: ['sub', 'exp'],
   };
-  try {
-    const { payload } = await verify(token, claims, keySet, sharedSecret);
-    if (payload['role'] !== 'authenticated' || payload.sub === undefined) {
-      throw new AuthenticationError('TOKEN_INVALID', 'not the token of a signed-in user');
-    }
-    return payload.sub.toLowerCase();
-  } catch (error) {
+  const { payload } = await verify(token, claims, keySet, sharedSecret).catch((error: unknown) => {
     throw errorOf(error);
+  });
+  return userIdIn(payload);
+}
+
+/** Read only after `errorOf` has had its say: a claim of a surprising type must not pass for keys out of reach. */
+function userIdIn({ role, sub }: Readonly<Record<string, unknown>>): string {
+  if (role !== 'authenticated' || typeof sub !== 'string' || sub === '') {
+    throw new AuthenticationError('TOKEN_INVALID', 'not the token of a signed-in user');
   }
+  return sub.toLowerCase();
 }
 
 async function verify(

@@ -47,6 +47,8 @@ export type ConnectionStatus =
       /** Null: all that is known is that somebody has it locked. */
       readonly details: ConnectionDetails | null;
       readonly retryAfterSeconds: number;
+      /** Spotify says that the grant is dead, which is not believed yet. */
+      readonly isRefused: boolean;
     };
 
 /** What the use case works with. */
@@ -74,11 +76,13 @@ export async function checkConnection(
   let autoRefreshed = false;
   for (;;) {
     const timeoutMilliseconds = Math.min(CHECK_TIMEOUT_MILLISECONDS, millisecondsUntil(clock, deadline));
-    const check = await store.check(userId, refreshMarginSeconds, LEASE_SECONDS, timeoutMilliseconds);
+    // What this request has just refreshed is not due again because it lives for less than the margin.
+    const refreshWithinSeconds = autoRefreshed ? 0 : refreshMarginSeconds;
+    const check = await store.check(userId, refreshWithinSeconds, LEASE_SECONDS, timeoutMilliseconds);
     if (check.state === 'leased') {
       const progress = progressOf(await refreshConnection(check.lease, POLICY, deadline, dependencies));
       if (progress === 'unsettled') {
-        return withoutRefresh(check.details, UNSETTLED_RETRY_SECONDS);
+        return withoutRefresh(check.details, UNSETTLED_RETRY_SECONDS, false);
       }
       autoRefreshed ||= progress === 'refreshed';
     } else if (check.state === 'busy' && canWait(check, endOfPatience, deadline, clock)) {
@@ -128,18 +132,24 @@ function statusOf(
         ? { kind: 'connected', details: check.details, autoRefreshed: false, degraded: true }
         : { kind: 'reauthorization_required' };
     case 'busy':
+      return withoutRefresh(check.details, check.retryInSeconds, false);
     case 'backing_off':
-      return withoutRefresh(check.details, check.retryInSeconds);
+      return withoutRefresh(check.details, check.retryInSeconds, check.isRefused);
   }
 }
 
-function withoutRefresh(details: ConnectionDetails | null, retryInSeconds: number): ConnectionStatus {
+function withoutRefresh(
+  details: ConnectionDetails | null,
+  retryInSeconds: number,
+  isRefused: boolean,
+): ConnectionStatus {
   return stillWorks(details)
     ? { kind: 'connected', details, autoRefreshed: false, degraded: true }
     : {
         kind: 'refresh_failed',
         details,
         retryAfterSeconds: Math.max(LEAST_RETRY_AFTER_SECONDS, Math.ceil(retryInSeconds)),
+        isRefused,
       };
 }
 

@@ -4,7 +4,11 @@ import { SecretError } from '../connection/secret-error.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
 
 /** The schema that this code was written for: raised by each migration that it needs. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 1;
+
+/** From so many connections on, and this share of all, values that cannot be right are more than users' own doing. */
+const LEAST_STORED_VALUES = 5;
+const SHARE_OF_STORED_VALUES = 0.01;
 
 const SPOTIFY_TIMEOUT_MILLISECONDS = 5_000;
 
@@ -48,6 +52,7 @@ export async function diagnose({
       migrations(statistics),
       await check('spotify_client', () => askSpotify(clientCheck, statistics)),
       lastSweep(statistics, longestSweepGapSeconds),
+      storedValues(statistics),
     ],
   };
 }
@@ -111,4 +116,34 @@ function lastSweep(statistics: ShownStatistics | null, longestSweepGapSeconds: n
       ? fail('no sweep has come to its end yet')
       : (seconds > longestSweepGapSeconds ? fail : pass)(`${Math.round(seconds / 60)} minutes ago`);
   return { name: 'last_sweep', ...finding };
+}
+
+/**
+ * What was stored from outside and cannot be right; users see none of it, and somebody has a bug to mend. A few pass:
+ * users can write such values into their own rows, and must not make anybody's deployment fail.
+ */
+function storedValues(statistics: ShownStatistics | null): Check {
+  const {
+    implausible_expiries: implausible = 0,
+    shared_tokens: shared = 0,
+    connected = 0,
+  } = statistics ?? {};
+  const tolerated = Math.max(LEAST_STORED_VALUES, connected * SHARE_OF_STORED_VALUES);
+  const findings = [
+    ...(implausible > 0
+      ? [
+          `${implausible} connections with an expiry that cannot be true: whoever stores tokens writes it wrongly (time zone, or milliseconds for seconds)`,
+        ]
+      : []),
+    ...(shared > 0
+      ? [`${shared} connections whose refresh token another one has too: copied, merged or restored profiles`]
+      : []),
+  ];
+  const finding =
+    statistics === null
+      ? fail('not known, because Supabase did not answer as it should')
+      : findings.length > 0
+        ? (Math.max(implausible, shared) < tolerated ? pass : fail)(findings.join('; '))
+        : pass('no expiry that cannot be true, no token that two connections share');
+  return { name: 'stored_values', ...finding };
 }

@@ -2,6 +2,7 @@ import { millisecondsUntil } from '../connection/clock.ts';
 import { StoreError } from '../connection/connection-store.ts';
 import type { RecordDependencies } from '../connection/record-or-rescue.ts';
 import { recordOutcomes } from '../connection/record-outcomes.ts';
+import { reportRefusals } from '../connection/report-refusals.ts';
 import { type RescueMessage, RescueQueueError } from '../connection/rescue-queue.ts';
 import { SecretError } from '../connection/secret-error.ts';
 
@@ -47,10 +48,11 @@ async function storeRescued(
   const { userId, leaseId } = message.rotation.lease;
   try {
     const deadline = clock.monotonicMilliseconds() + WRITE_BUDGET_MILLISECONDS;
-    const { verdicts } = await recordOutcomes([message.rotation], deadline, store, clock);
+    const { verdicts, refusals } = await recordOutcomes([message.rotation], deadline, store, clock);
+    reportRefusals(refusals, { log, metrics });
     const verdict = verdicts.get(leaseId);
     log.warn('rescued token', { user_id: userId, verdict });
-    if (verdict !== 'unsettled') {
+    if (verdict !== 'unsettled' && verdict !== 'refused') {
       metrics.add({ rescueStored: 1 });
       await rescueQueue.remove(message);
     }

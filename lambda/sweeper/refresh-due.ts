@@ -99,6 +99,8 @@ class BulkRefresh {
   readonly #brake = new Brake();
   readonly #tally = new Tally();
   readonly #recorder: OutcomeRecorder;
+  /** Where the last claim ended. */
+  #dueFrom: string | null = null;
 
   constructor(part: SweepPart, beganAt: number, deadline: number, dependencies: RefreshDueDependencies) {
     const { batchSize, callsPerSecond } = dependencies;
@@ -208,9 +210,11 @@ class BulkRefresh {
           sweepLeaseSeconds(this.#batchSize) + (callsPerSecond === null ? 0 : LEASE_UNDER_CEILING_SECONDS),
         sweepAgeSeconds: (clock.monotonicMilliseconds() - this.#beganAt) / 1_000,
         callsPerSecond,
+        dueFrom: this.#dueFrom,
       },
       DATABASE_TIMEOUT_MILLISECONDS,
     );
+    this.#dueFrom = batch.dueUpTo;
     if (batch.notBeforeInSeconds !== null) {
       this.#brake.wait();
     }

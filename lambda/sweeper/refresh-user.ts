@@ -16,13 +16,14 @@ const WHATEVER_ITS_EXPIRY_SECONDS = 1_000 * 365 * 24 * 60 * 60;
 export type RefreshUserResult = {
   readonly user_id: string;
   /**
-   * Spotify's answer, or what became of recording it (`held`, `stale`, `unsettled`), or the state because of which
+   * Spotify's answer, or what became of recording it (`held`, `refused`, `stale`, `unsettled`), or the state because of which
    * Spotify was not asked.
    */
   readonly outcome:
     | TokenAnswer['kind']
     | 'released'
     | 'held'
+    | 'refused'
     | 'stale'
     | 'unsettled'
     | Exclude<ConnectionCheck['state'], 'leased'>;
@@ -32,8 +33,8 @@ export type RefreshUserResult = {
 };
 
 /**
- * Refreshes one user's connection now, however long its token has left; for operators. A dead grant, a connection
- * that somebody else is refreshing and one that backs off are left alone.
+ * Refreshes one user's connection now, however long its token has left; for operators. A dead grant is asked about once
+ * more; a connection that somebody else is refreshing and one that backs off are left alone.
  *
  * @returns what happened; rejects with a StoreError or SecretError when the database or a secret is out of reach
  */
@@ -61,7 +62,7 @@ export async function refreshUser(
   return {
     user_id: userId,
     outcome:
-      verdict === 'held' || verdict === 'stale' || verdict === 'unsettled'
+      verdict === 'held' || verdict === 'refused' || verdict === 'stale' || verdict === 'unsettled'
         ? verdict
         : (answer?.kind ?? 'released'),
     ...(answer !== null && 'reason' in answer && { reason: answer.reason }),

@@ -47,8 +47,18 @@ async function measureConnections(
 ): Promise<void> {
   try {
     const statistics = await monitor.finishSweep(didItsWork);
-    const { breakerIsOpen, ...counts } = statistics;
-    metrics.add({ ...counts, breakerOpen: breakerIsOpen ? 1 : 0 });
+    const { breakerIsOpen, nearlyAllRefused, ...counts } = statistics;
+    if (nearlyAllRefused) {
+      log.error(
+        "Spotify refuses nearly every grant, so no user is told to reconnect: compare the Spotify secret with the app's credentials",
+        { connected: statistics.connected },
+      );
+    }
+    metrics.add({
+      ...counts,
+      breakerOpen: breakerIsOpen ? 1 : 0,
+      nearlyAllRefused: nearlyAllRefused ? 1 : 0,
+    });
   } catch (error) {
     if (!(error instanceof StoreError)) {
       throw error;

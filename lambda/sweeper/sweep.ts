@@ -1,5 +1,6 @@
 import { millisecondsUntil } from '../connection/clock.ts';
 import { StoreError } from '../connection/connection-store.ts';
+import { reportRefusals } from '../connection/report-refusals.ts';
 import { drainRescueQueue } from './drain-rescue-queue.ts';
 import { type FanOutDependencies, handOver, type SweepPart, wakeHelpers } from './fan-out.ts';
 import {
@@ -12,7 +13,7 @@ import type { Counts } from './tally.ts';
 
 const DATABASE_TIMEOUT_MILLISECONDS = 10_000;
 const RECONCILE_BATCH_SIZE = 5_000;
-const CLEAR_BATCH_SIZE = 500;
+const CLEAR_BATCH_SIZE = 1_000;
 const DEAD_GRANT_GRACE_SECONDS = 7 * 24 * 60 * 60;
 
 /** What one invocation did of a sweep, counted in connections. */
@@ -75,7 +76,7 @@ export async function sweep(
  * Heals the queue where it drifted from the profiles, and removes the tokens of grants that are long dead. Should
  * that fail, it is reported, and the next sweep goes on with it: no token is left to expire because of it.
  */
-async function maintain(until: number, { store, clock, log }: SweepDependencies): Promise<void> {
+async function maintain(until: number, { store, clock, log, metrics }: SweepDependencies): Promise<void> {
   let healed = 0;
   let cleared = 0;
   try {
@@ -85,11 +86,17 @@ async function maintain(until: number, { store, clock, log }: SweepDependencies)
       healed += page.healed;
       done = page.done;
     }
-    cleared = await store.clearDeadGrants(
-      DEAD_GRANT_GRACE_SECONDS,
-      CLEAR_BATCH_SIZE,
-      DATABASE_TIMEOUT_MILLISECONDS,
-    );
+    done = false;
+    while (!done && millisecondsUntil(clock, until) > 0) {
+      const batch = await store.clearDeadGrants(
+        DEAD_GRANT_GRACE_SECONDS,
+        CLEAR_BATCH_SIZE,
+        DATABASE_TIMEOUT_MILLISECONDS,
+      );
+      reportRefusals(batch.refusals, { log, metrics });
+      cleared += batch.cleared;
+      done = batch.done;
+    }
   } catch (error) {
     if (!(error instanceof StoreError)) {
       throw error;

@@ -22,7 +22,8 @@ export class Tally {
   #counts = { refreshed: 0, failed: 0, revoked: 0, throttled: 0, stale: 0 };
 
   count(answer: TokenAnswer, verdict: Verdict | 'unsettled' | undefined): void {
-    if (answer.kind === 'client_rejected') {
+    // A grant that was found dead before is not found dead again.
+    if (answer.kind === 'client_rejected' || verdict === 'confirmed') {
       return;
     }
     if (answer.kind === 'unavailable') {
@@ -33,6 +34,7 @@ export class Tally {
     } else if (
       verdict === 'unsettled' ||
       verdict === 'held' ||
+      verdict === 'refused' ||
       answer.kind === 'rotated' ||
       answer.kind === 'unavailable' ||
       answer.kind === 'rejected'

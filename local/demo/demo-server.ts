@@ -48,6 +48,8 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
   cloud.allowOrigin(url);
 
   const pool = new pg.Pool({ connectionString: database.ownerUrl, max: 3 });
+  // An idle connection that the server ends is replaced at the next query.
+  pool.on('error', () => {});
   const oauth = new BondhuOAuth({ spotify, spotifyClient, bondhu, redirectUri: `${url}${CALLBACK_PATH}` });
   const panel = new Panel(stack, pool);
   const liveView = new LiveView({ pool, calls: () => spotify.calls, conditions: () => panel.conditions });

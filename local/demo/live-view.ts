@@ -147,7 +147,7 @@ interface ServiceRow {
 
 const SERVICE = `
   select case when not_before > now() then not_before end as not_before, breaker_opened_at
-  from spotify_auth.service`;
+  from spotify_auth.shared_state`;
 
 function viewConnection(row: ConnectionRow): ViewedConnection {
   return {

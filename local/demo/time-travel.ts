@@ -30,8 +30,7 @@ export async function letTimePass(
          attempted_at = attempted_at - make_interval(secs => $2),
          refreshed_at = refreshed_at - make_interval(secs => $2),
          held_since = held_since - make_interval(secs => $2),
-         attempt_counted_at = attempt_counted_at - make_interval(secs => $2),
-         revocation_counted_at = revocation_counted_at - make_interval(secs => $2),
+         verify_at = verify_at - make_interval(secs => $2),
          reauthorization_required_since = reauthorization_required_since - make_interval(secs => $2),
          noticed_mark = noticed_mark - make_interval(secs => $2),
          noticed_authorization = noticed_authorization - make_interval(secs => $2)
@@ -40,7 +39,7 @@ export async function letTimePass(
     );
     // A mark that is older now is still one that other teams have to be told of.
     await client.query(
-      'update spotify_auth.service set notices_since = notices_since - make_interval(secs => $1)',
+      'update spotify_auth.shared_state set notices_since = notices_since - make_interval(secs => $1)',
       [seconds],
     );
     await client.query('commit');

@@ -109,9 +109,9 @@ export class Grants {
     const [id = '', generation] = this.#open('AQ', refreshToken) ?? [];
     const grant = this.#grants.get(id);
     if (!grant) return { outcome: 'invalid_grant', description: 'Invalid refresh token' };
-    if (grant.isRevoked || this.#isPastSixMonths(grant)) {
-      return { outcome: 'invalid_grant', grant, description: 'Refresh token revoked' };
-    }
+    if (grant.isRevoked) return { outcome: 'invalid_grant', grant, description: 'Refresh token revoked' };
+    if (this.#isPastSixMonths(grant))
+      return { outcome: 'invalid_grant', grant, description: 'Refresh token expired' };
     if (Number(generation) !== grant.generation) {
       grant.isRevoked = detectsReuse;
       return { outcome: 'invalid_grant', grant, description: 'Invalid refresh token' };

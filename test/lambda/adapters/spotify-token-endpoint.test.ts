@@ -1,8 +1,14 @@
+import { hash } from 'node:crypto';
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Secret, SPOTIFY_CLIENT } from '../../../lambda/adapters/secret.ts';
 import { SpotifyTokenEndpoint } from '../../../lambda/adapters/spotify-token-endpoint.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
-import type { ClientAnswer, TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
+import type {
+  ClientAnswer,
+  RevocationReason,
+  TokenAnswer,
+} from '../../../lambda/connection/token-endpoint.ts';
 import { FakeSecretsManager } from '../fakes/fake-secrets-manager.ts';
 import { FakeHttpServer, hang, html, json, type Respond, reset } from '../fakes/http-server.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
@@ -23,6 +29,13 @@ const ROTATED: TokenAnswer = {
   kind: 'rotated',
   refreshToken: 'AQDcanary-rotated',
   reason: expect.any(String) as never,
+};
+
+const REFRESHED_AND_ROTATED: TokenAnswer = {
+  kind: 'refreshed',
+  accessToken: 'BQCcanary-access-token',
+  refreshToken: 'AQDcanary-rotated',
+  expiresInSeconds: 3_600,
 };
 
 let spotify: FakeHttpServer;
@@ -86,14 +99,148 @@ describe('a success', () => {
     });
   });
 
-  test('counts under another content type, too', async () => {
-    expect(await refresh(html(200, JSON.stringify(success)))).toMatchObject({ kind: 'refreshed' });
+  test.each<[unknown, number]>([
+    [1, 1],
+    [59, 59],
+    [60, 60],
+    [3_599.5, 3_599.5],
+    [86_400, 86_400],
+    ['3600', 3_600],
+    [undefined, 3_600],
+    [null, 3_600],
+  ])('that expires in %p lives %p s', async (expires_in, expiresInSeconds) => {
+    expect(await refresh(json(200, { ...success, expires_in }))).toMatchObject({ expiresInSeconds });
   });
 
-  test.each([60, 86_400])('may live %p s', async (expires_in) => {
-    expect(await refresh(json(200, { ...success, expires_in }))).toMatchObject({
-      expiresInSeconds: expires_in,
+  test.each<[unknown]>([[undefined], [null], ['']])(
+    'whose refresh token is %p keeps the one in use',
+    async (refresh_token) => {
+      expect(await refresh(json(200, { ...success, refresh_token }))).toEqual({
+        kind: 'refreshed',
+        accessToken: 'BQCcanary-access-token',
+        expiresInSeconds: 3_600,
+      });
+    },
+  );
+
+  test.each<[string, unknown]>([
+    ['over 4,096 bytes', 'x'.repeat(4_097)],
+    ['no printable ASCII', 'AQDcanary\u0000'],
+    ['no text', { nested: 'AQDcanary' }],
+  ])('whose refresh token is %s is an access token all the same', async (_name, refresh_token) => {
+    expect(await refresh(json(200, { ...success, refresh_token }))).toEqual({
+      kind: 'refreshed',
+      accessToken: 'BQCcanary-access-token',
+      expiresInSeconds: 3_600,
+      reason: 'unusable refresh_token in a successful answer',
     });
+  });
+
+  const oddFields: [string, object][] = [
+    ['no token type', { token_type: undefined }],
+    ['another token type', { token_type: 'mac' }],
+    ['a token type in capitals', { token_type: 'BEARER' }],
+    ['a token type that is none', { token_type: 7 }],
+    ['a scope of null', { scope: null }],
+    ['a list of scopes', { scope: ['user-read-private'] }],
+    ['an id token', { id_token: 'e30.e30.' }],
+    ['an id token of null', { id_token: null }],
+    ['an id token of another type', { id_token: { sub: 'somebody' } }],
+    ['an error beside the tokens', { error: null, error_description: '' }],
+    ['fields that nobody knows', { refresh_token_expires_in: null, __proto: [], nested: { a: [1] } }],
+  ];
+  test.each(oddFields)('with %s is one', async (_name, change) => {
+    const answer = await refresh(json(200, { ...success, refresh_token: 'AQDcanary-rotated', ...change }));
+    expect(answer).toEqual(REFRESHED_AND_ROTATED);
+  });
+
+  const whole = JSON.stringify({ ...success, refresh_token: 'AQDcanary-rotated' });
+  const oddAnswers: [string, Respond][] = [
+    ...[201, 202, 203, 205, 206, 299].map((status): [string, Respond] => [
+      `status ${status}`,
+      text(status, whole),
+    ]),
+    ['another content type', html(200, whole)],
+    ['no content type', (response) => void response.writeHead(200).end(whole)],
+    ['a content type that is none', bytes('text', { 'content-type': ';;' }, whole)],
+    ['a byte order mark', text(200, `\uFEFF${whole}`)],
+    ['white space around it', text(200, `\r\n\t ${whole}\n\n`)],
+    [
+      'a key that comes twice',
+      text(200, whole.replace('{', '{"refresh_token":"AQDcanary-first","scope":1,')),
+    ],
+    ['a challenge in its headers', json(200, JSON.parse(whole), { 'www-authenticate': 'Basic realm="x"' })],
+    ['a reset after the last brace', resetAfter(whole)],
+    ['silence after the last brace', (response) => void response.writeHead(200).write(whole)],
+    ['100 kB of headers', json(200, JSON.parse(whole), { 'x-odd': 'x'.repeat(100_000) })],
+    [
+      'hundreds of headers',
+      json(
+        200,
+        JSON.parse(whole),
+        Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`x-${i}`, '1'])),
+      ),
+    ],
+    ['control characters in a header that is read', raw('www-authenticate: \u0000\u0001\r\n', whole)],
+    ['a control character in a header', raw(`x-odd: a\u0001\u007f\u0000b\r\n`, whole)],
+    [
+      'two framings',
+      raw('transfer-encoding: chunked\r\n', `${whole.length.toString(16)}\r\n${whole}\r\n0\r\n\r\n`),
+    ],
+  ];
+  test.each(oddAnswers)('with %s is one', async (_name, respond) => {
+    expect(await refresh(respond, SHORT_TIMEOUT_MILLISECONDS)).toEqual(REFRESHED_AND_ROTATED);
+  });
+
+  const codings: [string, (body: string) => Buffer][] = [
+    ['gzip', gzipSync],
+    ['x-gzip', gzipSync],
+    ['GZIP', gzipSync],
+    ['br', brotliCompressSync],
+    ['zstd', zstdCompressSync],
+    ['deflate', deflateSync],
+    ['deflate', deflateRawSync],
+    ['gzip, br', (body) => brotliCompressSync(gzipSync(body))],
+    ['deflate,identity , gzip', (body) => gzipSync(deflateSync(body))],
+    ['identity', Buffer.from],
+    ['', Buffer.from],
+    // A proxy that unpacked the answer and left the header, and names that are no coding.
+    ['gzip', Buffer.from],
+    ['utf-8', Buffer.from],
+  ];
+  test.each(codings)('in the coding %j is one (%#)', async (coding, encode) => {
+    const respond = bytes('application/json', { 'content-encoding': coding }, encode(whole));
+    expect(await refresh(respond)).toEqual(REFRESHED_AND_ROTATED);
+  });
+
+  test('is whole also where a packet ends within a character', async () => {
+    const body = Buffer.from(JSON.stringify({ ...success, note: 'é' }));
+    const middle = body.indexOf(0xa9);
+    const answer = await refresh((response) => {
+      response.writeHead(200).write(body.subarray(0, middle));
+      setTimeout(() => response.end(body.subarray(middle)), 20);
+    });
+    expect(answer).toMatchObject({ kind: 'refreshed' });
+  });
+});
+
+describe('a connection over which an odd answer came', () => {
+  test.each<[string, Respond]>([
+    ['a control character in a header', raw('x-odd: a\u0001b\r\n', JSON.stringify(success))],
+    [
+      'two framings',
+      raw(
+        'transfer-encoding: chunked\r\n',
+        `${JSON.stringify(success).length.toString(16)}\r\n${JSON.stringify(success)}\r\n0\r\n\r\n`,
+      ),
+    ],
+  ])('(%s) is not used again: what is left on it must not be read as an answer', async (_name, odd) => {
+    await refresh(odd);
+    await refresh(json(200, success));
+    await refresh(json(200, success));
+    const [first, second, third] = spotify.requests.map(({ port }) => port);
+    expect(second).not.toBe(first);
+    expect(third).toBe(second);
   });
 });
 
@@ -104,32 +251,23 @@ describe('a successful answer that cannot be used says nothing about the grant:'
     ['an access token of another type', { access_token: 7 }],
     ['an access token that the database refuses', { access_token: 'a\u0000b' }],
     ['an access token of over 4,096 bytes', { access_token: 'x'.repeat(4_097) }],
-    ['an empty refresh token', { refresh_token: '' }],
-    ['a refresh token of another type', { refresh_token: { nested: 'AQDcanary' } }],
-    ['a refresh token of over 4,096 bytes', { refresh_token: 'x'.repeat(4_097) }],
-    ['no token type', { token_type: undefined }],
-    ['an unknown token type', { token_type: 'mac' }],
-    ['no lifetime', { expires_in: undefined }],
-    ['a lifetime of null', { expires_in: null }],
     ['a lifetime of zero', { expires_in: 0 }],
     ['a negative lifetime', { expires_in: -3_600 }],
-    ['a lifetime of 59 s', { expires_in: 59 }],
     ['a huge lifetime', { expires_in: 86_401 }],
     ['an absurd lifetime', { expires_in: 1e300 }],
+    ['a lifetime of less than a second', { expires_in: 0.5 }],
     ['a lifetime that is no number', { expires_in: 'an hour' }],
+    ['a lifetime of another type', { expires_in: [3_600] }],
   ];
   test.each(changes)('%s', async (_name, change) => {
     const answer = await refresh(json(200, { ...success, ...change }));
     expect(answer).toEqual({ kind: 'unavailable', reason: expect.any(String) });
   });
 
-  test.each(changes.filter(([name]) => !name.includes('refresh token')))(
-    '%s, but the new refresh token in it is kept',
-    async (_name, change) => {
-      const answer = await refresh(json(200, { ...success, refresh_token: 'AQDcanary-rotated', ...change }));
-      expect(answer).toEqual(ROTATED);
-    },
-  );
+  test.each(changes)('%s, but the new refresh token in it is kept', async (_name, change) => {
+    const answer = await refresh(json(200, { ...success, refresh_token: 'AQDcanary-rotated', ...change }));
+    expect(answer).toEqual(ROTATED);
+  });
 
   const remains: [string, Respond][] = [
     ['cut off later', text(200, '{"refresh_token": "AQDcanary-rotated", "access_tok')],
@@ -144,6 +282,46 @@ describe('a successful answer that cannot be used says nothing about the grant:'
       (response) => void response.writeHead(200).write('{"refresh_token":"AQDcanary-rotated",'),
     ],
   ];
+  const withRotated = JSON.stringify({ refresh_token: 'AQDcanary-rotated', ...success, note: noise(2_000) });
+  test.each<[string, Buffer]>([
+    ['gzip', gzipSync(withRotated)],
+    ['br', brotliCompressSync(withRotated)],
+    ['deflate', deflateSync(withRotated)],
+    ['deflate', deflateRawSync(withRotated)],
+    ['br, gzip', gzipSync(brotliCompressSync(withRotated))],
+  ])('a new refresh token in %s that breaks off is kept (%#)', async (coding, whole) => {
+    const half = whole.subarray(0, whole.length * 0.8);
+    const headers = { 'content-encoding': coding };
+    expect(await refresh(bytes('application/json', headers, half))).toEqual(ROTATED);
+    const cutOff = bytes('application/json', { ...headers, 'content-length': String(whole.length) }, half);
+    expect(await refresh(cutOff, SHORT_TIMEOUT_MILLISECONDS)).toEqual(ROTATED);
+  });
+
+  test.each<[string, (body: string) => Buffer]>([
+    ['gzip', gzipSync],
+    ['br', brotliCompressSync],
+    ['zstd', zstdCompressSync],
+    ['gzip, gzip', (body) => gzipSync(gzipSync(body))],
+  ])(
+    '10 MB packed as %s are not unpacked, but for a new refresh token at their beginning',
+    async (coding, encode) => {
+      const bomb = (start: string) =>
+        bytes(
+          'application/json',
+          { 'content-encoding': coding },
+          encode(`${start}${'x'.repeat(10_000_000)}`),
+        );
+      expect(await refresh(bomb('{"access_token":"'))).toEqual({
+        kind: 'unavailable',
+        reason: 'answer too long',
+      });
+      expect(await refresh(bomb('{"refresh_token":"AQDcanary-rotated","'))).toEqual({
+        ...ROTATED,
+        reason: 'answer too long',
+      });
+    },
+  );
+
   test.each(remains)('a new refresh token %s is kept', async (_name, respond) => {
     expect(await refresh(respond, SHORT_TIMEOUT_MILLISECONDS)).toEqual(ROTATED);
   });
@@ -164,16 +342,24 @@ describe('an answer that is no answer says nothing about the grant:', () => {
     ['a status that HTTP does not have', html(999), 'status 999'],
     ['503', html(503), 'status 503'],
     ['503 with an OAuth error', json(503, { error: 'invalid_grant' }), 'status 503'],
-    ['a page instead of JSON', html(200), 'OAUTH_RESPONSE_IS_NOT_JSON'],
-    ['JSON that is cut off', text(200, '{"access_token": "BQCcanary-access-tok'), 'OAUTH_PARSE_ERROR'],
-    ['JSON that is no object', json(200, ['BQCcanary-access-token']), 'OAUTH_INVALID_RESPONSE'],
-    ['nothing', text(200, ''), 'OAUTH_PARSE_ERROR'],
-    ['no content', (response) => void response.writeHead(204).end(), 'OAUTH_RESPONSE_IS_NOT_CONFORM'],
+    ['a page instead of JSON', html(200), 'not JSON'],
+    ['JSON that is cut off', text(200, '{"access_token": "BQCcanary-access-tok'), 'not JSON'],
+    ['JSON that is no object', json(200, ['BQCcanary-access-token']), 'unusable access_token'],
+    ['nothing', text(200, ''), 'not JSON'],
+    ['no content', (response) => void response.writeHead(204).end(), 'not JSON'],
     [
       'a redirect',
       (response) => void response.writeHead(302, { location: '/elsewhere' }).end(),
       'OAUTH_RESPONSE_IS_NOT_CONFORM',
     ],
+    ['408', html(408), 'status 408'],
+    ['408 with an OAuth error', json(408, { error: 'invalid_request' }), 'status 408'],
+    ['421', html(421), 'status 421'],
+    ['425', html(425), 'status 425'],
+    ['temporarily_unavailable', json(400, { error: 'temporarily_unavailable' }), '^temporarily_unavailable$'],
+    ['server_error', json(400, { error: 'server_error' }), '^server_error$'],
+    ['server_error with another status', json(403, { error: 'server_error' }), '^server_error$'],
+    ['300 kB of headers', json(200, success, { 'x-odd': 'x'.repeat(300_000) }), 'HPE_HEADER_OVERFLOW'],
     ['10 MB', text(200, `{"access_token": "${'x'.repeat(10_000_000)}"}`), 'answer too long'],
     ['a reset before the headers', reset, 'connection failed: ECONNRESET'],
     [
@@ -208,18 +394,35 @@ describe('an answer that is no answer says nothing about the grant:', () => {
 });
 
 describe('a refusal', () => {
-  test.each(['Refresh token revoked', 'Invalid refresh token'])(
-    'of the grant: %s',
-    async (error_description) => {
-      expect(await refresh(json(400, { error: 'invalid_grant', error_description }))).toEqual({
-        kind: 'revoked',
-      });
-    },
-  );
+  test.each<[unknown, RevocationReason]>([
+    ['Refresh token expired', 'expired'],
+    ['Refresh token revoked', 'revoked'],
+    ['Invalid refresh token', 'invalid'],
+    ['refresh token has EXPIRED', 'expired'],
+    ['Refresh token expired or revoked', 'unknown'],
+    ['Your refresh token AQDcanary is unwell', 'unknown'],
+    ['', 'unknown'],
+    [undefined, 'unknown'],
+    [null, 'unknown'],
+    [{ text: 'Refresh token expired' }, 'unknown'],
+  ])('of the grant: %j', async (error_description, reason) => {
+    expect(await refresh(json(400, { error: 'invalid_grant', error_description }))).toEqual({
+      kind: 'revoked',
+      reason,
+    });
+  });
 
   test('of the grant counts only with status 400', async () => {
     const answer = await refresh(json(403, { error: 'invalid_grant' }));
     expect(answer).toEqual({ kind: 'rejected', reason: 'invalid_grant' });
+  });
+
+  test('is read whatever its coding', async () => {
+    const refusal = gzipSync(
+      JSON.stringify({ error: 'invalid_grant', error_description: 'Refresh token expired' }),
+    );
+    const respond = bytes('application/json', { 'content-encoding': 'gzip' }, refusal, 400);
+    expect(await refresh(respond)).toEqual({ kind: 'revoked', reason: 'expired' });
   });
 
   const others: [string, Respond, string][] = [
@@ -253,6 +456,12 @@ describe('a throttled call', () => {
     };
     const answer = await refresh(json(429, { error: 'too_many_requests' }, headers));
     expect(answer).toEqual({ kind: 'throttled', retryAfterSeconds: seconds });
+  });
+
+  test('is one whatever its headers', async () => {
+    const respond: Respond = (response) =>
+      void response.socket?.write('HTTP/1.1 429 No\r\nretry-after: 1\u0000\r\ncontent-length: 0\r\n\r\n');
+    expect(await refresh(respond)).toEqual({ kind: 'throttled', retryAfterSeconds: 30 });
   });
 
   test('is one whatever its body', async () => {
@@ -339,6 +548,11 @@ describe('asking about the client alone', () => {
     [json(400, { error: 'invalid_client' }), { kind: 'client_rejected', reason: 'invalid_client' }],
     [json(400, { error: 'invalid_grant' }), { kind: 'rejected', reason: 'invalid_grant' }],
     [html(503), { kind: 'unavailable', reason: 'status 503' }],
+    [html(408), { kind: 'unavailable', reason: 'status 408' }],
+    [
+      json(400, { error: 'temporarily_unavailable' }),
+      { kind: 'unavailable', reason: 'temporarily_unavailable' },
+    ],
     [reset, { kind: 'unavailable', reason: expect.stringMatching(/^connection failed/) as never }],
   ])('tells what came instead (%#)', async (respond, expected) => {
     spotify.respond = respond;
@@ -358,6 +572,28 @@ async function refresh(respond: Respond, timeoutMilliseconds = TIMEOUT_MILLISECO
 
 function text(status: number, body: string): Respond {
   return (response) => void response.writeHead(status, { 'content-type': 'application/json' }).end(body);
+}
+
+function bytes(
+  contentType: string,
+  headers: Record<string, string>,
+  body: string | Buffer,
+  status = 200,
+): Respond {
+  return (response) => void response.writeHead(status, { 'content-type': contentType, ...headers }).end(body);
+}
+
+/** With headers that node's own server refuses to send. */
+function raw(headers: string, body: string): Respond {
+  return (response) =>
+    void response.socket?.write(
+      `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    );
+}
+
+/** What does not get much shorter when it is packed. */
+function noise(length: number): string {
+  return Array.from({ length: length / 128 }, (_, i) => hash('sha512', `${i}`)).join('');
 }
 
 function resetAfter(body: string): Respond {

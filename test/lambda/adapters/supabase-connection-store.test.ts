@@ -66,7 +66,12 @@ describe('checking a connection', () => {
       {
         method: 'POST',
         path: '/rest/v1/rpc/spotify_check_connection',
-        headers: { apikey: 'sb_secret_1', 'content-type': 'application/json' },
+        headers: {
+          apikey: 'sb_secret_1',
+          'content-type': 'application/json',
+          // Without it PostgREST takes the schema that is exposed first.
+          'content-profile': 'public',
+        },
       },
     ]);
     expect(sentParameters()).toEqual({ for_user: USER, refresh_within: '300 seconds', lease: '15 seconds' });
@@ -92,13 +97,19 @@ describe('checking a connection', () => {
     });
   });
 
-  test.each(['busy', 'backing_off'])('reads the state %s', async (state) => {
-    expect(await check({ state, ...details, retry_in: 12.5, lease: null })).toEqual({
+  test.each([
+    ['busy', {}],
+    ['backing_off', { isRefused: true }],
+  ])('reads the state %s', async (state, more) => {
+    expect(await check({ state, ...details, retry_in: 12.5, refused: true, lease: null })).toEqual({
       state,
       details: detailsRead,
       retryInSeconds: 12.5,
+      ...more,
     });
-    expect(await check({ state, ...details, retry_in: null })).toMatchObject({ retryInSeconds: 0 });
+    expect(await check({ state, ...details, refused: false, retry_in: null })).toMatchObject({
+      retryInSeconds: 0,
+    });
   });
 
   test('reads a lease, which lapses no later than the database thinks', async () => {
@@ -152,6 +163,7 @@ describe('claiming', () => {
     refreshWithinSeconds: 2_400,
     leaseSeconds: 632,
     callsPerSecond: null,
+    dueFrom: '2026-11-26T12:00:00+00:00',
     sweepAgeSeconds: 1.25,
   };
 
@@ -159,6 +171,7 @@ describe('claiming', () => {
     const lapsesAt = clock.monotonicMilliseconds() + 632_000;
     supabase.respond = json(200, {
       claims: [leaseRow, { ...leaseRow, seconds_left: null }],
+      due_up_to: '2026-11-26T12:05:00+00:00',
       next_claim_in: 12.5,
       calls_start_in: 2.5,
       not_before_in: null,
@@ -170,6 +183,7 @@ describe('claiming', () => {
       ],
       nextClaimInSeconds: 12.5,
       callsStartInSeconds: 2.5,
+      dueUpTo: '2026-11-26T12:05:00+00:00',
       notBeforeInSeconds: null,
     });
     expect(sentParameters()).toEqual({
@@ -178,27 +192,47 @@ describe('claiming', () => {
       lease: '632 seconds',
       sweep_age: '1.25 seconds',
       calls_per_second: null,
+      due_from: '2026-11-26T12:00:00+00:00',
     });
   });
 
   test('writes durations so that Postgres can read them, however short', async () => {
-    supabase.respond = json(200, { claims: [], next_claim_in: null, calls_start_in: 0, not_before_in: null });
+    supabase.respond = json(200, {
+      claims: [],
+      due_up_to: null,
+      next_claim_in: null,
+      calls_start_in: 0,
+      not_before_in: null,
+    });
     await store.claimDue({ ...request, sweepAgeSeconds: 8.4e-7 }, TIMEOUT_MILLISECONDS);
     expect(sentParameters()).toMatchObject({ sweep_age: '0 seconds' });
   });
 
   test('tells the ceiling on calls', async () => {
-    supabase.respond = json(200, { claims: [], next_claim_in: null, calls_start_in: 0, not_before_in: null });
+    supabase.respond = json(200, {
+      claims: [],
+      due_up_to: null,
+      next_claim_in: null,
+      calls_start_in: 0,
+      not_before_in: null,
+    });
     await store.claimDue({ ...request, callsPerSecond: 250 }, TIMEOUT_MILLISECONDS);
     expect(sentParameters()).toMatchObject({ calls_per_second: 250 });
   });
 
   test('reads that nothing may be claimed', async () => {
-    supabase.respond = json(200, { claims: [], next_claim_in: null, calls_start_in: 0, not_before_in: 30 });
+    supabase.respond = json(200, {
+      claims: [],
+      due_up_to: null,
+      next_claim_in: null,
+      calls_start_in: 0,
+      not_before_in: 30,
+    });
     expect(await store.claimDue(request, TIMEOUT_MILLISECONDS)).toEqual({
       leases: [],
       nextClaimInSeconds: null,
       callsStartInSeconds: 0,
+      dueUpTo: null,
       notBeforeInSeconds: 30,
     });
   });
@@ -221,8 +255,8 @@ describe('recording', () => {
       { outcome: 'refreshed', used_refresh_token: 'AQDold', access_token: 'BQC', expires_in: 3_600 },
     ],
     [
-      { kind: 'revoked', retryAfterSeconds: 45 },
-      { outcome: 'revoked', used_refresh_token: 'AQDold', retry_after: 45 },
+      { kind: 'revoked', reason: 'expired', retryAfterSeconds: 45 },
+      { outcome: 'revoked', reason: 'expired', used_refresh_token: 'AQDold', retry_after: 45 },
     ],
     [
       { kind: 'throttled', retryAfterSeconds: 60 },
@@ -254,8 +288,28 @@ describe('recording', () => {
     supabase.respond = json(200, { verdicts: rows, not_before_in: 12.5, breaker_is_open: true });
     expect(await store.record([], TIMEOUT_MILLISECONDS)).toEqual({
       verdicts: new Map(verdicts.map((verdict, index) => [`lease-${index}`, verdict])),
+      refusals: [],
       notBeforeInSeconds: 12.5,
       breakerIsOpen: true,
+    });
+  });
+
+  test('reads what the profile of a user refuses', async () => {
+    const refused = { user_id: USER, lease_id: LEASE, verdict: 'refused' };
+    supabase.respond = json(200, {
+      verdicts: [
+        { ...refused, code: '23514', constraint: 'no_long_tokens' },
+        { ...refused, code: 'P0001', constraint: null },
+      ],
+      not_before_in: null,
+      breaker_is_open: false,
+    });
+    expect(await store.record([], TIMEOUT_MILLISECONDS)).toMatchObject({
+      verdicts: new Map([[LEASE, 'refused']]),
+      refusals: [
+        { userId: USER, code: '23514', constraint: 'no_long_tokens' },
+        { userId: USER, code: 'P0001', constraint: null },
+      ],
     });
   });
 });
@@ -269,8 +323,16 @@ test('counting, reconciling and clearing send their parameters and read their an
   expect(await store.reconcile(5_000, TIMEOUT_MILLISECONDS)).toEqual({ healed: 3, done: true });
   expect(sentParameters()).toEqual({ batch_size: 5_000 });
 
-  supabase.respond = json(200, 7);
-  expect(await store.clearDeadGrants(604_800, 500, TIMEOUT_MILLISECONDS)).toBe(7);
+  supabase.respond = json(200, {
+    cleared: 7,
+    refused: [{ user_id: USER, code: '23502', constraint: null }],
+    done: false,
+  });
+  expect(await store.clearDeadGrants(604_800, 500, TIMEOUT_MILLISECONDS)).toEqual({
+    cleared: 7,
+    refusals: [{ userId: USER, code: '23502', constraint: null }],
+    done: false,
+  });
   expect(sentParameters()).toEqual({ grace: '604800 seconds', batch_size: 500 });
   expect(supabase.requests.map(({ path }) => path)).toEqual([
     '/rest/v1/rpc/spotify_due_count',
@@ -283,6 +345,10 @@ describe('a call that fails is', () => {
   const failures: [StoreErrorCode, string, Respond][] = [
     ['MIGRATION_MISSING', 'an unknown function', postgrest(404, 'PGRST202')],
     ['MIGRATION_MISSING', 'a function missing inside', postgrest(404, '42883')],
+    ['SCHEMA_NOT_EXPOSED', 'a schema that is not exposed', postgrest(406, 'PGRST106')],
+    ['PROFILES_HIDDEN', 'profiles that row level security hides', postgrest(530, 'PT530')],
+    ['STORE_UNAVAILABLE', 'a gateway that does not find its server', html(530)],
+    ['STORE_REFUSED', 'a path that is not of the REST API', postgrest(404, 'PGRST125')],
     ['KEY_REJECTED', 'a wrong key', json(401, { message: 'Invalid API key' })],
     ['KEY_REJECTED', 'an expired legacy key', postgrest(401, 'PGRST301')],
     ['KEY_REJECTED', 'a key without the right', postgrest(403, '42501')],
@@ -324,6 +390,17 @@ describe('a call that fails is', () => {
     expect(error.message).toMatch(/^spotify_check_connection/);
     expect(error.message).not.toMatch(/canary|sb_secret|example\.com/);
     expect(supabase.requests).toHaveLength(1);
+  });
+
+  test.each<[Respond, RegExp]>([
+    [postgrest(404, 'PGRST202'), /apply migrations .* right after .* notify pgrst, 'reload schema'/],
+    [postgrest(404, '42883'), /apply migrations/],
+    [postgrest(406, 'PGRST106'), /does not expose the schema public: .*exposed schemas/],
+    [postgrest(404, 'PGRST125'), /supabaseUrl/],
+    [postgrest(530, 'PT530'), /alter table public\.profiles no force row level security, .* bypassrls/],
+  ])('told with what to do about it (%#)', async (respond, advice) => {
+    supabase.respond = respond;
+    expect((await failureOf(store.countDue(300, TIMEOUT_MILLISECONDS))).message).toMatch(advice);
   });
 
   test('STORE_UNAVAILABLE when nobody is at the other end', async () => {

@@ -99,8 +99,12 @@ test('the end of a sweep brings how the connections stand', async () => {
     oldest_overdue_seconds: 90.5,
     waiting_for_reauthorization: 1,
     reauthorizations_due: 3,
+    implausible_expiries: 4,
+    shared_tokens: 5,
+    newly_missed_profile_changes: 6,
     breaker_open_seconds: 12.5,
-    schema_version: 2,
+    nearly_all_refused: true,
+    schema_version: 1,
   });
   expect(await new SupabaseConnectionMonitor(functions).finishSweep(true)).toEqual({
     connected: 7,
@@ -108,7 +112,11 @@ test('the end of a sweep brings how the connections stand', async () => {
     oldestOverdueSeconds: 90.5,
     reauthorizationRequired: 1,
     reauthorizationsDue: 3,
+    implausibleExpiries: 4,
+    sharedTokens: 5,
+    missedProfileChanges: 6,
     breakerIsOpen: true,
+    nearlyAllRefused: true,
   });
   expect(sent()).toEqual(['spotify_finish_sweep', { did_its_work: true }]);
 });
@@ -121,14 +129,17 @@ describe('an operator', () => {
     expect(sent()).toEqual(['spotify_show_connection', { for_user: USER }]);
   });
 
-  test('sees the statistics, those of the first schema too', async () => {
-    supabase.respond = json(200, { connected: 7, not_before_in: null, schema_version: 1 });
-    expect(await new SupabaseAdministration(functions).statistics()).toEqual({
+  test('sees the statistics as the database gives them', async () => {
+    const statistics = {
       connected: 7,
       not_before_in: null,
+      implausible_expiries: 0,
+      shared_tokens: 0,
       schema_version: 1,
       seconds_since_last_sweep: null,
-    });
+    };
+    supabase.respond = json(200, statistics);
+    expect(await new SupabaseAdministration(functions).statistics()).toEqual(statistics);
   });
 
   test('restores marks made since a moment', async () => {

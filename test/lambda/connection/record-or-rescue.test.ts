@@ -146,6 +146,22 @@ describe('nothing else is sent to the rescue queue', () => {
   });
 });
 
+test('what the profile of a user refuses goes to the queue where it is a rotation, and is named', async () => {
+  const [rotated, plain] = [await leaseOn('rotated'), await leaseOn('plain')];
+  store.connection('rotated').refusesTokens = true;
+  store.connection('plain').refusesTokens = true;
+  const success = { kind: 'refreshed', accessToken: 'new', expiresInSeconds: 3_600 } as const;
+
+  const verdicts = await record([
+    { lease: rotated, outcome: { ...success, refreshToken: 'rotated-token' } },
+    { lease: plain, outcome: success },
+  ]);
+
+  expect([...verdicts.values()]).toEqual(['refused', 'refused']);
+  expect(rescueQueue.messages).toHaveLength(1);
+  expect(metrics.added).toContainEqual({ profilesRefused: 2 });
+});
+
 async function record(settled: readonly SettledLease[], milliseconds = 10_000) {
   const deadline = clock.monotonicMilliseconds() + milliseconds;
   return (await recordOrRescue(settled, deadline, { store, rescueQueue, clock, log, metrics })).verdicts;

@@ -47,6 +47,8 @@ describe('recording outcomes', () => {
     new StoreError('STORE_UNAVAILABLE', 'down'),
     new StoreError('KEY_REJECTED', 'rotated a moment ago'),
     new StoreError('MIGRATION_MISSING', 'schema cache being rebuilt'),
+    new StoreError('SCHEMA_NOT_EXPOSED', 'somebody edits the exposed schemas'),
+    new StoreError('PROFILES_HIDDEN', 'somebody edits row level security'),
     new SecretError('SECRET_UNREADABLE', 'Secrets Manager is down'),
   ])('is repeated until $code is over', async (outage) => {
     const settled = await settle(['a']);
@@ -163,6 +165,7 @@ async function settle(userIds: readonly string[]): Promise<SettledLease[]> {
     refreshWithinSeconds: 300,
     leaseSeconds: 600,
     callsPerSecond: null,
+    dueFrom: null,
     sweepAgeSeconds: 0,
   };
   const { leases } = await store.claimDue(claim, 1_000);

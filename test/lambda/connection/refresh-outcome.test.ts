@@ -21,8 +21,9 @@ describe('what an answer means for the connection', () => {
   });
 
   test('a revoked grant is dead, or, should the breaker not believe it, backs off', () => {
-    expect(outcomeOf({ kind: 'revoked' }, 3, 0.5)).toEqual({
+    expect(outcomeOf({ kind: 'revoked', reason: 'expired' }, 3, 0.5)).toEqual({
       kind: 'revoked',
+      reason: 'expired',
       retryAfterSeconds: backoffSeconds(3, 0.5),
     });
   });

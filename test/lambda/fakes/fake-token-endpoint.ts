@@ -59,7 +59,7 @@ export const answersOfEachKind: readonly TokenAnswer[] = [
   refreshedAnswer(),
   refreshedAnswer({ rotated: true }),
   { kind: 'rotated', refreshToken: 'all-that-is-usable', reason: 'unusable expires_in' },
-  { kind: 'revoked' },
+  { kind: 'revoked', reason: 'revoked' },
   { kind: 'throttled', retryAfterSeconds: 17 },
   { kind: 'unavailable', reason: 'status 503' },
   { kind: 'client_rejected', reason: 'invalid_client' },

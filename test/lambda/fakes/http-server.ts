@@ -10,6 +10,8 @@ export type ReceivedRequest = {
   readonly path: string;
   readonly headers: IncomingMessage['headers'];
   readonly body: string;
+  /** Of the caller: another one is another connection. */
+  readonly port: number | undefined;
 };
 
 /** Answers a request, or leaves it hanging. */
@@ -38,6 +40,7 @@ export class FakeHttpServer {
         path: incoming.url ?? '',
         headers: incoming.headers,
         body: Buffer.concat(chunks).toString(),
+        port: incoming.socket.remotePort,
       };
       fake.requests.push(request);
       fake.respond(response, request);

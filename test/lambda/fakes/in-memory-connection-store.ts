@@ -6,6 +6,7 @@ import {
   type ConnectionCheck,
   type ConnectionStore,
   type Recorded,
+  type Refusal,
   StoreError,
   type Verdict,
 } from '../../../lambda/connection/connection-store.ts';
@@ -24,6 +25,10 @@ export type StoredConnection = {
   refreshedAt: number;
   failures: number;
   dead: boolean;
+  /** Refused by Spotify, and not believed. */
+  held: boolean;
+  /** Bondhu's schema takes no tokens for this one. */
+  refusesTokens: boolean;
   settledLeaseId: string | null;
   /** Somebody has the row locked: it can be neither leased nor recorded. */
   locked: boolean;
@@ -49,6 +54,8 @@ export class InMemoryConnectionStore implements ConnectionStore {
   breakerIsOpen = false;
   /** Nobody calls Spotify before this moment. */
   notBefore = 0;
+  /** From where each claim was to go on. */
+  readonly dueFrom: (string | null)[] = [];
   #callsReservedUntil = 0;
   readonly #clock: Clock;
   readonly #connections = new Map<string, StoredConnection>();
@@ -69,6 +76,8 @@ export class InMemoryConnectionStore implements ConnectionStore {
       refreshedAt: Number.NEGATIVE_INFINITY,
       failures: 0,
       dead: false,
+      held: false,
+      refusesTokens: false,
       settledLeaseId: null,
       locked: false,
       ...changes,
@@ -148,12 +157,14 @@ export class InMemoryConnectionStore implements ConnectionStore {
       return { state: 'busy', details: null, retryInSeconds: 0 };
     }
     if (notBeforeInSeconds !== null) {
-      return { state: 'backing_off', details, retryInSeconds };
+      return { state: 'backing_off', details, retryInSeconds, isRefused: false };
     }
     if (claimableAt <= this.#now()) {
       return { state: 'leased', details, lease: this.#lease(connection, leaseSeconds, askedAt) };
     }
-    return { state: connection.leaseId === null ? 'backing_off' : 'busy', details, retryInSeconds };
+    return connection.leaseId === null
+      ? { state: 'backing_off', details, retryInSeconds, isRefused: connection.held }
+      : { state: 'busy', details, retryInSeconds };
   }
 
   async claimDue(request: ClaimRequest, timeoutMilliseconds: number): Promise<ClaimedBatch> {
@@ -161,7 +172,13 @@ export class InMemoryConnectionStore implements ConnectionStore {
     await this.#roundTrip('claimDue', timeoutMilliseconds);
     const notBeforeInSeconds = this.#notBeforeInSeconds();
     if (notBeforeInSeconds !== null) {
-      return { leases: [], nextClaimInSeconds: null, callsStartInSeconds: 0, notBeforeInSeconds };
+      return {
+        leases: [],
+        nextClaimInSeconds: null,
+        callsStartInSeconds: 0,
+        dueUpTo: null,
+        notBeforeInSeconds,
+      };
     }
     const tooEarlyBySeconds = this.#tooEarlyBySeconds(request);
     if (tooEarlyBySeconds > 0) {
@@ -169,9 +186,11 @@ export class InMemoryConnectionStore implements ConnectionStore {
         leases: [],
         nextClaimInSeconds: tooEarlyBySeconds,
         callsStartInSeconds: 0,
+        dueUpTo: null,
         notBeforeInSeconds,
       };
     }
+    this.dueFrom.push(request.dueFrom);
     const sweepBeganAt = this.#now() - request.sweepAgeSeconds * 1_000;
     const due = this.#due(request.refreshWithinSeconds).filter(
       (connection) => connection.refreshedAt < sweepBeganAt,
@@ -191,6 +210,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
       leases,
       nextClaimInSeconds,
       callsStartInSeconds: this.#reserveCalls(leases.length, request.callsPerSecond),
+      dueUpTo: leases.length === request.batchSize ? `after-${leases.at(-1)?.userId}` : null,
       notBeforeInSeconds,
     };
   }
@@ -203,14 +223,25 @@ export class InMemoryConnectionStore implements ConnectionStore {
     const verdicts = new Map<string, Verdict>();
     for (const each of settled) {
       const verdict = this.#judge(each);
-      if (verdict === 'applied' || verdict === 'held') {
+      if (verdict === 'refused') {
+        this.#refuse(this.connection(each.lease.userId));
+      } else if (verdict === 'applied' || verdict === 'held') {
         this.#apply(this.connection(each.lease.userId), each);
       }
       this.#waitFor(each.outcome);
       this.recorded.push({ settled: each, verdict });
       verdicts.set(each.lease.leaseId, verdict);
     }
-    return { verdicts, notBeforeInSeconds: this.#notBeforeInSeconds(), breakerIsOpen: this.breakerIsOpen };
+    return {
+      verdicts,
+      refusals: settled.flatMap(({ lease }) =>
+        verdicts.get(lease.leaseId) === 'refused'
+          ? [{ userId: lease.userId, code: '23514', constraint: 'bondhus_own' }]
+          : [],
+      ),
+      notBeforeInSeconds: this.#notBeforeInSeconds(),
+      breakerIsOpen: this.breakerIsOpen,
+    };
   }
 
   async countDue(refreshWithinSeconds: number, timeoutMilliseconds: number): Promise<number> {
@@ -229,11 +260,13 @@ export class InMemoryConnectionStore implements ConnectionStore {
 
   async clearDeadGrants(
     _graceSeconds: number,
-    _batchSize: number,
+    batchSize: number,
     timeoutMilliseconds: number,
-  ): Promise<number> {
+  ): Promise<{ cleared: number; refusals: Refusal[]; done: boolean }> {
     await this.#roundTrip('clearDeadGrants', timeoutMilliseconds);
-    return this.grantsToClear;
+    const cleared = Math.min(batchSize, this.grantsToClear);
+    this.grantsToClear -= cleared;
+    return { cleared, refusals: [], done: cleared < batchSize };
   }
 
   #judge({ lease, outcome }: SettledLease): Verdict {
@@ -252,6 +285,9 @@ export class InMemoryConnectionStore implements ConnectionStore {
     const holdsLease = connection.leaseId === lease.leaseId && (outcome.kind !== 'revoked' || tokenIsStored);
     if (!(rotated && tokenIsStored) && !holdsLease) {
       return 'stale';
+    }
+    if (connection.refusesTokens && (outcome.kind === 'refreshed' || outcome.kind === 'rotated')) {
+      return 'refused';
     }
     return outcome.kind === 'revoked' && this.breakerIsOpen ? 'held' : 'applied';
   }
@@ -284,6 +320,12 @@ export class InMemoryConnectionStore implements ConnectionStore {
     return this.notBefore > this.#now() ? (this.notBefore - this.#now()) / 1_000 : null;
   }
 
+  #refuse(connection: StoredConnection): void {
+    connection.leaseId = null;
+    connection.failures += 1;
+    connection.claimableAt = this.#now() + 30_000;
+  }
+
   #apply(connection: StoredConnection, { lease, outcome }: SettledLease): void {
     connection.leaseId = null;
     connection.settledLeaseId = lease.leaseId;
@@ -291,6 +333,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
       'retryAfterSeconds' in outcome ? this.#now() + outcome.retryAfterSeconds * 1_000 : 0;
     connection.failures = failuresAfter(outcome, connection.failures);
     connection.dead = outcome.kind === 'revoked' && !this.breakerIsOpen;
+    connection.held = outcome.kind === 'revoked' && this.breakerIsOpen;
     if ('refreshToken' in outcome) {
       connection.refreshToken = outcome.refreshToken ?? connection.refreshToken;
     }

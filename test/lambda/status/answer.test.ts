@@ -48,12 +48,22 @@ describe('the answer', () => {
   });
 
   test('about a failure for now says when to come back, and not to reconnect', () => {
-    expect(answerOf({ kind: 'refresh_failed', details: null, retryAfterSeconds: 42 })).toEqual({
+    expect(
+      answerOf({ kind: 'refresh_failed', details: null, retryAfterSeconds: 42, isRefused: false }),
+    ).toEqual({
       connected: false,
       reason: 'token_refresh_failed',
       message: expect.not.stringContaining('connect Spotify again'),
       retryable: true,
       retry_after: 42,
+    });
+  });
+
+  test('about a grant that Spotify refuses, and that is not believed yet, says that it is kept and what helps', () => {
+    const status = { kind: 'refresh_failed', details: null, retryAfterSeconds: 42, isRefused: true } as const;
+    expect(answerOf(status)).toMatchObject({
+      message: expect.stringMatching(/refuses your connection.*kept.*connect Spotify again/),
+      retryable: true,
     });
   });
 });

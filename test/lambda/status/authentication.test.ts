@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import {
+  CompactSign,
   createRemoteJWKSet,
   exportJWK,
   exportSPKI,
@@ -92,6 +93,61 @@ describe('refused as TOKEN_INVALID is', () => {
   ];
   test.each(claims)('a token with %s', async (_name, changes) => {
     await expectRefusal(await bearer(changes), 'TOKEN_INVALID');
+  });
+
+  const oddValues: [string, unknown][] = [
+    ['null', null],
+    ['a number', 7],
+    ['true', true],
+    ['an object', { toString: 'authenticated' }],
+    ['an array', [USER, 'authenticated']],
+    ['an array in an array', [['authenticated']]],
+    ['an empty text', ''],
+  ];
+  const oddClaims = ['sub', 'role', 'aud', 'iss', 'exp', 'nbf'].flatMap((claim) =>
+    oddValues
+      // Audiences may come in an array, and a time is a number.
+      .filter(([name]) => !(claim === 'aud' && name === 'an array'))
+      .filter(([name]) => !(['exp', 'nbf'].includes(claim) && name === 'a number'))
+      .map(([name, value]): [string, string, unknown] => [claim, name, value]),
+  );
+  test.each(oddClaims)('a token whose %s is %s, whichever key signed it', async (claim, _name, value) => {
+    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => SHARED_SECRET };
+    for (const odd of [value, ...(claim === 'exp' || claim === 'nbf' ? ['4102444800'] : [])]) {
+      const changes = { [claim]: odd } as JWTPayload;
+      await expectRefusal(await bearer(changes), 'TOKEN_INVALID');
+      await expectRefusal(`Bearer ${await signShared(changes)}`, 'TOKEN_INVALID');
+    }
+  });
+
+  test.each([null, 7, 'text', [], [1]])('a token whose payload is %j', async (payload) => {
+    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => SHARED_SECRET };
+    const bytes = new TextEncoder().encode(JSON.stringify(payload));
+    const published = new CompactSign(bytes).setProtectedHeader({ alg: 'ES256', kid: 'ES256' });
+    await expectRefusal(`Bearer ${await published.sign(keys.ES256.privateKey)}`, 'TOKEN_INVALID');
+    const shared = new CompactSign(bytes).setProtectedHeader({ alg: 'HS256' });
+    await expectRefusal(
+      `Bearer ${await shared.sign(new TextEncoder().encode(SHARED_SECRET))}`,
+      'TOKEN_INVALID',
+    );
+  });
+
+  test.each<[string, object]>([
+    ['alg', { alg: 7 }],
+    ['alg', { alg: null }],
+    ['alg', { alg: ['ES256'] }],
+    ['kid', { alg: 'ES256', kid: { a: 1 } }],
+    ['kid', { alg: 'ES256', kid: ['ES256'] }],
+    ['crit', { alg: 'ES256', kid: 'ES256', crit: 'exp' }],
+    ['crit', { alg: 'ES256', kid: 'ES256', crit: [7] }],
+    ['b64', { alg: 'ES256', kid: 'ES256', crit: ['b64'], b64: 'no' }],
+    ['b64', { alg: 'HS256', crit: ['b64'], b64: false }],
+    ['header', []],
+  ])('a token with an odd %s in its header (%j)', async (_name, header) => {
+    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => SHARED_SECRET };
+    const [, payload, signature] = (await bearer()).split('.');
+    const encoded = Buffer.from(JSON.stringify(header)).toString('base64url');
+    await expectRefusal(`Bearer ${encoded}.${payload}.${signature}`, 'TOKEN_INVALID');
   });
 
   test.each(['', '.', 'a.b.c', '..', 'e30.e30.', 'null'])('the garbage %p', async (token) => {

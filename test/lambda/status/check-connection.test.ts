@@ -74,6 +74,13 @@ describe('a user whose token is about to run out', () => {
     expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: true });
   });
 
+  test.each([2, 60, 299])('gets one once, also where it lives for no longer than %p s', async (seconds) => {
+    store.connect(USER, 180);
+    answer = () => refreshedAnswer({ expiresInSeconds: seconds });
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: true, degraded: false });
+    expect(spotify.calls).toHaveLength(1);
+  });
+
   test('is told of the refresh once', async () => {
     store.connect(USER, 180);
     await check();
@@ -169,7 +176,7 @@ describe('when the refresh fails for now', () => {
   test('does not believe a revocation while the breaker is open', async () => {
     store.connect(USER, -60);
     store.breakerIsOpen = true;
-    answer = () => ({ kind: 'revoked' });
+    answer = () => ({ kind: 'revoked', reason: 'revoked' });
     expect(await check()).toMatchObject({ kind: 'refresh_failed' });
     expect(store.connection(USER)).toMatchObject({ dead: false });
   });
@@ -204,7 +211,7 @@ describe('when the refresh fails for now', () => {
 
 describe('when Spotify says that the grant is revoked', () => {
   beforeEach(() => {
-    answer = () => ({ kind: 'revoked' });
+    answer = () => ({ kind: 'revoked', reason: 'revoked' });
   });
 
   test('a token that still works makes it degraded', async () => {
@@ -228,7 +235,7 @@ describe('when Spotify says that the grant is revoked', () => {
     store.connect(USER, -60);
     answer = () => {
       store.connect(USER, 3_600, { refreshToken: 'of-a-new-authorization' });
-      return { kind: 'revoked' };
+      return { kind: 'revoked', reason: 'revoked' };
     };
     expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: false });
   });

@@ -63,7 +63,7 @@ describe('an answer about the connection', () => {
     ],
     [
       'statusRefreshFailed',
-      { kind: 'refresh_failed', details, retryAfterSeconds: 30 },
+      { kind: 'refresh_failed', details, retryAfterSeconds: 30, isRefused: false },
       { retryable: true, retry_after: 30 },
     ],
   ];
@@ -86,7 +86,7 @@ describe('an answer about the connection', () => {
   test.each([
     [{ kind: 'connected', details, autoRefreshed: false, degraded: false }, false],
     [{ kind: 'connected', details, autoRefreshed: false, degraded: true }, true],
-    [{ kind: 'refresh_failed', details, retryAfterSeconds: 30 }, true],
+    [{ kind: 'refresh_failed', details, retryAfterSeconds: 30, isRefused: false }, true],
   ] as const)(
     'is logged with the expiry, the time left and whether a refresh is needed',
     async (present, needsRefresh) => {
@@ -164,6 +164,8 @@ describe('a problem', () => {
     new StoreError('STORE_UNAVAILABLE', 'Supabase is down'),
     new StoreError('MIGRATION_MISSING', 'apply the migrations'),
     new StoreError('KEY_REJECTED', 'write the key'),
+    new StoreError('SCHEMA_NOT_EXPOSED', 'expose the schema'),
+    new StoreError('PROFILES_HIDDEN', 'alter the table'),
     new StoreError('STORE_REFUSED', 'refused'),
     new SecretError('SECRET_NOT_FILLED_IN', 'run aws secretsmanager'),
     new SecretError('SECRET_MALFORMED', 'is not JSON'),

@@ -5,6 +5,15 @@ import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import type { ClientAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { diagnose } from '../../../lambda/sweeper/diagnose.ts';
 
+const healthy: ShownStatistics = {
+  schema_version: 1,
+  not_before_in: null,
+  connected: 100,
+  implausible_expiries: 0,
+  shared_tokens: 0,
+  seconds_since_last_sweep: 600,
+};
+
 let readSecret: () => Promise<unknown>;
 let statistics: () => Promise<ShownStatistics>;
 let answer: ClientAnswer;
@@ -12,7 +21,12 @@ let spotifyCalls: number;
 
 beforeEach(() => {
   readSecret = async () => ({});
-  statistics = async () => ({ schema_version: 2, not_before_in: null, seconds_since_last_sweep: 600 });
+  statistics = async () => ({
+    ...healthy,
+    schema_version: 1,
+    not_before_in: null,
+    seconds_since_last_sweep: 600,
+  });
   answer = { kind: 'accepted' };
   spotifyCalls = 0;
 });
@@ -26,6 +40,7 @@ test('a stage that works passes every check', async () => {
     ['migrations', true],
     ['spotify_client', true],
     ['last_sweep', true],
+    ['stored_values', true],
   ]);
 });
 
@@ -52,10 +67,15 @@ describe('what is wrong is said with what to do:', () => {
   });
 
   test('an older schema', async () => {
-    statistics = async () => ({ schema_version: 1, not_before_in: null, seconds_since_last_sweep: null });
+    statistics = async () => ({
+      ...healthy,
+      schema_version: 0,
+      not_before_in: null,
+      seconds_since_last_sweep: null,
+    });
     expect(await findingOf('migrations')).toEqual({
       ok: false,
-      detail: 'the schema has version 1, this code needs 2: apply migrations',
+      detail: 'the schema has version 0, this code needs 1: apply migrations',
     });
     expect(await findingOf('last_sweep')).toEqual({
       ok: false,
@@ -64,7 +84,12 @@ describe('what is wrong is said with what to do:', () => {
   });
 
   test('a newer schema is none', async () => {
-    statistics = async () => ({ schema_version: 3, not_before_in: null, seconds_since_last_sweep: 1 });
+    statistics = async () => ({
+      ...healthy,
+      schema_version: 2,
+      not_before_in: null,
+      seconds_since_last_sweep: 1,
+    });
     expect(await findingOf('migrations')).toMatchObject({ ok: true });
   });
 
@@ -79,13 +104,47 @@ describe('what is wrong is said with what to do:', () => {
   });
 
   test('a sweep that is overdue', async () => {
-    statistics = async () => ({ schema_version: 2, not_before_in: null, seconds_since_last_sweep: 2_701 });
+    statistics = async () => ({
+      ...healthy,
+      schema_version: 1,
+      not_before_in: null,
+      seconds_since_last_sweep: 2_701,
+    });
     expect(await findingOf('last_sweep')).toEqual({ ok: false, detail: '45 minutes ago' });
   });
 });
 
+test('values that cannot be right are counted, with who writes them', async () => {
+  statistics = async () => ({ ...healthy, implausible_expiries: 5, shared_tokens: 2 });
+  expect(await findingOf('stored_values')).toEqual({
+    ok: false,
+    detail: expect.stringMatching(
+      /^5 connections with an expiry.*time zone.*; 2 connections whose refresh token/,
+    ),
+  });
+});
+
+test.each([
+  [4, 100],
+  [9, 1_000],
+])(
+  '%i of %i connections with such values are told and fail nothing: users can write them',
+  async (implausible, connected) => {
+    statistics = async () => ({ ...healthy, connected, implausible_expiries: implausible });
+    expect(await findingOf('stored_values')).toEqual({
+      ok: true,
+      detail: expect.stringMatching(`^${implausible} connections with an expiry`),
+    });
+  },
+);
+
 test('Spotify is not called while it lets nobody', async () => {
-  statistics = async () => ({ schema_version: 2, not_before_in: 12.3, seconds_since_last_sweep: 1 });
+  statistics = async () => ({
+    ...healthy,
+    schema_version: 1,
+    not_before_in: 12.3,
+    seconds_since_last_sweep: 1,
+  });
   expect(await findingOf('spotify_client')).toMatchObject({
     ok: false,
     detail: expect.stringContaining('13 s'),

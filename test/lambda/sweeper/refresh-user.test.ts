@@ -67,15 +67,20 @@ describe('refreshing one user by hand', () => {
 
   test('reports a revoked grant', async () => {
     store.connect(USER, 60);
-    answer = () => ({ kind: 'revoked' });
-    expect(await refresh()).toEqual({ user_id: USER, outcome: 'revoked' });
+    answer = () => ({ kind: 'revoked', reason: 'expired' });
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'revoked', reason: 'expired' });
   });
 
   test('reports a revocation that the breaker does not believe, and when it asks again', async () => {
     store.connect(USER, 60);
     store.breakerIsOpen = true;
-    answer = () => ({ kind: 'revoked' });
-    expect(await refresh()).toEqual({ user_id: USER, outcome: 'held', retry_after: expect.any(Number) });
+    answer = () => ({ kind: 'revoked', reason: 'expired' });
+    expect(await refresh()).toEqual({
+      user_id: USER,
+      outcome: 'held',
+      reason: 'expired',
+      retry_after: expect.any(Number),
+    });
   });
 
   test('reports why it failed and when it may be tried again', async () => {

@@ -20,7 +20,11 @@ const statistics: ConnectionStatistics = {
   oldestOverdueSeconds: 90,
   reauthorizationRequired: 1,
   reauthorizationsDue: 3,
+  implausibleExpiries: 6,
+  sharedTokens: 7,
+  missedProfileChanges: 8,
   breakerIsOpen: false,
+  nearlyAllRefused: false,
 };
 
 let clock: VirtualClock;
@@ -43,6 +47,15 @@ beforeEach(() => {
   answer = () => refreshedAnswer();
   finished = [];
   measure = () => statistics;
+});
+
+test('a sweep says when nearly every grant is refused, and what to look at', async () => {
+  measure = () => ({ ...statistics, nearlyAllRefused: true });
+  await run();
+  expect(measured()).toMatchObject({ nearlyAllRefused: 1 });
+  expect(log.lines).toContainEqual(
+    expect.objectContaining({ level: 'error', message: expect.stringContaining('Spotify secret') }),
+  );
 });
 
 describe('a sweep measures', () => {

@@ -9,7 +9,7 @@ import type { SweepPart } from '../../../lambda/sweeper/fan-out.ts';
 import { sweepLeaseSeconds } from '../../../lambda/sweeper/refresh-due.ts';
 import { type SweepDependencies, type SweepResult, sweep } from '../../../lambda/sweeper/sweep.ts';
 import { answersOfEachKind, FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
-import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
+import { InMemoryConnectionStore, type StoredConnection } from '../fakes/in-memory-connection-store.ts';
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { InMemorySweepQueue } from '../fakes/in-memory-sweep-queue.ts';
 import { aLease } from '../fakes/leases.ts';
@@ -28,6 +28,7 @@ let store: InMemoryConnectionStore;
 let rescueQueue: InMemoryRescueQueue;
 let sweepQueue: InMemorySweepQueue;
 let log: RecordingLog;
+let metrics: RecordingMetrics;
 let answer: (refreshToken: string) => TokenAnswer;
 let latencyMilliseconds: () => number;
 let spotify: FakeTokenEndpoint;
@@ -180,6 +181,37 @@ describe('a sweep', () => {
     expect(log.lines[0]).toMatchObject({ message: 'sweep maintenance', fields: { dead_grants_cleared: 2 } });
   });
 
+  test('clears all grants that are long dead, however many have died at once', async () => {
+    store.grantsToClear = 250_000;
+    await run();
+    expect(log.lines[0]).toMatchObject({ fields: { dead_grants_cleared: 250_000 } });
+  });
+
+  test('claims from where the last full batch ended, and from the beginning after one that was not full', async () => {
+    connectMany(250);
+    await run({ batchSize: 100 });
+    expect(store.dueFrom.slice(0, 4)).toEqual([
+      null,
+      expect.stringMatching(/^after-/),
+      expect.stringMatching(/^after-/),
+      null,
+    ]);
+  });
+
+  test('a user whose profile refuses the tokens costs nobody else theirs, and is named', async () => {
+    connectMany(20);
+    const refusing = store.connections()[3] as StoredConnection;
+    refusing.refusesTokens = true;
+    const result = await run({ milliseconds: 60_000 });
+    expect(result).toMatchObject({ refreshed: 19 });
+    expect(log.lines).toContainEqual({
+      level: 'error',
+      message: 'profile refuses its tokens',
+      fields: { user_id: refusing.userId, sql_state: '23514', constraint: 'bondhus_own' },
+    });
+    expect(metrics.added).toContainEqual({ profilesRefused: 1 });
+  });
+
   test('refreshes all the same when healing the queue fails', async () => {
     connectMany(3);
     store.beforeEach = (method) => {
@@ -201,7 +233,7 @@ describe('a sweep', () => {
   test('counts what the breaker holds as failed for now, and says that it is open', async () => {
     connectMany(3);
     store.breakerIsOpen = true;
-    answer = () => ({ kind: 'revoked' });
+    answer = () => ({ kind: 'revoked', reason: 'revoked' });
     expect(await run({ milliseconds: 40_000 })).toMatchObject({ revoked: 0, failed: 3, remaining: 3 });
     expect(log.lines).toContainEqual(
       expect.objectContaining({ level: 'error', message: expect.stringContaining('breaker is open') }),
@@ -524,7 +556,7 @@ describe('a sweep whose credentials cannot be read', () => {
 describe('the result', () => {
   test('counts a dead grant once and never tries it again', async () => {
     connectMany(10);
-    answer = () => ({ kind: 'revoked' });
+    answer = () => ({ kind: 'revoked', reason: 'revoked' });
     expect(await run()).toMatchObject({ status: 'completed', revoked: 10, total: 10, remaining: 0 });
     expect(await run()).toMatchObject({ total: 0 });
     expect(spotify.calls).toHaveLength(10);
@@ -648,6 +680,7 @@ function start(): void {
   rescueQueue = new InMemoryRescueQueue();
   sweepQueue = new InMemorySweepQueue();
   log = new RecordingLog();
+  metrics = new RecordingMetrics();
   answer = () => refreshedAnswer();
   latencyMilliseconds = () => 100;
   spotify = new FakeTokenEndpoint(
@@ -676,7 +709,7 @@ function dependencies(): SweepDependencies {
     clock,
     random: Math.random,
     log,
-    metrics: new RecordingMetrics(),
+    metrics,
     windowSeconds: WINDOW_SECONDS,
     batchSize: 500,
     callsPerSecond: null,

@@ -117,6 +117,13 @@ describe('the end of a grant', () => {
     expect((await refresh(bob.refreshToken)).status).toBe(200);
   });
 
+  test('revoked, and told to be that also once the six months are over', async () => {
+    const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+    spotify.revokeGrants('alice');
+    spotify.configure({ clockOffsetSeconds: 185 * 86_400 });
+    expect(await refresh(refreshToken)).toMatchObject(invalidGrant('Refresh token revoked'));
+  });
+
   test('six months after the authorization, however often it was refreshed', async () => {
     const { refreshToken } = spotify.createGrant({ userId: 'alice' });
     expect((await refresh(refreshToken)).status).toBe(200);
@@ -126,7 +133,7 @@ describe('the end of a grant', () => {
     spotify.configure({ clockOffsetSeconds: 185 * 86_400 });
 
     expect(before.status).toBe(200);
-    expect(await refresh(refreshToken)).toMatchObject(invalidGrant('Refresh token revoked'));
+    expect(await refresh(refreshToken)).toMatchObject(invalidGrant('Refresh token expired'));
   });
 
   test('a token that was never issued', async () => {
@@ -172,7 +179,7 @@ test('time can pass for the grants and the tokens of one user alone', async () =
   expect(spotify.acceptsAccessToken(refreshed.access_token)).toBe(true);
 
   spotify.letTimePass('alice', 185 * 86_400);
-  expect(await refresh(mine.refreshToken)).toMatchObject(invalidGrant('Refresh token revoked'));
+  expect(await refresh(mine.refreshToken)).toMatchObject(invalidGrant('Refresh token expired'));
   expect((await refresh(other.refreshToken)).status).toBe(200);
 });
 

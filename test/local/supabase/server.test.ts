@@ -86,6 +86,7 @@ describe('functions', () => {
     ['a missing argument', 'add', { b: 1 }, 404, 'PGRST202'],
     ['an exception', 'fail', { state: 'P0001' }, 400, 'P0001'],
     ['a chosen status', 'fail', { state: 'PT409' }, 409, 'PT409'],
+    ['a status that no proxy sends', 'fail', { state: 'PT530' }, 530, 'PT530'],
     ['a violated check', 'fail', { state: '23514' }, 400, '23514'],
     ['a deadlock', 'fail', { state: '40P01' }, 500, '40P01'],
     ['a value of the wrong type', 'add', { a: 'one' }, 400, '22P02'],
@@ -95,6 +96,26 @@ describe('functions', () => {
     expect(await service.rpc(name, values)).toMatchObject({
       status,
       error: { code, message: expect.any(String) },
+    });
+  });
+
+  test('a schema that is not exposed is refused as PostgREST does', async () => {
+    const headers = { apikey: supabase.secretKey, 'content-type': 'application/json' };
+    const call = async (profile: Record<string, string>) =>
+      fetch(`${supabase.url}/rest/v1/rpc/who_am_i`, {
+        method: 'POST',
+        headers: { ...headers, ...profile },
+        body: '{}',
+      });
+    expect((await call({})).status).toBe(200);
+    expect((await call({ 'content-profile': 'public' })).status).toBe(200);
+    const refused = await call({ 'content-profile': 'spotify_auth' });
+    expect(refused.status).toBe(406);
+    expect(await refused.json()).toEqual({
+      code: 'PGRST106',
+      details: null,
+      hint: 'Only the following schemas are exposed: public',
+      message: 'Invalid schema: spotify_auth',
     });
   });
 

@@ -1,0 +1,79 @@
+import type { Transform } from 'node:stream';
+import * as zlib from 'node:zlib';
+
+/** Packed more than twice is nothing but an attempt to keep us busy. */
+const MOST_CODINGS = 4;
+
+const OPENING_BRACE = 0x7b;
+
+/** The method in the lower half of the first byte of zlib's format (RFC 1950). */
+const ZLIB_DEFLATE = 8;
+
+/** What content was before it was packed. */
+export type UnpackedContent = {
+  readonly bytes: Buffer;
+  /** There is more of it than was asked for. */
+  readonly isTooLong: boolean;
+};
+
+/**
+ * Undoes the codings of content that is a JSON object (RFC 9110, section 8.4). Content that breaks off is unpacked as far
+ * as it came, and what is in no coding that is known here is left as it is.
+ *
+ * @param contentEncoding the header
+ * @param longest bytes after which unpacking stops, whatever is left
+ */
+export async function unpackContent(
+  content: Buffer,
+  contentEncoding: string | undefined,
+  longest: number,
+): Promise<UnpackedContent> {
+  const codings = contentEncoding?.toLowerCase().split(',', MOST_CODINGS).reverse() ?? [];
+  let unpacked: UnpackedContent = { bytes: content, isTooLong: false };
+  for (const coding of codings) {
+    const { bytes } = unpacked;
+    // None of them makes an object begin with its brace: a proxy has unpacked it and left the header.
+    const decoder = bytes[0] === OPENING_BRACE ? null : decoderOf(coding.trim(), bytes);
+    unpacked = decoder === null ? unpacked : await unpack(bytes, decoder, longest);
+  }
+  return unpacked;
+}
+
+function decoderOf(coding: string, [firstByte = 0]: Buffer): Transform | null {
+  // Where content ends before its coding does, what there is of it is given out and no error raised.
+  const options = { finishFlush: zlib.constants.Z_SYNC_FLUSH };
+  switch (coding) {
+    case 'gzip':
+    case 'x-gzip':
+      return zlib.createGunzip(options);
+    case 'deflate':
+      // Meant is zlib's format, and some leave its header out.
+      return (firstByte & 0x0f) === ZLIB_DEFLATE
+        ? zlib.createInflate(options)
+        : zlib.createInflateRaw(options);
+    case 'br':
+      return zlib.createBrotliDecompress({ finishFlush: zlib.constants.BROTLI_OPERATION_FLUSH });
+    case 'zstd':
+      return zlib.createZstdDecompress({ finishFlush: zlib.constants.ZSTD_e_flush });
+    default:
+      return null;
+  }
+}
+
+function unpack(packed: Buffer, decoder: Transform, longest: number): Promise<UnpackedContent> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  return new Promise((resolve) => {
+    decoder.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > longest) {
+        decoder.destroy();
+      }
+    });
+    // Content that is damaged is at its end there.
+    decoder.on('error', () => {});
+    decoder.on('close', () => resolve({ bytes: Buffer.concat(chunks), isTooLong: length > longest }));
+    decoder.end(packed);
+  });
+}

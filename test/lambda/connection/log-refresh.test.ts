@@ -1,0 +1,38 @@
+import { describe, expect, test } from '@jest/globals';
+import { logRefresh } from '../../../lambda/connection/log-refresh.ts';
+import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
+import { answersOfEachKind, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
+import { aLease } from '../fakes/leases.ts';
+import { RecordingLog } from '../fakes/recording-log.ts';
+
+describe('the line about a refresh', () => {
+  test('about a stored token has the level that was asked for', () => {
+    expect(lineAbout(refreshedAnswer())).toMatchObject({ level: 'debug', fields: { outcome: 'refreshed' } });
+  });
+
+  test('about a stored token with something odd beside it is a warning, and says what', () => {
+    expect(
+      lineAbout({ ...refreshedAnswer(), reason: 'unusable refresh_token' } as TokenAnswer),
+    ).toMatchObject({
+      level: 'warn',
+      fields: { outcome: 'refreshed', reason: 'unusable refresh_token' },
+    });
+  });
+
+  test.each(answersOfEachKind.filter(({ kind }) => kind !== 'refreshed'))(
+    'about $kind is a warning',
+    (answer) => {
+      expect(lineAbout(answer)).toMatchObject({
+        level: 'warn',
+        fields: { outcome: answer.kind, reason: 'reason' in answer ? answer.reason : undefined },
+      });
+    },
+  );
+});
+
+function lineAbout(answer: TokenAnswer) {
+  const log = new RecordingLog();
+  logRefresh(log, aLease(), answer, 'applied', 'debug');
+  expect(log.lines).toHaveLength(1);
+  return log.lines[0];
+}
