@@ -99,6 +99,12 @@ export class Alarms extends Construct {
         threshold: 1,
         treatMissingData: TreatMissingData.IGNORE,
       }),
+      alarm('NearlyAllGrantsRefused', 'nearly-all-grants-refused', {
+        meaning: "Spotify refuses nearly every grant, as if the credentials were another app's.",
+        metric: highest('nearlyAllRefused'),
+        threshold: 1,
+        treatMissingData: TreatMissingData.IGNORE,
+      }),
       alarm('ClientRejected', 'client-rejected', {
         meaning: 'Spotify refuses our client, so nothing is refreshed.',
         metric: count('clientRejected'),
@@ -117,6 +123,11 @@ export class Alarms extends Construct {
       alarm('RescuedTokensInDeadLetterQueue', 'rescued-tokens-in-their-dead-letter-queue', {
         meaning: 'Rescued tokens, perhaps the only living ones of their users, could not be stored.',
         metric: waitingIn(rescueQueue.deadLetterQueue),
+        threshold: 1,
+      }),
+      alarm('ProfilesRefuseTokens', 'profiles-refuse-tokens', {
+        meaning: "A constraint or trigger of Bondhu's refuses the tokens of some users.",
+        metric: count('profilesRefused'),
         threshold: 1,
       }),
       alarm('ApiErrors', 'api-errors', {

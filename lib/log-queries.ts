@@ -73,6 +73,13 @@ export class LogQueries extends Construct {
         filterStatements: ['message = "token refresh" and outcome = "throttled"'],
         statsStatements: ['count(*) as answers, count_distinct(user_id) as users by bin(5m)'],
       }),
+      save('RefusedProfiles', 'profiles that refuse tokens', [statusLogs, sweeperLogs], {
+        filterStatements: ['message = "profile refuses its tokens"'],
+        statsStatements: [
+          'count(*) as refusals, count_distinct(user_id) as users, max(@timestamp) as last by sql_state, constraint',
+        ],
+        sort: 'users desc',
+      }),
     ];
   }
 }

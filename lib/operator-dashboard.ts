@@ -129,6 +129,7 @@ export class OperatorDashboard extends Construct {
           ],
           [
             this.#perSweep('breakerOpen', Stats.MAXIMUM, 'breaker open'),
+            this.#perSweep('nearlyAllRefused', Stats.MAXIMUM, 'nearly all grants refused'),
             this.#perSweep('clientRejected', Stats.SUM, 'Spotify refused our client'),
             this.#perSweep('storeRejected', Stats.SUM, 'Supabase refused our key'),
           ],
@@ -224,8 +225,17 @@ export class OperatorDashboard extends Construct {
             label: 'rescued tokens in their dead-letter queue',
           }),
         ],
-        [this.#count('rescueFailed', 'tokens lost'), this.#count('noticesFailed', 'events not sent')],
+        [
+          this.#count('rescueFailed', 'tokens lost'),
+          this.#count('profilesRefused', "tokens that Bondhu's schema refused"),
+          this.#count('noticesFailed', 'events not sent'),
+        ],
       ),
+      graph("What is wrong in Bondhu's profiles", [
+        this.#perSweep('implausibleExpiries', Stats.MAXIMUM, 'expiries that cannot be true'),
+        this.#perSweep('sharedTokens', Stats.MAXIMUM, 'connections that share a token'),
+        this.#perSweep('missedProfileChanges', Stats.SUM, 'changes that reached the queue late'),
+      ]),
     ];
   }
 

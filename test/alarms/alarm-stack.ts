@@ -50,7 +50,7 @@ export class AlarmStack {
     this.cloud.eventBridge.makeTrouble({});
     await this.test.sql('delete from auth.users');
     await this.test.letHoursPass(24);
-    await this.test.sql('update spotify_auth.service set not_before = null, breaker_opened_at = null');
+    await this.test.sql('update spotify_auth.shared_state set not_before = null, breaker_opened_at = null');
     this.takeEverythingOutOf('DeadLetterQueueUrl');
     this.takeEverythingOutOf('RescueDeadLetterQueueArn');
     this.letMinutesPass(A_DAY_IN_MINUTES);

@@ -59,9 +59,26 @@ const scenarios: Readonly<Record<string, Scenario>> = {
 
   BreakerOpen: {
     async happens() {
-      await stack.test.createDueConnections(4);
+      // Grants that are known to have lived are evidence, and others have to be refreshed at the same time.
+      await stack.test.createDueConnections(40);
+      await stack.sweepOnSchedule();
+      await stack.test.letHoursPass(0.7);
+      stack.test.stack.spotify.setFault({ kind: 'error', error: 'invalid_grant', shareOfUsers: 0.5 });
+      await stack.sweepOnSchedule();
+      expect(await stack.test.usersToldToReconnect()).toEqual([]);
+    },
+    async isPutRight() {
+      stack.test.stack.spotify.setFault(undefined);
+      await stack.test.letHoursPass(1);
+    },
+  },
+
+  NearlyAllGrantsRefused: {
+    async happens() {
+      await stack.test.createDueConnections(8);
       stack.test.stack.spotify.setFault({ kind: 'error', error: 'invalid_grant' });
       await stack.sweepOnSchedule();
+      expect(await stack.test.usersToldToReconnect()).toEqual([]);
     },
     async isPutRight() {
       stack.test.stack.spotify.setFault(undefined);
@@ -77,7 +94,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
     async isPutRight() {
       await stack.fillIn('SpotifySecretName', stack.test.stack.spotifyClient);
-      await stack.test.sql('update spotify_auth.service set not_before = null');
+      await stack.test.sql('update spotify_auth.shared_state set not_before = null');
     },
   },
 
@@ -118,6 +135,21 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       }
     },
     isPutRight: () => stack.takeEverythingOutOf('RescueDeadLetterQueueArn'),
+  },
+
+  ProfilesRefuseTokens: {
+    async happens() {
+      const users = await stack.test.createDueConnections(3);
+      await stack.test.sql(
+        `alter table public.profiles add constraint is_frozen check (id <> '${users[0]}') not valid`,
+      );
+      await stack.sweepOnSchedule();
+      expect(await stack.test.withoutFreshToken(users)).toEqual([users[0]]);
+    },
+    async isPutRight() {
+      await stack.test.sql('alter table public.profiles drop constraint is_frozen');
+      await stack.test.letHoursPass(0.2);
+    },
   },
 
   ApiErrors: {

@@ -112,7 +112,7 @@ export class DemoStack {
     const { spotify, supabase } = this.test.stack;
     spotify.setFault(undefined);
     await supabase.setFault(undefined);
-    await this.test.sql('update spotify_auth.service set not_before = null');
+    await this.test.sql('update spotify_auth.shared_state set not_before = null');
     await Promise.all(this.#contexts.splice(0).map((context) => context.close()));
     const complaints = this.#complaints.splice(0);
     return {

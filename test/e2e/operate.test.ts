@@ -136,6 +136,7 @@ describe('what operators do', () => {
       'ok    migrations',
       'ok    spotify client',
       'ok    last sweep',
+      'ok    stored values',
       'ok    schedule',
       'ok    alarm topic',
       'ok    event bus',
@@ -176,7 +177,7 @@ describe('filling a secret', () => {
     const failed = await operate(['sweep']);
     await fillSecret('spotify', JSON.stringify(spotifyClient));
     await cloud.lambda.stopIdleEnvironments();
-    await stack.sql('update spotify_auth.service set not_before = null');
+    await stack.sql('update spotify_auth.shared_state set not_before = null');
     const healed = await resultOf('refresh', user.id);
 
     expect(filled).toEqual({

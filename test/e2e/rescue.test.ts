@@ -38,6 +38,31 @@ test('a message that nobody can open ends in the dead-letter queue, and keeps no
   expect(stack.logLines.filter((line) => line.includes('RESCUE_MESSAGE_UNREADABLE'))).toHaveLength(10);
 });
 
+test("a new refresh token that a constraint of Bondhu's refuses waits there until the constraint is gone", async () => {
+  const refused = await stack.createConnectedUser(1_200);
+  await stack.sql(
+    `alter table public.profiles add constraint is_frozen check (id <> '${refused.id}') not valid`,
+  );
+
+  for (let sweeps = 0; sweeps < 2; sweeps += 1) {
+    expect(await stack.sweep()).toMatchObject({ functionError: undefined, result: { remaining: 1 } });
+    stack.stack.cloud.queues.get(stackQueueUrl()).showAgain();
+  }
+  expect((await stack.status(refused.id)).body).toMatchObject({ connected: true });
+  const lines = stack.logLines.filter((line) => line.includes('profile refuses its tokens'));
+  expect(lines.length).toBeGreaterThan(1);
+  for (const line of lines) {
+    expect(JSON.parse(line)).toMatchObject({
+      user_id: refused.id,
+      sql_state: '23514',
+      constraint: 'is_frozen',
+    });
+  }
+
+  await stack.sql('alter table public.profiles drop constraint is_frozen');
+  await expectRescueOf([refused]);
+});
+
 describe('when Supabase goes down between the answer of a strict Spotify and the write', () => {
   test('a status call sends the new tokens to the rescue queue, and the next sweep stores them', async () => {
     const user = await stack.createConnectedUser(-60);

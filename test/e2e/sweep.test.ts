@@ -47,7 +47,7 @@ describe('a sweep over users in every state', () => {
     }
   });
 
-  test('asks Spotify about dead grants once and never again', async () => {
+  test('asks Spotify about a dead grant once, and not again with the next sweep', async () => {
     const dead = stack.stack.users.filter(({ state }) => ['revoked', 'past-six-months'].includes(state));
     const callsBefore = dead.map(({ id }) => stack.spotifyCallsFor(id).length);
 
@@ -58,6 +58,22 @@ describe('a sweep over users in every state', () => {
       expect((await stack.status(id)).body).toMatchObject({ connected: false, retryable: false });
     }
   });
+});
+
+test('a grant that Spotify called dead by mistake is connected again by a later sweep, without its user', async () => {
+  const [mistaken = '', dead = ''] = await stack.createDueConnections(2);
+  stack.stack.spotify.revokeGrants(dead);
+  stack.stack.spotify.setFault({ kind: 'error', error: 'invalid_grant' });
+  await stack.sweep();
+  stack.stack.spotify.setFault(undefined);
+  expect(await stack.usersToldToReconnect()).toEqual(expect.arrayContaining([mistaken, dead]));
+
+  await stack.letHoursPass(25);
+  await stack.sweep();
+
+  expect(await stack.withoutFreshToken([mistaken])).toEqual([]);
+  expect((await stack.status(mistaken)).body).toMatchObject({ connected: true });
+  expect((await stack.status(dead)).body).toMatchObject({ connected: false, retryable: false });
 });
 
 describe('more connections than one answer of the REST API may hold', () => {
@@ -136,7 +152,7 @@ describe('when Spotify refuses our client', () => {
     const after = await allProfiles();
     await fillIn(spotifyClient);
     // The minute for which nobody calls Spotify after that.
-    await stack.sql('update spotify_auth.service set not_before = null');
+    await stack.sql('update spotify_auth.shared_state set not_before = null');
 
     expect(functionError).toBe('Unhandled');
     expect(result['errorType']).toBe('SweepFailedError');

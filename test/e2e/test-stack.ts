@@ -52,8 +52,7 @@ const CONNECTION_TIMES = [
   'attempted_at',
   'refreshed_at',
   'held_since',
-  'attempt_counted_at',
-  'revocation_counted_at',
+  'verify_at',
   'reauthorization_required_since',
   'tokens_cleared_at',
   'noticed_mark',
@@ -72,6 +71,8 @@ export class TestStack {
     this.logLines = logLines;
     this.#cdkOutDirectory = cdkOutDirectory;
     this.#pool = new pg.Pool({ connectionString: stack.database.ownerUrl });
+    // Faults end connections, idle ones among them.
+    this.#pool.on('error', () => {});
   }
 
   static async start({ sweeperTimeoutSeconds, ...options }: TestStackOptions = {}): Promise<TestStack> {
@@ -198,10 +199,10 @@ export class TestStack {
       update spotify_auth.connections set ${CONNECTION_TIMES.map(
         (column) => `${column} = ${column} - interval '${hours} hours'`,
       )};
-      update spotify_auth.service set not_before = not_before - interval '${hours} hours',
+      update spotify_auth.shared_state set not_before = not_before - interval '${hours} hours',
         breaker_opened_at = breaker_opened_at - interval '${hours} hours',
         notices_since = notices_since - interval '${hours} hours';
-      delete from spotify_auth.breaker_minutes;
+      delete from spotify_auth.refreshes_by_minute;
       commit`);
   }
 

@@ -103,7 +103,7 @@ test('the checks notice sweeps that do not respect leases', async () => {
   await breakFunction(
     (text, values) => stack.sql(text, values),
     'spotify_claim_due',
-    'where c.due_at <= now() + refresh_within\n      and (c.claimable_at is null or c.claimable_at <= now())',
+    'where c.due_at >= scan_from and c.due_at <= scan_to\n          and (c.claimable_at is null or c.claimable_at <= now())',
     'where true',
   );
 

@@ -118,13 +118,13 @@ describe('whatever the order of steps, a grant survives', () => {
 test.each([
   [
     'a late success that rotated needs its lease after all',
-    "when result.outcome in ('refreshed', 'rotated') and result.rotated and p.spotify_refresh_token = result.used_refresh_token then 'applied'",
+    "when r.outcome in ('refreshed', 'rotated') and r.refresh_token <> r.used_refresh_token\n          and p.spotify_refresh_token = r.used_refresh_token then 'applied'",
     '',
   ],
   ['whatever comes is applied', "when p.id is null then 'stale'", "when true then 'applied'"],
   [
     'a lease suffices, whatever token is stored',
-    "and (result.outcome not in ('refreshed', 'rotated', 'revoked') or p.spotify_refresh_token = result.used_refresh_token)",
+    "and (r.outcome not in ('refreshed', 'rotated', 'revoked')\n          or p.spotify_refresh_token = r.used_refresh_token)",
     'or true',
   ],
 ])(

@@ -85,7 +85,7 @@ test(
     await breakFunction(
       runSql,
       'spotify_claim_due',
-      'where c.due_at <= now() + refresh_within\n      and (c.claimable_at is null or c.claimable_at <= now())',
+      'where c.due_at >= scan_from and c.due_at <= scan_to\n          and (c.claimable_at is null or c.claimable_at <= now())',
       'where c.due_at is not null',
     );
     await breakFunction(

@@ -113,7 +113,7 @@ describe('while instances live', () => {
     // A value that was read a moment ago is not read again at once.
     for (;;) {
       // The minute for which nobody calls Spotify after it refused our client.
-      await stack.sql('update spotify_auth.service set not_before = null');
+      await stack.sql('update spotify_auth.shared_state set not_before = null');
       await stack.sql('update spotify_auth.connections set claimable_at = null where lease_id is null');
       const answer = await stack.status(ended);
       const sweep = await stack.sweep({ userId: due });

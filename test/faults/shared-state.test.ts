@@ -86,7 +86,7 @@ describe('the revocation breaker', () => {
     stack.stack.spotify.setFault(undefined);
     await stack.letHoursPass(1);
     expect((await stack.sweep()).result).toMatchObject({ status: 'completed', refreshed: 7, revoked: 0 });
-    expect(await stack.sql('select breaker_opened_at from spotify_auth.service')).toEqual([
+    expect(await stack.sql('select breaker_opened_at from spotify_auth.shared_state')).toEqual([
       { breaker_opened_at: null },
     ]);
   });

@@ -15,6 +15,7 @@ describe('the saved queries', () => {
       'SpotifyAuth-test/failures by reason in the last day',
       'SpotifyAuth-test/slowest status calls',
       'SpotifyAuth-test/throttling timeline',
+      'SpotifyAuth-test/profiles that refuse tokens',
     ]);
   });
 
@@ -27,6 +28,7 @@ describe('the saved queries', () => {
       [status, sweeper],
       [status, sweeper],
       [status],
+      [status, sweeper],
       [status, sweeper],
     ]);
   });
@@ -54,6 +56,11 @@ describe('the saved queries', () => {
         'filter message = "token refresh" and outcome = "throttled"',
         'stats count(*) as answers, count_distinct(user_id) as users by bin(5m)',
       ],
+      [
+        'filter message = "profile refuses its tokens"',
+        'stats count(*) as refusals, count_distinct(user_id) as users, max(@timestamp) as last by sql_state, constraint',
+        'sort users desc',
+      ],
     ]);
   });
 
@@ -63,12 +70,13 @@ describe('the saved queries', () => {
       .map((file) => readFileSync(join(lambda, file), 'utf8'))
       .join('\n');
     const text = queries.map(({ QueryString }) => QueryString).join('\n');
-    const fields = text.match(/\b(?:[a-z]+_[a-z_]+|outcome|reason|verdict)\b/g) ?? [];
+    const fields = text.match(/\b(?:[a-z]+_[a-z_]+|outcome|reason|verdict|constraint)\b/g) ?? [];
     const asked = [...new Set<string>(fields)].filter((field) => field !== 'count_distinct');
 
     expect(asked.length).toBeGreaterThan(8);
     expect(asked.filter((field) => !new RegExp(`\\b${field}[:,}]`).test(sources))).toEqual([]);
     expect(sources.includes("'token refresh'")).toBe(true);
+    expect(sources.includes("'profile refuses its tokens'")).toBe(true);
     expect(sources.includes("kind: 'throttled'")).toBe(true);
   });
 });

@@ -29,6 +29,7 @@ describe('the dashboard', () => {
       'API',
       'Functions',
       'What somebody has to look at',
+      "What is wrong in Bondhu's profiles",
       '## What it costs',
       'Invocations and requests',
       'Functions, GB-seconds',

@@ -38,7 +38,7 @@ describe('the stack', () => {
     const devNames = listPhysicalNames(Template.fromStack(dev));
     const prodNames = listPhysicalNames(Template.fromStack(prod));
     // Log groups, API, dashboard, saved queries, alarms.
-    expect(devNames).toHaveLength(3 + 1 + 1 + 4 + 11);
+    expect(devNames).toHaveLength(3 + 1 + 1 + 5 + 13);
     expect(devNames.filter((name) => prodNames.includes(name))).toEqual([]);
   });
 
