@@ -27,7 +27,7 @@ const SAMPLE_STATES: readonly SampleState[] = [
   { state: 'expired', expectation: 'connected, auto_refreshed: true', expiresInSeconds: -600 },
   {
     state: 'revoked',
-    expectation: 'told to reconnect; Spotify is asked once and never again',
+    expectation: 'told to reconnect; now and then Spotify is asked whether that is still so',
     expiresInSeconds: -600,
     isRevoked: true,
   },

@@ -33,8 +33,8 @@ export type ConnectionCheck =
 
 /**
  * What recording an outcome did: `applied`; `held` (a revocation that is not believed yet); `confirmed` (one that was
- * known); `refused` (Bondhu's schema does not take the tokens); `already_applied` (the call was repeated); `stale` (the lease is over, nothing changed);
- * `busy` (somebody has a row locked: record it again).
+ * known); `refused` (Bondhu's schema does not take the tokens); `already_applied` (the call was repeated); `stale` (the
+ * lease is over, nothing changed); `busy` (somebody has a row locked: record it again).
  */
 export type Verdict = 'applied' | 'held' | 'confirmed' | 'refused' | 'already_applied' | 'stale' | 'busy';
 

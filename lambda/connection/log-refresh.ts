@@ -5,8 +5,7 @@ import type { TokenAnswer } from './token-endpoint.ts';
 
 /**
  * Writes the one line that every refresh leaves: whose, what Spotify answered, what the database made of it. A warning,
-  const isExpected = isStored || verdict === 'confirmed';
- * unless a new token is stored and nothing was odd about it.
+ * unless a new token is stored and nothing was odd about it, or a grant that was found dead before is dead still.
  *
  * @param answer null when time was too short to ask Spotify at all
  * @param successLevel of the line about a new token: where there is a million of them at a time, it is for debugging

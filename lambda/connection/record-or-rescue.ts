@@ -56,7 +56,8 @@ export async function recordOrRescue(
   return recorded;
 }
 
-function isUnstored(verdict: Verdict | 'unsettled' | undefined): boolean {
+/** Whether the new tokens are not known to be in the database. */
+export function isUnstored(verdict: Verdict | 'unsettled' | undefined): boolean {
   return verdict === 'unsettled' || verdict === 'refused';
 }
 

@@ -1,6 +1,7 @@
 /**
  * What Spotify says ended a grant: its six months, the user, or a token that it does not know. A hint for people and for
- * counting, never proof: Spotify documents none of these texts, and nothing is decided by them.
+ * counting, never proof: Spotify documents none of these texts. Only the revocation breaker looks at one of them: `expired`,
+ * for a grant of unknown age, is no evidence of a mistake.
  */
 export type RevocationReason = 'expired' | 'revoked' | 'invalid' | 'unknown';
 

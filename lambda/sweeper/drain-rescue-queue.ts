@@ -1,6 +1,6 @@
 import { millisecondsUntil } from '../connection/clock.ts';
 import { StoreError } from '../connection/connection-store.ts';
-import type { RecordDependencies } from '../connection/record-or-rescue.ts';
+import { isUnstored, type RecordDependencies } from '../connection/record-or-rescue.ts';
 import { recordOutcomes } from '../connection/record-outcomes.ts';
 import { reportRefusals } from '../connection/report-refusals.ts';
 import { type RescueMessage, RescueQueueError } from '../connection/rescue-queue.ts';
@@ -52,7 +52,7 @@ async function storeRescued(
     reportRefusals(refusals, { log, metrics });
     const verdict = verdicts.get(leaseId);
     log.warn('rescued token', { user_id: userId, verdict });
-    if (verdict !== 'unsettled' && verdict !== 'refused') {
+    if (!isUnstored(verdict)) {
       metrics.add({ rescueStored: 1 });
       await rescueQueue.remove(message);
     }
