@@ -99,7 +99,8 @@ comment on column spotify_auth.connections.refusal_reason is
 comment on column spotify_auth.connections.reauthorization_required_since is
   'Set when the grant is dead: the user has to reconnect.';
 comment on column spotify_auth.connections.marked_after_all is
-  'The mark was made while the breaker was open: no evidence for the breaker, and opening does not undo it.';
+  'The mark was made on a grant that the open breaker had held: no evidence for the breaker, and opening does not '
+  'undo it.';
 comment on column spotify_auth.connections.verify_at is
   'When a sweep asks Spotify again whether the mark is right. Null: not marked, or nothing is left to ask with.';
 comment on column spotify_auth.connections.tokens_cleared_at is
@@ -141,6 +142,7 @@ create table spotify_auth.shared_state (
   calls_reserved_until timestamptz,
   population integer not null default 0,
   breaker_opened_at timestamptz,
+  breaker_closed_at timestamptz,
   reconciled_up_to uuid,
   backfilled boolean not null default false,
   missed_before_pass bigint not null default 0,
@@ -164,6 +166,8 @@ comment on column spotify_auth.shared_state.population is
   'Living connections, as last counted: what the breaker''s shares are of.';
 comment on column spotify_auth.shared_state.breaker_opened_at is
   'Since when so many living grants are said to be dead that it is not believed. Null: the breaker is closed.';
+comment on column spotify_auth.shared_state.breaker_closed_at is
+  'When it last closed. What had been held before is no evidence any more: it would open it a second time.';
 comment on column spotify_auth.shared_state.reconciled_up_to is
   'The last profile that spotify_reconcile compared. Null: it starts over.';
 comment on column spotify_auth.shared_state.backfilled is

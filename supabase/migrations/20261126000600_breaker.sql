@@ -96,7 +96,7 @@ begin
     select evidence + count(*) into doubted from (
       select from spotify_auth.connections c where c.held_since is not null and c.seen_alive limit threshold) held;
     if doubted < threshold / 2.0 then
-      update spotify_auth.shared_state set breaker_opened_at = null;
+      update spotify_auth.shared_state set breaker_opened_at = null, breaker_closed_at = now();
       is_open := false;
     end if;
   end if;

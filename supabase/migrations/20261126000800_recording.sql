@@ -138,8 +138,8 @@ begin
         when not is_alive then c.refusal_reason end,
       reauthorization_required_since = case when is_dead then coalesce(c.reauthorization_required_since, now()) end,
       reauthorization_reason = case when is_dead then coalesce(c.reauthorization_reason, 'grant_revoked') end,
-      marked_after_all = is_dead and (c.marked_after_all
-        or breaker_is_open and c.reauthorization_required_since is null),
+      marked_after_all = is_dead and (c.marked_after_all or c.reauthorization_required_since is null
+        and (breaker_is_open or coalesce(c.held_since <= state.breaker_closed_at, false))),
       -- Marks are verified, for Spotify may have been wrong: hourly at first, then ever more rarely, until the tokens
       -- are removed. What this system never saw alive is as a rule long dead: daily.
       verify_at = case

@@ -201,6 +201,7 @@ export class TestStack {
       )};
       update spotify_auth.shared_state set not_before = not_before - interval '${hours} hours',
         breaker_opened_at = breaker_opened_at - interval '${hours} hours',
+        breaker_closed_at = breaker_closed_at - interval '${hours} hours',
         notices_since = notices_since - interval '${hours} hours';
       delete from spotify_auth.refreshes_by_minute;
       commit`);

@@ -325,8 +325,7 @@ describe('steady state: users revoke', () => {
       expect(findings.breaker).toMatchObject({ is_open: false });
       expect(findings.breaker.open_for ?? 0).toBeLessThanOrEqual(HOUR);
       expect(findings.dead).toMatchObject({ refused: revoked, untold: 0 });
-      // A sweep asks in half of each interval only: who has just missed one is told by the next.
-      expect(findings.dead.told_after_longest).toBeLessThanOrEqual(HOUR + SWEEP_INTERVAL / 2);
+      expect(findings.dead.told_after_longest).toBeLessThanOrEqual(HOUR);
       expectNobodyWronglyTold(findings);
       expectHonestStatusCalls(findings);
     },

@@ -49,6 +49,7 @@ type User = {
 type Model = {
   now: number;
   isOpen: boolean;
+  closedAt: number | null;
   readonly population: number;
   /** Within the last hour. */
   refreshes: number;
@@ -59,7 +60,15 @@ type Real = { readonly ids: readonly string[] };
 type Command = fc.AsyncCommand<Model, Real>;
 
 /** What has been seen to happen, or the test would prove nothing. */
-const seen = { opened: 0, closed: 0, undone: 0, held: 0, believedAfterAll: 0, nearlyAllRefused: 0 };
+const seen = {
+  opened: 0,
+  closed: 0,
+  undone: 0,
+  held: 0,
+  believedAfterAll: 0,
+  believedAfterClosing: 0,
+  nearlyAllRefused: 0,
+};
 
 let database: TestDatabase;
 
@@ -198,9 +207,11 @@ function settle(
   const wasMarked = user.markedAt !== null;
   if (user.markedAt === null) {
     user.markedAt = model.now;
-    user.markedAfterAll = model.isOpen;
+    const wasHeldByBreaker = (user.heldSince ?? model.now) <= (model.closedAt ?? Number.NEGATIVE_INFINITY);
+    user.markedAfterAll = model.isOpen || wasHeldByBreaker;
     user.heldSince = null;
     if (model.isOpen) seen.believedAfterAll += 1;
+    else if (wasHeldByBreaker) seen.believedAfterClosing += 1;
   }
   user.verifyAt = model.now + Math.max(user.seenAlive ? HOUR : DAY, (model.now - user.markedAt) / 4);
   return wasMarked ? 'confirmed' : 'applied';
@@ -218,6 +229,7 @@ function judge(model: Model): void {
     seen.opened += 1;
   } else if (model.isOpen && evidence + held < THRESHOLD / 2) {
     model.isOpen = false;
+    model.closedAt = model.now;
     seen.closed += 1;
   }
   const nearlyAll = isNearlyAllRefused(model, 0, 0);
@@ -322,6 +334,8 @@ function andAgree(command: Command): Command {
     check: (model) => command.check(model),
     toString: () => command.toString(),
     async run(model, real) {
+      // What happens later is later, if only just.
+      model.now += 0.001;
       await command.run(model, real);
       const rows = await database.owner<{ user_id: string }>(
         `select c.user_id, c.failures, c.lease_id, c.held_since is not null as is_held,
@@ -405,6 +419,7 @@ test('opening, holding, undoing, believing after all, verifying and closing foll
           model: {
             now: 0,
             isOpen: false,
+            closedAt: null,
             population,
             refreshes,
             users: ids.map((_, index) => ({

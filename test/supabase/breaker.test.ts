@@ -547,6 +547,19 @@ describe('the breaker closes', () => {
     expect(verdictsOf(await refuse(again.slice(0, 2)))).toEqual(['applied', 'applied']);
     expect(await isOpen()).toBe(false);
   });
+
+  test('and those are evidence no more: together with as many new refusals they do not open it again', async () => {
+    const users = usersOf(await openBreaker());
+    const again = await leaseAgainAfter('2 minutes', users);
+    await succeed(again.slice(2));
+    const held = again.slice(0, 2);
+
+    expect(await refuse([...held, ...(await leaseLivingUsers(4))])).toMatchObject({ breaker_is_open: false });
+    expect(await count(held)).toEqual({ dead: 2, held: 0 });
+
+    expect(await refuse(await leaseLivingUsers(1))).toMatchObject({ breaker_is_open: true });
+    expect(await count(held)).toEqual({ dead: 2, held: 0 });
+  });
 });
 
 describe('when nearly all grants are refused, it is about us', () => {

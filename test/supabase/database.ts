@@ -278,6 +278,10 @@ export class TestDatabase {
       "delete from spotify_auth.refreshes_by_minute where minute < now() - interval '1 hour' + $1::interval",
       [interval],
     );
+    await this.owner(
+      'update spotify_auth.shared_state set breaker_closed_at = breaker_closed_at - $1::interval',
+      [interval],
+    );
     for (const { id } of users) await this.letTimePass(id, interval);
   }
 

@@ -381,6 +381,55 @@ describe('one profile that refuses to lose its tokens', () => {
   });
 });
 
+describe('one profile that refuses every write', () => {
+  // They write into our own table alone.
+  test.each(refusals)(
+    'because of $what: claims, status calls, restoring and notices serve all, also this user',
+    async (refusal) => {
+      const users = await createUsers(5);
+      await database.owner(`update spotify_auth.shared_state set notices_since = now() - interval '1 day'`);
+      const markedLongEnough = '40 minutes';
+      const everybody = users.map((user_id) => expect.objectContaining({ user_id }));
+
+      await whileRefused(refusal, users[2] as string, async () => {
+        const { claims } = await database.claim();
+        expect(claims).toEqual(expect.arrayContaining(everybody));
+        await database.recordAll(
+          claims.map((lease) => ({ ...lease, outcome: 'revoked', used_refresh_token: lease.refresh_token })),
+        );
+        await database.owner(
+          'update spotify_auth.connections set reauthorization_required_since = now() - $1::interval',
+          [markedLongEnough],
+        );
+
+        const notices = await database.call<Json[]>('spotify_pending_notices', { batch_size: 10 });
+        expect(notices).toEqual(expect.arrayContaining(everybody));
+        expect(await database.call('spotify_record_notices', { notices })).toBe(users.length);
+        expect(await database.call('spotify_restore_connections', { since: '-infinity' })).toBe(users.length);
+        for (const user of users) {
+          expect(await database.check(user)).toMatchObject({ state: 'leased' });
+        }
+      });
+    },
+  );
+
+  test('has no counterpart in our queue, which rules out only what this system would have to get wrong', async () => {
+    const rules = await database.owner<{ rule: string }>(
+      `select pg_get_constraintdef(oid) as rule from pg_constraint
+        where conrelid = 'spotify_auth.connections'::regclass and contype <> 'n'
+      union all select tgname from pg_trigger
+        where tgrelid = 'spotify_auth.connections'::regclass and not tgisinternal`,
+    );
+    expect(rules.map(({ rule }) => rule).sort()).toEqual([
+      'CHECK (((reauthorization_required_since IS NULL) = (reauthorization_reason IS NULL)))',
+      expect.stringContaining('CHECK ((reauthorization_reason = ANY'),
+      expect.stringContaining('CHECK ((refusal_reason = ANY'),
+      'FOREIGN KEY (user_id) REFERENCES profiles(id) ON DELETE CASCADE',
+      'PRIMARY KEY (user_id)',
+    ]);
+  });
+});
+
 /** Whatever somebody did to our own table: one row of it cannot be written. */
 const ourTableRefuses = {
   begin: (user: string) =>
