@@ -121,6 +121,7 @@ export class Secret<Value> {
     try {
       json = JSON.parse(text);
     } catch {
+      // Without the cause: the parser quotes what it was given.
       throw new SecretError(
         'SECRET_MALFORMED',
         `secret ${this.#arn} is not JSON: it must be ${this.#format.example}`,
@@ -148,9 +149,12 @@ export class Secret<Value> {
           'SECRET_NOT_FILLED_IN',
           `secret ${this.#arn} has not been filled in: run aws secretsmanager put-secret-value --secret-id ${this.#arn} ` +
             `--secret-string file:///dev/stdin and type ${this.#format.example}`,
+          { cause: error },
         );
       }
-      throw new SecretError('SECRET_UNREADABLE', `secret ${this.#arn} could not be read: ${name}`);
+      throw new SecretError('SECRET_UNREADABLE', `secret ${this.#arn} could not be read: ${name}`, {
+        cause: error,
+      });
     }
   }
 }

@@ -141,10 +141,10 @@ function rotationIn({ Body }: Message, key: string): Rotation | null {
   };
 }
 
-/** Names the error and leaves its message out. */
+/** Names the error; its message is left out, and stays with the cause. */
 function reject(operation: string): (error: unknown) => never {
   return (error) => {
     const name = error instanceof Error ? error.name : 'unknown error';
-    throw new RescueQueueError(`${operation} on the rescue queue failed: ${name}`);
+    throw new RescueQueueError(`${operation} on the rescue queue failed: ${name}`, { cause: error });
   };
 }

@@ -27,7 +27,7 @@ export class SqsSweepQueue implements SweepQueue {
     });
     const { Failed = [] } = await this.#client.send(command).catch((error: unknown) => {
       const name = error instanceof Error ? error.name : 'unknown error';
-      throw new SweepQueueError(`SendMessageBatch on the sweep queue failed: ${name}`);
+      throw new SweepQueueError(`SendMessageBatch on the sweep queue failed: ${name}`, { cause: error });
     });
     if (Failed.length > 0) {
       throw new SweepQueueError(

@@ -40,9 +40,8 @@ const CheckRow = v.variant('state', [
   v.object({ state: v.literal('disconnected') }),
   v.object({ state: v.literal('locked') }),
   v.object({ state: v.literal('leased'), ...DetailsRow, lease: LeaseRow }),
-  v.object({ state: v.literal('busy'), ...DetailsRow, retry_in: v.nullable(v.number()) }),
   v.object({
-    state: v.literal('backing_off'),
+    state: v.picklist(['busy', 'backing_off']),
     ...DetailsRow,
     retry_in: v.nullable(v.number()),
     refused: v.boolean(),
@@ -108,7 +107,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
       return { state: row.state };
     }
     if (row.state === 'locked') {
-      return { state: 'busy', details: null, retryInSeconds: 0 };
+      return { state: 'busy', details: null, retryInSeconds: 0, isRefused: false };
     }
     const details = {
       spotifyUserId: row.spotify_user_id,
@@ -122,7 +121,6 @@ export class SupabaseConnectionStore implements ConnectionStore {
       case 'leased':
         return { state: row.state, details, lease: leaseOf(row.lease, lapsesAt) };
       case 'busy':
-        return { state: row.state, details, retryInSeconds: row.retry_in ?? 0 };
       case 'backing_off':
         return { state: row.state, details, retryInSeconds: row.retry_in ?? 0, isRefused: row.refused };
       default:

@@ -66,7 +66,7 @@ export class SupabaseFunctions {
       .retry(false)
       .abortSignal(signal);
     if (error !== null) {
-      throw failureOf(name, status, error.code);
+      throw explainFailure(name, status, error.code);
     }
     const parsed = v.safeParse(schema, data);
     if (!parsed.success) {
@@ -79,7 +79,7 @@ export class SupabaseFunctions {
   #clientFor(credentials: SupabaseCredentials): PostgrestClient {
     if (this.#client?.credentials !== credentials) {
       const rest = new PostgrestClient(new URL('/rest/v1', this.#url).href, {
-        headers: headersOf(credentials.secret_key),
+        headers: createHeaders(credentials.secret_key),
         schema: SCHEMA,
       });
       this.#client = { credentials, rest };
@@ -89,7 +89,7 @@ export class SupabaseFunctions {
 }
 
 /** As supabase-js does it: a legacy service_role key is a JWT and also says so, a secret key must not pose as one. */
-function headersOf(secretKey: string): Record<string, string> {
+function createHeaders(secretKey: string): Record<string, string> {
   const isLegacyKey = !secretKey.startsWith('sb_');
   return { apikey: secretKey, ...(isLegacyKey && { authorization: `Bearer ${secretKey}` }) };
 }
@@ -123,8 +123,8 @@ const CODES = new Map<string, StoreErrorCode>([
 ]);
 
 /** PostgREST's and Postgres' codes; messages may quote values and are left out. */
-function failureOf(name: string, status: number, sqlState: string): StoreError {
-  const code = codeOf(status, sqlState);
+function explainFailure(name: string, status: number, sqlState: string): StoreError {
+  const code = classifyFailure(status, sqlState);
   const advice =
     sqlState === 'PGRST125'
       ? 'there is no REST API of Supabase at this path: supabaseUrl must be the address of the project'
@@ -132,7 +132,7 @@ function failureOf(name: string, status: number, sqlState: string): StoreError {
   return new StoreError(code, `${name}: ${advice} (status ${status}, code ${sqlState || 'none'})`);
 }
 
-function codeOf(status: number, sqlState: string): StoreErrorCode {
+function classifyFailure(status: number, sqlState: string): StoreErrorCode {
   const known = CODES.get(sqlState);
   if (known !== undefined) {
     return known;

@@ -1,4 +1,5 @@
 import type { Lease } from './lease.ts';
+import { OperationalError } from './operational-error.ts';
 import type { SettledLease } from './refresh-outcome.ts';
 
 /** What the owner of a connection may see of it. Times are ISO 8601 in UTC. */
@@ -19,8 +20,14 @@ export type ConnectionCheck =
   | { readonly state: 'connected'; readonly details: ConnectionDetails }
   /** Due, and ours to refresh. */
   | { readonly state: 'leased'; readonly details: ConnectionDetails; readonly lease: Lease }
-  /** Due, and somebody else is refreshing it. */
-  | { readonly state: 'busy'; readonly details: ConnectionDetails | null; readonly retryInSeconds: number }
+  /** Due, and somebody else is refreshing it, or asking again whether its grant is dead. */
+  | {
+      readonly state: 'busy';
+      readonly details: ConnectionDetails | null;
+      readonly retryInSeconds: number;
+      /** Spotify said last that the grant is dead. */
+      readonly isRefused: boolean;
+    }
   /** Due, but a refresh failed a moment ago. */
   | {
       readonly state: 'backing_off';
@@ -137,12 +144,6 @@ export type StoreErrorCode =
   | 'STORE_REFUSED';
 
 /** A call to the connection store that failed; nothing was changed unless the code is `STORE_UNAVAILABLE`. */
-export class StoreError extends Error {
-  readonly code: StoreErrorCode;
-
-  constructor(code: StoreErrorCode, message: string) {
-    super(message);
-    this.name = 'StoreError';
-    this.code = code;
-  }
+export class StoreError extends OperationalError<StoreErrorCode> {
+  override readonly name = 'StoreError';
 }

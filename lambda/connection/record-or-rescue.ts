@@ -2,11 +2,11 @@ import { type Clock, millisecondsUntil } from './clock.ts';
 import type { ConnectionStore, Verdict } from './connection-store.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import { describeFailure } from './operational-error.ts';
 import { type RecordedOutcomes, recordOutcomes } from './record-outcomes.ts';
 import type { SettledLease } from './refresh-outcome.ts';
 import { reportRefusals } from './report-refusals.ts';
-import { isRotation, type RescueQueue, RescueQueueError, type Rotation } from './rescue-queue.ts';
-import { SecretError } from './secret-error.ts';
+import { isRotation, type RescueQueue, type Rotation } from './rescue-queue.ts';
 
 /** Kept free of the time for the write: for a connection to the queue, and for every message to be sealed and sent. */
 const RESCUE_RESERVE_MILLISECONDS = 1_000;
@@ -80,14 +80,7 @@ async function rescue(
         log.warn('rotated refresh token sent to the rescue queue', { user_id });
         metrics.add({ rescueQueued: 1 });
       } catch (error) {
-        if (!(error instanceof RescueQueueError || error instanceof SecretError)) {
-          throw error;
-        }
-        log.error('rotated refresh token could not be rescued', {
-          user_id,
-          code: error.code,
-          reason: error.message,
-        });
+        log.error('rotated refresh token could not be rescued', { user_id, ...describeFailure(error) });
         metrics.add({ rescueFailed: 1 });
       }
     }),

@@ -1,14 +1,7 @@
 import { type Clock, millisecondsUntil } from './clock.ts';
-import {
-  type ConnectionStore,
-  type Recorded,
-  type Refusal,
-  type SharedState,
-  StoreError,
-  type Verdict,
-} from './connection-store.ts';
+import type { ConnectionStore, Recorded, Refusal, SharedState, Verdict } from './connection-store.ts';
+import { OperationalError } from './operational-error.ts';
 import type { SettledLease } from './refresh-outcome.ts';
-import { SecretError } from './secret-error.ts';
 
 const LONGEST_CALL_MILLISECONDS = 10_000;
 const SHORTEST_CALL_MILLISECONDS = 500;
@@ -28,7 +21,7 @@ export type RecordedOutcomes = SharedState & {
  * for an operator may be about to put that right; recording is safe to repeat.
  *
  * @param deadline a moment of the monotonic clock after which nothing more is tried
- * @returns a verdict for every lease that was given; rejects only with a {@link StoreError} of code `STORE_REFUSED`
+ * @returns a verdict for every lease that was given; rejects only with a StoreError of code `STORE_REFUSED`
  */
 export async function recordOutcomes(
   settled: readonly SettledLease[],
@@ -82,7 +75,7 @@ async function tryToRecord(
   try {
     return await store.record(settled, timeoutMilliseconds);
   } catch (error) {
-    if (error instanceof SecretError || (error instanceof StoreError && error.code !== 'STORE_REFUSED')) {
+    if (error instanceof OperationalError && error.code !== 'STORE_REFUSED') {
       return null;
     }
     throw error;

@@ -1,3 +1,4 @@
+import { OperationalError } from './operational-error.ts';
 import type { RefreshOutcome, SettledLease } from './refresh-outcome.ts';
 
 /** An outcome that brought another refresh token: it may be the only living one. */
@@ -39,11 +40,10 @@ export interface RescueQueue {
 }
 
 /** The rescue queue did not answer, or refused. */
-export class RescueQueueError extends Error {
-  readonly code = 'RESCUE_QUEUE_UNAVAILABLE';
+export class RescueQueueError extends OperationalError {
+  override readonly name = 'RescueQueueError';
 
-  constructor(message: string) {
-    super(message);
-    this.name = 'RescueQueueError';
+  constructor(message: string, options?: ErrorOptions) {
+    super('RESCUE_QUEUE_UNAVAILABLE', message, options);
   }
 }

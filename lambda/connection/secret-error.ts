@@ -1,3 +1,5 @@
+import { OperationalError } from './operational-error.ts';
+
 /**
  * Why a secret has no usable value. The message says what to do and never contains the value.
  *
@@ -8,12 +10,6 @@
 export type SecretErrorCode = 'SECRET_NOT_FILLED_IN' | 'SECRET_MALFORMED' | 'SECRET_UNREADABLE';
 
 /** A secret that could not be used. */
-export class SecretError extends Error {
-  readonly code: SecretErrorCode;
-
-  constructor(code: SecretErrorCode, message: string) {
-    super(message);
-    this.name = 'SecretError';
-    this.code = code;
-  }
+export class SecretError extends OperationalError<SecretErrorCode> {
+  override readonly name = 'SecretError';
 }

@@ -1,3 +1,5 @@
+import { OperationalError } from './operational-error.ts';
+
 /** Wakes one more invocation for a sweep. Carries no work, only which sweep it is: what is due says the database. */
 export type WakeUp = {
   /** When the schedule meant the sweep to run; null: it was started by hand. */
@@ -15,11 +17,10 @@ export interface SweepQueue {
 }
 
 /** The sweep queue did not answer, or refused. */
-export class SweepQueueError extends Error {
-  readonly code = 'SWEEP_QUEUE_UNAVAILABLE';
+export class SweepQueueError extends OperationalError {
+  override readonly name = 'SweepQueueError';
 
-  constructor(message: string) {
-    super(message);
-    this.name = 'SweepQueueError';
+  constructor(message: string, options?: ErrorOptions) {
+    super('SWEEP_QUEUE_UNAVAILABLE', message, options);
   }
 }

@@ -1,24 +1,24 @@
 import { errors, type JWTVerifyOptions, jwtVerify, type RemoteJWKSet } from 'jose';
+import { OperationalError } from '../connection/operational-error.ts';
 
 /** The request does not say convincingly whose it is. */
 export class AuthenticationError extends Error {
   readonly code: 'TOKEN_MISSING' | 'TOKEN_INVALID';
 
   /** @param reason for the log: our own words or jose's error code, never a part of the token */
-  constructor(code: 'TOKEN_MISSING' | 'TOKEN_INVALID', reason: string) {
-    super(reason);
+  constructor(code: 'TOKEN_MISSING' | 'TOKEN_INVALID', reason: string, options?: ErrorOptions) {
+    super(reason, options);
     this.name = 'AuthenticationError';
     this.code = code;
   }
 }
 
 /** The keys that user tokens are verified with could not be fetched: nothing can be said about the token. */
-export class KeySetUnavailableError extends Error {
-  readonly code = 'KEY_SET_UNAVAILABLE';
+export class KeySetUnavailableError extends OperationalError {
+  override readonly name = 'KeySetUnavailableError';
 
-  constructor(reason: string) {
-    super(`Supabase's key set could not be fetched: ${reason}`);
-    this.name = 'KeySetUnavailableError';
+  constructor(reason: string, options?: ErrorOptions) {
+    super('KEY_SET_UNAVAILABLE', `Supabase's key set could not be fetched: ${reason}`, options);
   }
 }
 
@@ -67,13 +67,13 @@ export async function authenticate(
     requiredClaims: ['sub', 'exp'],
   };
   const { payload } = await verify(token, claims, keySet, sharedSecret).catch((error: unknown) => {
-    throw errorOf(error);
+    throw explainRejection(error);
   });
-  return userIdIn(payload);
+  return readUserId(payload);
 }
 
-/** Read only after `errorOf` has had its say: a claim of a surprising type must not pass for keys out of reach. */
-function userIdIn({ role, sub }: Readonly<Record<string, unknown>>): string {
+/** Read only after `explainRejection` has had its say: a claim of a surprising type must not pass for keys out of reach. */
+function readUserId({ role, sub }: Readonly<Record<string, unknown>>): string {
   if (role !== 'authenticated' || typeof sub !== 'string' || sub === '') {
     throw new AuthenticationError('TOKEN_INVALID', 'not the token of a signed-in user');
   }
@@ -116,19 +116,19 @@ async function verifyWithSharedSecret(
   }
 }
 
-function errorOf(error: unknown): unknown {
+function explainRejection(error: unknown): unknown {
   if (
     error instanceof errors.JWKSTimeout ||
     error instanceof errors.JWKSInvalid ||
     error instanceof TypeError
   ) {
-    return new KeySetUnavailableError(error.name);
+    return new KeySetUnavailableError(error.name, { cause: error });
   }
   if (error instanceof errors.JOSEError) {
     // The bare error means that the key set was answered with something else than 200 and JSON.
     return error.code === 'ERR_JOSE_GENERIC'
-      ? new KeySetUnavailableError(error.code)
-      : new AuthenticationError('TOKEN_INVALID', error.code);
+      ? new KeySetUnavailableError(error.code, { cause: error })
+      : new AuthenticationError('TOKEN_INVALID', error.code, { cause: error });
   }
   return error;
 }

@@ -132,7 +132,6 @@ function statusOf(
         ? { kind: 'connected', details: check.details, autoRefreshed: false, degraded: true }
         : { kind: 'reauthorization_required' };
     case 'busy':
-      return withoutRefresh(check.details, check.retryInSeconds, false);
     case 'backing_off':
       return withoutRefresh(check.details, check.retryInSeconds, check.isRefused);
   }

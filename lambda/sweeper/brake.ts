@@ -4,13 +4,29 @@ import type { TokenAnswer } from '../connection/token-endpoint.ts';
 /** So many different connections refused in a row, with no success between, are not about the connections. */
 const REJECTIONS_THAT_STOP = 3;
 
+/**
+ * Why no call is started any more, from the mildest to the gravest. A graver reason takes the place of a milder one, never
+ * the other way round: a sweep that failed must not pass for one that Spotify asked to wait.
+ */
+const REASONS = ['throttled', 'client_rejected', 'failed'] as const;
+
+type Reason = (typeof REASONS)[number];
+
 /** Decides when calling Spotify any further is pointless or harmful. */
 export class Brake {
-  /** Why no call is started any more; null: go on. */
-  reason: 'throttled' | 'client_rejected' | 'failed' | null = null;
-  /** What `failed` came from. */
-  failure: unknown;
+  #reason: Reason | null = null;
+  #failure: unknown;
   #rejectionsInARow = 0;
+
+  /** Why no call is started any more; null: go on. */
+  get reason(): Reason | null {
+    return this.#reason;
+  }
+
+  /** What `failed` came from: the first failure that was reported. */
+  get failure(): unknown {
+    return this.#failure;
+  }
 
   /**
    * Reports what Spotify answered to a lease. A connection that failed before is no further evidence when it is
@@ -23,7 +39,7 @@ export class Brake {
       this.#rejectionsInARow = 0;
     }
     if (answer.kind === 'client_rejected' || this.#rejectionsInARow >= REJECTIONS_THAT_STOP) {
-      this.reason = 'client_rejected';
+      this.#stop('client_rejected');
     } else if (answer.kind === 'throttled') {
       this.wait();
     }
@@ -31,14 +47,20 @@ export class Brake {
 
   /** Reports that nobody may call Spotify for a while. */
   wait(): void {
-    this.reason ??= 'throttled';
+    this.#stop('throttled');
   }
 
   /** Reports something without which the sweep cannot go on. */
   fail(error: unknown): void {
-    if (this.reason !== 'failed') {
-      this.reason = 'failed';
-      this.failure = error;
+    if (this.#reason !== 'failed') {
+      this.#stop('failed');
+      this.#failure = error;
+    }
+  }
+
+  #stop(reason: Reason): void {
+    if (this.#reason === null || REASONS.indexOf(reason) > REASONS.indexOf(this.#reason)) {
+      this.#reason = reason;
     }
   }
 }

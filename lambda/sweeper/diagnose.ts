@@ -1,6 +1,5 @@
 import type { ConnectionAdministration, ShownStatistics } from '../connection/connection-administration.ts';
-import { StoreError } from '../connection/connection-store.ts';
-import { SecretError } from '../connection/secret-error.ts';
+import { describeFailure } from '../connection/operational-error.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
 
 /** The schema that this code was written for: raised by each migration that it needs. */
@@ -71,10 +70,7 @@ async function check(name: string, look: () => Promise<Finding>): Promise<Check>
   try {
     return { name, ...(await look()) };
   } catch (error) {
-    if (!(error instanceof SecretError || error instanceof StoreError)) {
-      throw error;
-    }
-    return { name, ...fail(error.message) };
+    return { name, ...fail(describeFailure(error).reason) };
   }
 }
 

@@ -1,10 +1,9 @@
 import { millisecondsUntil } from '../connection/clock.ts';
-import { StoreError } from '../connection/connection-store.ts';
+import { describeFailure } from '../connection/operational-error.ts';
 import { isUnstored, type RecordDependencies } from '../connection/record-or-rescue.ts';
 import { recordOutcomes } from '../connection/record-outcomes.ts';
 import { reportRefusals } from '../connection/report-refusals.ts';
-import { type RescueMessage, RescueQueueError } from '../connection/rescue-queue.ts';
-import { SecretError } from '../connection/secret-error.ts';
+import type { RescueMessage } from '../connection/rescue-queue.ts';
 
 /** How long one rescued token is tried; with its removal it stays below the queue's visibility timeout. */
 const WRITE_BUDGET_MILLISECONDS = 10_000;
@@ -59,12 +58,4 @@ async function storeRescued(
   } catch (error) {
     log.error('rescued token not stored', { user_id: userId, ...describeFailure(error) });
   }
-}
-
-/** What is known to go wrong; anything else is a defect and is thrown. */
-function describeFailure(error: unknown): { code: string; reason: string } {
-  if (error instanceof StoreError || error instanceof SecretError || error instanceof RescueQueueError) {
-    return { code: error.code, reason: error.message };
-  }
-  throw error;
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../connection/clock.ts';
 import type { Log } from '../connection/log.ts';
-import { type SweepQueue, SweepQueueError, type WakeUp } from '../connection/sweep-queue.ts';
+import { describeFailure } from '../connection/operational-error.ts';
+import type { SweepQueue, WakeUp } from '../connection/sweep-queue.ts';
 
 /** Lambda ends a chain in which a queue and a function invoke each other; ours is far shorter than the 16 it allows. */
 const LONGEST_CHAIN = 2;
@@ -73,9 +74,6 @@ async function wake(
     await sweepQueue.send(Array.from({ length: count }, () => ({ scheduledAt, ageSeconds, link })));
     log.info('further invocations woken', { count, link });
   } catch (error) {
-    if (!(error instanceof SweepQueueError)) {
-      throw error;
-    }
-    log.error('further invocations not woken', { count, link, code: error.code, reason: error.message });
+    log.error('further invocations not woken', { count, link, ...describeFailure(error) });
   }
 }

@@ -1,5 +1,5 @@
 import type { ConnectionMonitor } from '../connection/connection-monitor.ts';
-import { StoreError } from '../connection/connection-store.ts';
+import { describeFailure } from '../connection/operational-error.ts';
 import type { SweepPart } from './fan-out.ts';
 import { type SendNoticesDependencies, sendNotices } from './send-notices.ts';
 import { type SweepDependencies, type SweepResult, sweep } from './sweep.ts';
@@ -60,10 +60,7 @@ async function measureConnections(
       nearlyAllRefused: nearlyAllRefused ? 1 : 0,
     });
   } catch (error) {
-    if (!(error instanceof StoreError)) {
-      throw error;
-    }
-    log.warn('connections not measured', { code: error.code, reason: error.message });
+    log.warn('connections not measured', describeFailure(error));
   }
 }
 

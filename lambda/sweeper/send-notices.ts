@@ -1,8 +1,8 @@
 import { type Clock, millisecondsUntil } from '../connection/clock.ts';
-import { StoreError } from '../connection/connection-store.ts';
 import type { Log } from '../connection/log.ts';
 import type { Metrics } from '../connection/metrics.ts';
 import type { NoticeBus, NoticeStore } from '../connection/notice.ts';
+import { describeFailure } from '../connection/operational-error.ts';
 
 const BATCH_SIZE = 1_000;
 const DATABASE_TIMEOUT_MILLISECONDS = 10_000;
@@ -27,10 +27,7 @@ export async function sendNotices(until: number, dependencies: SendNoticesDepend
   try {
     while (millisecondsUntil(clock, until) > 0 && (await sendBatch(dependencies))) {}
   } catch (error) {
-    if (!(error instanceof StoreError)) {
-      throw error;
-    }
-    log.warn('events not sent', { code: error.code, reason: error.message });
+    log.warn('events not sent', describeFailure(error));
   }
 }
 

@@ -1,5 +1,5 @@
 import { millisecondsUntil } from '../connection/clock.ts';
-import { StoreError } from '../connection/connection-store.ts';
+import { describeFailure } from '../connection/operational-error.ts';
 import { reportRefusals } from '../connection/report-refusals.ts';
 import { drainRescueQueue } from './drain-rescue-queue.ts';
 import { type FanOutDependencies, handOver, type SweepPart, wakeHelpers } from './fan-out.ts';
@@ -98,10 +98,7 @@ async function maintain(until: number, { store, clock, log, metrics }: SweepDepe
       done = batch.done;
     }
   } catch (error) {
-    if (!(error instanceof StoreError)) {
-      throw error;
-    }
-    log.warn('sweep maintenance failed', { code: error.code, reason: error.message });
+    log.warn('sweep maintenance failed', describeFailure(error));
   }
   if (healed > 0 || cleared > 0) {
     log.info('sweep maintenance', { queue_rows_healed: healed, dead_grants_cleared: cleared });

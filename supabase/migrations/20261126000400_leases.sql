@@ -118,7 +118,11 @@ begin
       select c.* into connection from spotify_auth.connections c where c.user_id = for_user;
     end if;
     state := case
-      when connection.reauthorization_required_since is not null then 'reauthorization_required'
+      when connection.reauthorization_required_since is not null then case
+        -- Somebody is asking Spotify at this moment whether the mark is right.
+        when connection.lease_id is not null and connection.claimable_at > now()
+          and coalesce(connection.expires_at <= now() + refresh_within, true) then 'busy'
+        else 'reauthorization_required' end
       when connection.due_at is null then 'disconnected'
       when connection.expires_at > now() + refresh_within then 'connected'
       when not_before_in is not null then 'backing_off'
@@ -141,7 +145,7 @@ begin
     'seconds_left', extract(epoch from connection.expires_at - now()),
     'reauthorize_by', connection.authorized_at + interval '6 months',
     'retry_in', greatest(0, extract(epoch from connection.claimable_at - now()), not_before_in),
-    'refused', connection.held_since is not null,
+    'refused', connection.held_since is not null or connection.reauthorization_required_since is not null,
     'lease', case when state = 'leased' then jsonb_build_object(
       'user_id', connection.user_id,
       'lease_id', connection.lease_id,
@@ -159,9 +163,10 @@ comment on function public.spotify_check_connection is
   '`lease` in the same call. Also where the grant was found dead: asked again, 30 seconds after the last attempt at '
   'the earliest, until its tokens are removed. Returns {state, spotify_user_id, spotify_user_email, connected_at, '
   'expires_at, seconds_left, reauthorize_by, retry_in, refused, lease}. state: disconnected, connected, leased (the '
-  'caller now has to refresh and record), busy (somebody else is refreshing, or the queue row is locked), locked (the '
+  'caller now has to refresh and record), busy (somebody else is refreshing it or verifying its mark, or the queue row is '
+  'locked), locked (the '
   'profile is locked and the queue not in step with it), backing_off (a refresh failed, or Spotify asked everybody to '
   'wait; again in retry_in seconds), reauthorization_required. seconds_left is null when no usable access token is '
-  'stored or its expiry cannot be true. refused: Spotify refuses the grant, which is not believed yet.';
+  'stored or its expiry cannot be true. refused: Spotify said last that the grant is dead.';
 
 commit;

@@ -818,8 +818,8 @@ describe('a mark is verified', () => {
     await database.letTimePass(user, '1 second');
     const { state, lease: taken } = await database.check(user);
     expect([state, taken?.refresh_token]).toEqual(['leased', tokenOf(user)]);
-    // Whoever asks meanwhile is told what is known.
-    expect(await database.check(user)).toMatchObject({ state: 'reauthorization_required', lease: null });
+    // Whoever asks meanwhile is not sent to authorize again for what may turn out to be a mistake in a moment.
+    expect(await database.check(user)).toMatchObject({ state: 'busy', refused: true, lease: null });
 
     await succeed([taken as LeaseRow]);
     expect(await database.check(user)).toMatchObject({ state: 'connected' });

@@ -154,7 +154,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
       return { state: 'connected', details };
     }
     if (connection.locked) {
-      return { state: 'busy', details: null, retryInSeconds: 0 };
+      return { state: 'busy', details: null, retryInSeconds: 0, isRefused: false };
     }
     if (notBeforeInSeconds !== null) {
       return { state: 'backing_off', details, retryInSeconds, isRefused: false };
@@ -164,7 +164,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
     }
     return connection.leaseId === null
       ? { state: 'backing_off', details, retryInSeconds, isRefused: connection.held }
-      : { state: 'busy', details, retryInSeconds };
+      : { state: 'busy', details, retryInSeconds, isRefused: false };
   }
 
   async claimDue(request: ClaimRequest, timeoutMilliseconds: number): Promise<ClaimedBatch> {
