@@ -46,7 +46,7 @@ export async function sweepOnce(
 
   const startedAt = performance.now();
   const sweeps = await Promise.all(
-    processes.map((process) => process.ask('sweep', sweepers === 1 ? {} : wakeUp())),
+    processes.map((process) => process.ask('sweep', sweepers === 1 ? { command: 'sweep' } : wakeUp())),
   );
   const milliseconds = performance.now() - startedAt;
   const { calls, doubles, mostUnderWay } = await tokenEndpoint.ask('count');

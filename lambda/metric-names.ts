@@ -7,76 +7,85 @@ export const METRIC_NAMESPACE = 'SpotifyAuth';
 /** The dimension's name; Powertools gives it. */
 export const METRIC_DIMENSION = 'service';
 
-/** Counts, unless the name in the code says otherwise. */
+/**
+ * Each metric: what it counts or measures, when it is written, in which unit. A count is written with the unit `Count`,
+ * what ends in `Milliseconds` or `Seconds` here with that.
+ */
 export const MetricNames = {
-  /** Of one invocation that sweeps; see `SweepResult`. */
+  /** Connections whose new tokens one sweeping invocation stored. Count, at its end. */
   sweepRefreshed: 'SweepRefreshed',
-  /** All attempts that failed for now, those to which Spotify gave no usable answer included. */
+  /** Attempts of one sweeping invocation that failed for now, whatever the cause. Count, at its end. */
   sweepFailed: 'SweepFailed',
+  /** Attempts of one sweeping invocation to which Spotify gave no usable answer. Count, at its end. */
   sweepUnavailable: 'SweepUnavailable',
+  /** Connections that one sweeping invocation marked dead. Count, at its end. */
   sweepRevoked: 'SweepRevoked',
+  /** Calls of one sweeping invocation that Spotify answered with 429. Count, at its end. */
   sweepThrottled: 'SweepThrottled',
+  /** Outcomes of one sweeping invocation that came too late: somebody else had changed the connection. Count, at its end. */
   sweepStale: 'SweepStale',
+  /** Connections that are still due when one sweeping invocation ends. Count. */
   sweepRemaining: 'SweepRemaining',
+  /** How long one sweeping invocation took. Milliseconds, at its end. */
   sweepDurationMilliseconds: 'SweepDuration',
-  /** Connections that were due when a sweep began. */
+  /** Connections that are due when a sweep begins. Count, by its first invocation. */
   sweepDue: 'SweepDue',
-  /** A sweep that the schedule started came to its end and could do its work. Never by one by hand, nor by helpers. */
+  /** 1 when a sweep that the schedule started came to its end and could do its work; not written by helpers or by hand. Count. */
   scheduledSweepFinished: 'ScheduledSweepFinished',
 
-  /** All connections, at the end of a sweep: those whose grant lives, */
+  /** Connections whose grant lives. Count, at the end of a sweep. */
   connected: 'Connected',
-  /** those of them whose token has run out, */
+  /** Connections whose grant lives and whose token has run out. Count, at the end of a sweep. */
   expired: 'Expired',
-  /** for how long the one that ran out first has been so, */
+  /** Time since the first of the tokens that have run out did so; 0 when none has. Seconds, at the end of a sweep. */
   oldestOverdueSeconds: 'OldestOverdue',
-  /** those that wait for their user to authorize again, */
+  /** Connections that wait for their user to authorize again. Count, at the end of a sweep. */
   reauthorizationRequired: 'ReauthorizationRequired',
-  /** and living ones that Spotify's six-month limit ends within 30 days. */
+  /** Living connections that Spotify's six-month limit ends within 30 days. Count, at the end of a sweep. */
   reauthorizationsDue: 'ReauthorizationsDue',
-  /** Connections, at the end of a sweep, whose last expiry from outside cannot be true: whoever writes it has a bug. */
+  /** Connections whose last expiry from outside cannot be true: whoever writes it has a bug. Count, at the end of a sweep. */
   implausibleExpiries: 'ImplausibleExpiries',
-  /** Connections, at the end of a sweep, whose refresh token another profile holds too. */
+  /** Connections whose refresh token another profile holds too. Count, at the end of a sweep. */
   sharedTokens: 'SharedTokens',
-  /** Changes of profiles, since the last sweep, that did not reach the queue at once; the sweep after them heals it. */
+  /** Changes of profiles since the last sweep that did not reach the queue at once; the next sweep heals it. Count. */
   missedProfileChanges: 'MissedProfileChanges',
 
-  /** Events for other teams that the bus took, */
+  /** Reauthorization events that the event bus took. Count, a batch at a time. */
   noticesSent: 'NoticesSent',
-  /** and events that it did not take; the next sweep sends them again. */
+  /** Reauthorization events that the event bus did not take; the next sweep sends them again. Count, a batch at a time. */
   noticesFailed: 'NoticesFailed',
 
-  /** Spotify refused our client, or a sweep stopped because it refused everything. */
+  /** 1 when Spotify refused our client, or a sweep stopped because it refused everything; a sweep writes 0 otherwise. Count. */
   clientRejected: 'ClientRejected',
-  /** Supabase refused our key, a freshly read one included. */
+  /** 1 when Supabase refused our key, a freshly read one included. Count, each time. */
   storeRejected: 'StoreRejected',
-  /** New refresh tokens that Supabase did not take: sent to the rescue queue, */
+  /** New refresh tokens that Supabase did not take and the rescue queue did. Count, each time. */
   rescueQueued: 'RescueQueued',
-  /** taken out of it again, */
+  /** Refresh tokens that waited in the rescue queue and are stored, or no longer needed. Count, each time. */
   rescueStored: 'RescueStored',
-  /** or lost, because the queue did not take them either. */
+  /** New refresh tokens that neither Supabase nor the rescue queue took: they are lost. Count, each time. */
   rescueFailed: 'RescueFailed',
-  /** Profiles for which Bondhu's schema did not take tokens, or did not let them go. */
+  /** Profiles for which Bondhu's schema did not take tokens, or did not let them go. Count, each time. */
   profilesRefused: 'ProfilesRefused',
-  /** 1 at the end of a sweep that finds nearly every grant refused, as if the credentials were another app's; else 0. */
+  /** 1 at the end of a sweep that finds nearly every grant refused, as if the credentials were another app's; else 0. Count. */
   nearlyAllRefused: 'NearlyAllRefused',
-  /** 1 while the revocation breaker is open; 0 at the end of a sweep that finds it closed. */
+  /** 1 each time outcomes are recorded while the revocation breaker is open; 0 at the end of a sweep that finds it closed. Count. */
   breakerOpen: 'BreakerOpen',
 
-  /** Answers of the status call: connected, */
+  /** Status calls that answered: connected. Count, each time, as all that follow. */
   statusConnected: 'StatusConnected',
-  /** connected, though the token could not be refreshed when it should have been, */
+  /** Status calls that answered: connected, though the token could not be refreshed when it should have been. Count. */
   statusDegraded: 'StatusDegraded',
-  /** never connected, or disconnected, */
+  /** Status calls that answered: never connected, or disconnected. Count. */
   statusNotConnected: 'StatusNotConnected',
-  /** the grant is dead, */
+  /** Status calls that answered: the grant is dead, the user has to authorize again. Count. */
   statusReauthorizationRequired: 'StatusReauthorizationRequired',
-  /** the token has run out and could not be refreshed for now, */
+  /** Status calls that answered: the token has run out and could not be refreshed for now. Count. */
   statusRefreshFailed: 'StatusRefreshFailed',
-  /** refused: 400, 401 or 403, */
+  /** Status calls that were refused: 400, 401 or 403. Count. */
   statusRefused: 'StatusRefused',
-  /** the state cannot be known right now: 503. */
+  /** Status calls to which the state could not be told right now: 503. Count. */
   statusUnavailable: 'StatusUnavailable',
-  /** How long the function took for an answer, whichever. */
+  /** How long the function took for the answer to a status call, whichever. Milliseconds. */
   statusLatencyMilliseconds: 'StatusLatency',
 } as const;

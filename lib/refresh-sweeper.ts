@@ -149,7 +149,10 @@ export class RefreshSweeper extends Construct {
       schedule: ScheduleExpression.rate(Duration.minutes(props.sweepIntervalMinutes)),
       target: new LambdaInvoke(this.function, {
         role: role.withoutPolicyUpdates(),
-        input: ScheduleTargetInput.fromObject({ sweep: { scheduledAt: ContextAttribute.scheduledTime } }),
+        input: ScheduleTargetInput.fromObject({
+          command: 'sweep',
+          scheduledAt: ContextAttribute.scheduledTime,
+        }),
         retryAttempts: 3,
         maxEventAge: halfInterval,
         deadLetterQueue: this.deadLetterQueue,

@@ -58,7 +58,7 @@ async function examineByFunction(deployment: Deployment): Promise<Check[]> {
   try {
     const checkup = v.safeParse(
       Checkup,
-      await invokeSweeper(deployment, { doctor: true }, 'having the sweeper look at itself'),
+      await invokeSweeper(deployment, { command: 'doctor' }, 'having the sweeper look at itself'),
     );
     if (checkup.success) {
       return checkup.output.checks.map((check) => ({ ...check, name: check.name.replaceAll('_', ' ') }));

@@ -15,7 +15,7 @@ refreshing and one that backs off are left alone.`,
   parse(commandLine) {
     const userId = parseUserId(commandLine);
     return async (deployment) => {
-      const result = await invokeSweeper(deployment, { userId }, 'refreshing');
+      const result = await invokeSweeper(deployment, { command: 'refresh', userId }, 'refreshing');
       if (v.is(NothingToRefresh, result)) {
         throw new OperatorError(
           `user ${userId} has no connection to refresh in ${deployment.stackName}: "show ${userId}" says why`,

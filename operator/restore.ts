@@ -16,7 +16,7 @@ week after the mark; then the tokens of dead grants have been removed.`,
     refuseArguments(commandLine, 'restore takes no argument but --since <time>');
     const since = parseSince(commandLine);
     return async (deployment) =>
-      asJson(await invokeSweeper(deployment, { restore: { since } }, 'restoring connections'));
+      asJson(await invokeSweeper(deployment, { command: 'restore', since }, 'restoring connections'));
   },
 };
 

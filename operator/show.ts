@@ -15,7 +15,11 @@ since when. Never a token, an e-mail or a Spotify id.`,
   parse(commandLine) {
     const userId = parseUserId(commandLine);
     return async (deployment) => {
-      const result = await invokeSweeper(deployment, { show: userId }, 'looking the connection up');
+      const result = await invokeSweeper(
+        deployment,
+        { command: 'show', userId },
+        'looking the connection up',
+      );
       if (v.is(UnknownUser, result)) {
         throw new OperatorError(
           `no user ${userId} in the Supabase project of ${deployment.stackName}: is it another stage?`,

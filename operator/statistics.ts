@@ -11,6 +11,6 @@ the revocation breaker, the schema's version.`,
   parse(commandLine) {
     refuseArguments(commandLine, 'statistics takes no argument; "show <user-id>" shows one user');
     return async (deployment) =>
-      asJson(await invokeSweeper(deployment, { statistics: true }, 'counting connections'));
+      asJson(await invokeSweeper(deployment, { command: 'statistics' }, 'counting connections'));
   },
 };

@@ -10,6 +10,6 @@ time, also while the schedule sweeps. Connections that back off are waited for, 
   options: {},
   parse(commandLine) {
     refuseArguments(commandLine, 'sweep takes no argument; "refresh <user-id>" refreshes one user');
-    return async (deployment) => asJson(await invokeSweeper(deployment, {}, 'sweeping'));
+    return async (deployment) => asJson(await invokeSweeper(deployment, { command: 'sweep' }, 'sweeping'));
   },
 };

@@ -15,7 +15,7 @@ describe('imports run one way', () => {
   test('there are imports to look at', () => {
     expect(imports).toContainEqual({
       from: 'lambda/status/handler.ts',
-      to: 'lambda/adapters/refresh-dependencies.ts',
+      to: 'lambda/composition/create-adapters.ts',
     });
     expect(imports.length).toBeGreaterThan(50);
   });

@@ -1,14 +1,15 @@
 import * as v from 'valibot';
 import type {
   ConnectionAdministration,
+  ConnectionStatistics,
+  FinishedSweep,
   ShownConnection,
-  ShownStatistics,
 } from '../connection/connection-administration.ts';
 import type { SupabaseFunctions } from './supabase-functions.ts';
 
 const TIMEOUT_MILLISECONDS = 10_000;
 
-const Shown = v.looseObject({
+const ShownRow = v.looseObject({
   user_id: v.string(),
   state: v.picklist([
     'connected',
@@ -19,16 +20,27 @@ const Shown = v.looseObject({
   ]),
 });
 
-const Statistics = v.looseObject({
+const StatisticsRow = v.looseObject({
   schema_version: v.number(),
-  not_before_in: v.nullable(v.number()),
   connected: v.number(),
+  expired: v.number(),
+  oldest_overdue_seconds: v.number(),
+  waiting_for_reauthorization: v.number(),
+  reauthorizations_due: v.number(),
   implausible_expiries: v.number(),
   shared_tokens: v.number(),
+  breaker_open_seconds: v.nullable(v.number()),
+  nearly_all_refused: v.boolean(),
+  not_before_in: v.nullable(v.number()),
   seconds_since_last_sweep: v.nullable(v.number()),
 });
 
-/** Operators' functions in Bondhu's Supabase project. */
+const FinishedSweepRow = v.looseObject({
+  ...StatisticsRow.entries,
+  newly_missed_profile_changes: v.number(),
+});
+
+/** All connections in Bondhu's Supabase project, through the functions of `supabase/migrations`. */
 export class SupabaseAdministration implements ConnectionAdministration {
   readonly #functions: SupabaseFunctions;
 
@@ -37,11 +49,19 @@ export class SupabaseAdministration implements ConnectionAdministration {
   }
 
   show(userId: string): Promise<ShownConnection> {
-    return this.#functions.call('spotify_show_connection', Shown, TIMEOUT_MILLISECONDS, { for_user: userId });
+    return this.#functions.call('spotify_show_connection', ShownRow, TIMEOUT_MILLISECONDS, {
+      for_user: userId,
+    });
   }
 
-  statistics(): Promise<ShownStatistics> {
-    return this.#functions.call('spotify_connection_stats', Statistics, TIMEOUT_MILLISECONDS);
+  statistics(): Promise<ConnectionStatistics> {
+    return this.#functions.call('spotify_connection_stats', StatisticsRow, TIMEOUT_MILLISECONDS);
+  }
+
+  finishSweep(didItsWork: boolean): Promise<FinishedSweep> {
+    return this.#functions.call('spotify_finish_sweep', FinishedSweepRow, TIMEOUT_MILLISECONDS, {
+      did_its_work: didItsWork,
+    });
   }
 
   restore(since: string, batchSize: number): Promise<number> {

@@ -1,11 +1,7 @@
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
-import type { RefreshDependencies } from '../connection/refresh-connection.ts';
-import type { ClientCheck } from '../connection/token-endpoint.ts';
-import { EnvironmentVariables } from '../environment-variables.ts';
-import type { Environment } from './environment.ts';
-import type { PowertoolsLog } from './powertools-log.ts';
-import { PowertoolsMetrics } from './powertools-metrics.ts';
+import type { PowertoolsLog } from '../adapters/powertools-log.ts';
+import { PowertoolsMetrics } from '../adapters/powertools-metrics.ts';
 import {
   RESCUE_KEY,
   type RescueKey,
@@ -15,12 +11,15 @@ import {
   type SpotifyClient,
   SUPABASE_CREDENTIALS,
   type SupabaseCredentials,
-} from './secret.ts';
-import { SpotifyTokenEndpoint } from './spotify-token-endpoint.ts';
-import { SqsRescueQueue } from './sqs-rescue-queue.ts';
-import { SupabaseConnectionStore } from './supabase-connection-store.ts';
-import { SupabaseFunctions } from './supabase-functions.ts';
-import { systemClock } from './system-clock.ts';
+} from '../adapters/secret.ts';
+import { SpotifyTokenEndpoint } from '../adapters/spotify-token-endpoint.ts';
+import { SqsRescueQueue } from '../adapters/sqs-rescue-queue.ts';
+import { SupabaseConnectionStore } from '../adapters/supabase-connection-store.ts';
+import { SupabaseFunctions } from '../adapters/supabase-functions.ts';
+import { systemClock } from '../adapters/system-clock.ts';
+import type { RefreshDependencies } from '../connection/refresh-connection.ts';
+import type { ClientCheck } from '../connection/token-endpoint.ts';
+import type { RefreshEnvironment } from './environment.ts';
 
 /** Bounds of a call to an AWS service; the answer comes from within the region. */
 export const AWS_CLIENT = {
@@ -43,36 +42,25 @@ export type Adapters = {
   readonly warmUp: () => Promise<unknown>;
 };
 
-/** Composes what both functions need from their environment. Throws an EnvironmentError. */
-export function createAdapters(environment: Environment, log: PowertoolsLog): Adapters {
-  const metrics = new PowertoolsMetrics(environment.text(EnvironmentVariables.stackName));
+/** Creates what both functions need from their environment. */
+export function createAdapters(environment: RefreshEnvironment, log: PowertoolsLog): Adapters {
+  const metrics = new PowertoolsMetrics(environment.STACK_NAME);
   const client = new SecretsManagerClient(AWS_CLIENT);
   // The region's endpoint, or the one in the environment, rather than the host in a queue's address.
   const sqs = new SQSClient({ ...AWS_CLIENT, useQueueUrlAsEndpoint: false });
-  const secret = <Value>(variable: string, format: SecretFormat<Value>) =>
-    new Secret(client, environment.text(variable), format, systemClock);
+  const createSecret = <Value>(arn: string, format: SecretFormat<Value>) =>
+    new Secret(client, arn, format, systemClock);
   const secrets = {
-    spotify: secret(EnvironmentVariables.spotifySecretArn, SPOTIFY_CLIENT),
-    supabase: secret(EnvironmentVariables.supabaseSecretArn, SUPABASE_CREDENTIALS),
-    rescueKey: secret(EnvironmentVariables.rescueKeyArn, RESCUE_KEY),
+    spotify: createSecret(environment.SPOTIFY_SECRET_ARN, SPOTIFY_CLIENT),
+    supabase: createSecret(environment.SUPABASE_SECRET_ARN, SUPABASE_CREDENTIALS),
+    rescueKey: createSecret(environment.RESCUE_KEY_ARN, RESCUE_KEY),
   };
-  const supabase = new SupabaseFunctions(
-    environment.url(EnvironmentVariables.supabaseUrl),
-    secrets.supabase,
-    metrics,
-  );
-  const tokenEndpoint = new SpotifyTokenEndpoint(
-    environment.url(EnvironmentVariables.spotifyTokenUrl),
-    secrets.spotify,
-  );
+  const supabase = new SupabaseFunctions(environment.SUPABASE_URL, secrets.supabase, metrics);
+  const tokenEndpoint = new SpotifyTokenEndpoint(environment.SPOTIFY_TOKEN_URL, secrets.spotify);
   return {
     refresh: {
       store: new SupabaseConnectionStore(supabase, systemClock),
-      rescueQueue: new SqsRescueQueue(
-        sqs,
-        environment.url(EnvironmentVariables.rescueQueueUrl),
-        secrets.rescueKey,
-      ),
+      rescueQueue: new SqsRescueQueue(sqs, environment.RESCUE_QUEUE_URL, secrets.rescueKey),
       tokenEndpoint,
       clock: systemClock,
       random: Math.random,

@@ -1,50 +1,88 @@
-/** A missing or malformed environment variable: the deployment is broken, not the request. */
-export class EnvironmentError extends Error {
-  readonly code = 'ENVIRONMENT_INVALID';
+import * as v from 'valibot';
+import { EnvironmentVariables } from '../environment-variables.ts';
 
-  constructor(name: string, expected: string) {
-    super(`environment variable ${name} must be ${expected}`);
-    this.name = 'EnvironmentError';
-  }
+/** A text that is not empty. */
+const Text = v.pipe(v.string('set'), v.nonEmpty('set'));
+
+/** An absolute http or https address. */
+const HttpUrl = v.pipe(
+  Text,
+  v.regex(/^https?:\/\//, 'an http or https address'),
+  v.check(URL.canParse, 'an http or https address'),
+  v.transform((text) => new URL(text)),
+);
+
+/** A whole number above zero. */
+const PositiveInteger = v.pipe(
+  Text,
+  v.regex(/^\d+$/, 'a whole number above zero'),
+  v.transform(Number),
+  v.safeInteger('a whole number above zero'),
+  v.minValue(1, 'a whole number above zero'),
+);
+
+/** What both functions refresh connections with. */
+const RefreshEnvironment = v.object({
+  [EnvironmentVariables.stackName]: Text,
+  [EnvironmentVariables.supabaseUrl]: HttpUrl,
+  [EnvironmentVariables.supabaseSecretArn]: Text,
+  [EnvironmentVariables.spotifySecretArn]: Text,
+  [EnvironmentVariables.spotifyTokenUrl]: HttpUrl,
+  [EnvironmentVariables.rescueQueueUrl]: HttpUrl,
+  [EnvironmentVariables.rescueKeyArn]: Text,
+});
+
+/** The environment of the status function. */
+export const StatusEnvironment = v.object({
+  ...RefreshEnvironment.entries,
+  [EnvironmentVariables.statusRefreshMarginSeconds]: PositiveInteger,
+  [EnvironmentVariables.statusBudgetSeconds]: PositiveInteger,
+});
+
+/** The environment of the refresh-sweeper function. */
+export const SweeperEnvironment = v.object({
+  ...RefreshEnvironment.entries,
+  [EnvironmentVariables.sweepWindowSeconds]: PositiveInteger,
+  [EnvironmentVariables.sweepBatchSize]: PositiveInteger,
+  [EnvironmentVariables.sweepIntervalSeconds]: PositiveInteger,
+  [EnvironmentVariables.sweeperTimeoutSeconds]: PositiveInteger,
+  [EnvironmentVariables.sweepConnectionsPerInvocation]: PositiveInteger,
+  [EnvironmentVariables.spotifyCallsPerSecond]: v.optional(PositiveInteger),
+  [EnvironmentVariables.sweepQueueUrl]: HttpUrl,
+  [EnvironmentVariables.eventBus]: Text,
+});
+
+export type RefreshEnvironment = v.InferOutput<typeof RefreshEnvironment>;
+
+/** Environment variables that are missing or malformed: the deployment is broken, not the request. */
+export class EnvironmentError extends Error {
+  override readonly name = 'EnvironmentError';
+  readonly code = 'ENVIRONMENT_INVALID';
 }
 
-/** The environment of the function, read once while it starts. Every method throws an {@link EnvironmentError}. */
-export class Environment {
-  readonly #variables: NodeJS.ProcessEnv;
-
-  constructor(variables: NodeJS.ProcessEnv) {
-    this.#variables = variables;
+/**
+ * Parses the environment of a function, once, while an instance starts: what is wrong fails the deployment's first
+ * invocation, never the request of a user.
+ *
+ * @throws EnvironmentError that names every variable which is wrong, and repeats none of their values
+ */
+export function parseEnvironment<Environment>(
+  schema: v.GenericSchema<unknown, Environment>,
+  variables: NodeJS.ProcessEnv,
+): Environment {
+  const parsed = v.safeParse(schema, variables);
+  if (!parsed.success) {
+    const problems = Map.groupBy(parsed.issues, (issue) => v.getDotPath(issue) ?? '');
+    throw new EnvironmentError(
+      [...problems]
+        .map(([name, [issue]]) => `environment variable ${name} must be ${expectationIn(issue)}`)
+        .join('; '),
+    );
   }
+  return parsed.output;
+}
 
-  /** A text that is not empty. */
-  text(name: string): string {
-    const value = this.#variables[name];
-    if (value === undefined || value === '') {
-      throw new EnvironmentError(name, 'set');
-    }
-    return value;
-  }
-
-  /** An absolute http or https address. */
-  url(name: string): URL {
-    const url = URL.parse(this.text(name));
-    if (url === null || !['https:', 'http:'].includes(url.protocol)) {
-      throw new EnvironmentError(name, 'an http or https address');
-    }
-    return url;
-  }
-
-  /** A whole number above zero. */
-  positiveInteger(name: string): number {
-    const value = Number(this.text(name));
-    if (!Number.isSafeInteger(value) || value <= 0) {
-      throw new EnvironmentError(name, 'a whole number above zero');
-    }
-    return value;
-  }
-
-  /** A whole number above zero, or null where the variable is not set. */
-  optionalPositiveInteger(name: string): number | null {
-    return this.#variables[name] === undefined ? null : this.positiveInteger(name);
-  }
+/** A variable that is not there is reported by the object around it, in words of valibot's own. */
+function expectationIn(issue: v.BaseIssue<unknown> | undefined): string {
+  return issue === undefined || issue.kind === 'schema' ? 'set' : issue.message;
 }

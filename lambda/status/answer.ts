@@ -28,7 +28,7 @@ export type StatusAnswer =
     };
 
 /** The answer that tells a user about the state of their connection. */
-export function answerOf(status: ConnectionStatus): StatusAnswer {
+export function toAnswer(status: ConnectionStatus): StatusAnswer {
   switch (status.kind) {
     case 'connected':
       return {

@@ -1,4 +1,7 @@
-import type { ConnectionAdministration, ShownStatistics } from '../connection/connection-administration.ts';
+import type {
+  ConnectionAdministration,
+  ConnectionStatistics,
+} from '../connection/connection-administration.ts';
 import { describeFailure } from '../connection/operational-error.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
 
@@ -18,7 +21,7 @@ export type Check = { readonly name: string; readonly ok: boolean; readonly deta
 export type DiagnoseDependencies = {
   /** The secrets, by the name of their check. */
   readonly secrets: Readonly<Record<string, { read(): Promise<unknown> }>>;
-  readonly administration: ConnectionAdministration;
+  readonly administration: Pick<ConnectionAdministration, 'statistics'>;
   readonly clientCheck: ClientCheck;
   /** Seconds after which a sweep should have come to its end since the last one did. */
   readonly longestSweepGapSeconds: number;
@@ -39,7 +42,7 @@ export async function diagnose({
       }),
     ),
   );
-  let statistics: ShownStatistics | null = null;
+  let statistics: ConnectionStatistics | null = null;
   const supabase = await check('supabase', async () => {
     statistics = await administration.statistics();
     return pass('reached, and it takes the key');
@@ -74,7 +77,7 @@ async function check(name: string, look: () => Promise<Finding>): Promise<Check>
   }
 }
 
-function migrations(statistics: ShownStatistics | null): Check {
+function migrations(statistics: ConnectionStatistics | null): Check {
   const version = statistics?.schema_version;
   const finding =
     version === undefined
@@ -85,7 +88,10 @@ function migrations(statistics: ShownStatistics | null): Check {
   return { name: 'migrations', ...finding };
 }
 
-async function askSpotify(clientCheck: ClientCheck, statistics: ShownStatistics | null): Promise<Finding> {
+async function askSpotify(
+  clientCheck: ClientCheck,
+  statistics: ConnectionStatistics | null,
+): Promise<Finding> {
   const notBefore = statistics?.not_before_in ?? null;
   if (notBefore !== null) {
     return fail(`not asked: Spotify lets nobody call it for another ${Math.ceil(notBefore)} s`);
@@ -105,7 +111,7 @@ async function askSpotify(clientCheck: ClientCheck, statistics: ShownStatistics 
   }
 }
 
-function lastSweep(statistics: ShownStatistics | null, longestSweepGapSeconds: number): Check {
+function lastSweep(statistics: ConnectionStatistics | null, longestSweepGapSeconds: number): Check {
   const seconds = statistics?.seconds_since_last_sweep ?? null;
   const finding =
     seconds === null
@@ -118,7 +124,7 @@ function lastSweep(statistics: ShownStatistics | null, longestSweepGapSeconds: n
  * What was stored from outside and cannot be right; users see none of it, and somebody has a bug to mend. A few pass:
  * users can write such values into their own rows, and must not make anybody's deployment fail.
  */
-function storedValues(statistics: ShownStatistics | null): Check {
+function storedValues(statistics: ConnectionStatistics | null): Check {
   const {
     implausible_expiries: implausible = 0,
     shared_tokens: shared = 0,

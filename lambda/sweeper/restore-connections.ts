@@ -13,7 +13,10 @@ const BATCH_SIZE = 5_000;
  */
 export async function restoreConnections(
   since: string,
-  { administration, log }: { readonly administration: ConnectionAdministration; readonly log: Log },
+  {
+    administration,
+    log,
+  }: { readonly administration: Pick<ConnectionAdministration, 'restore'>; readonly log: Log },
 ): Promise<{ readonly restored: number }> {
   let restored = 0;
   let batch: number;

@@ -1,4 +1,4 @@
-import type { ConnectionMonitor } from '../connection/connection-monitor.ts';
+import type { ConnectionAdministration } from '../connection/connection-administration.ts';
 import { describeFailure } from '../connection/operational-error.ts';
 import type { SweepPart } from './fan-out.ts';
 import { type SendNoticesDependencies, sendNotices } from './send-notices.ts';
@@ -9,7 +9,7 @@ const REPORT_RESERVE_MILLISECONDS = 12_000;
 
 /** What a sweep with everything around it works with. */
 export type RunSweepDependencies = SweepDependencies &
-  SendNoticesDependencies & { readonly monitor: ConnectionMonitor };
+  SendNoticesDependencies & { readonly administration: Pick<ConnectionAdministration, 'finishSweep'> };
 
 /**
  * Sweeps; then, in the first invocation of a sweep, tells other teams whose connections need their users, and measures
@@ -43,21 +43,27 @@ function didItsWork({ status, refreshed, remaining }: SweepResult): boolean {
 
 async function measureConnections(
   didItsWork: boolean,
-  { monitor, log, metrics }: RunSweepDependencies,
+  { administration, log, metrics }: RunSweepDependencies,
 ): Promise<void> {
   try {
-    const statistics = await monitor.finishSweep(didItsWork);
-    const { breakerIsOpen, nearlyAllRefused, ...counts } = statistics;
-    if (nearlyAllRefused) {
+    const statistics = await administration.finishSweep(didItsWork);
+    if (statistics.nearly_all_refused) {
       log.error(
         "Spotify refuses nearly every grant, so no user is told to reconnect: compare the Spotify secret with the app's credentials",
         { connected: statistics.connected },
       );
     }
     metrics.add({
-      ...counts,
-      breakerOpen: breakerIsOpen ? 1 : 0,
-      nearlyAllRefused: nearlyAllRefused ? 1 : 0,
+      connected: statistics.connected,
+      expired: statistics.expired,
+      oldestOverdueSeconds: statistics.oldest_overdue_seconds,
+      reauthorizationRequired: statistics.waiting_for_reauthorization,
+      reauthorizationsDue: statistics.reauthorizations_due,
+      implausibleExpiries: statistics.implausible_expiries,
+      sharedTokens: statistics.shared_tokens,
+      missedProfileChanges: statistics.newly_missed_profile_changes,
+      breakerOpen: statistics.breaker_open_seconds === null ? 0 : 1,
+      nearlyAllRefused: statistics.nearly_all_refused ? 1 : 0,
     });
   } catch (error) {
     log.warn('connections not measured', describeFailure(error));

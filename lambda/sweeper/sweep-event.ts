@@ -4,30 +4,46 @@ import type { SweepPart } from './fan-out.ts';
 
 /** What the sweeper can be asked to do. */
 export type SweepEvent =
-  | { readonly kind: 'sweep'; readonly part: SweepPart }
-  | { readonly kind: 'refresh_user'; readonly userId: string }
-  | { readonly kind: 'show'; readonly userId: string }
-  | { readonly kind: 'statistics' }
+  | { readonly command: 'sweep'; readonly part: SweepPart }
+  | { readonly command: 'refresh'; readonly userId: string }
+  | { readonly command: 'show'; readonly userId: string }
+  | { readonly command: 'statistics' }
   /** `since`: ISO 8601. */
-  | { readonly kind: 'restore'; readonly since: string }
-  | { readonly kind: 'doctor' };
+  | { readonly command: 'restore'; readonly since: string }
+  | { readonly command: 'doctor' };
 
 /** An event that the sweeper does not understand; nothing was done. */
 export class UnexpectedEventError extends Error {
+  override readonly name = 'UnexpectedEventError';
   readonly code = 'EVENT_UNEXPECTED';
 
   constructor() {
     super(
-      'the sweeper takes {"sweep": {"scheduledAt": "<ISO 8601 time>"}} from the schedule, {} for a sweep by hand, ' +
-        '{"userId": "<uuid>"} to refresh one user, {"show": "<uuid>"}, {"statistics": true}, ' +
-        '{"restore": {"since": "<ISO 8601 time with zone>"}}, {"doctor": true}, or a message of the sweep queue; ' +
-        'this event is none of them',
+      'the sweeper takes {"command": "sweep"}, with "scheduledAt": "<ISO 8601 time>" from the schedule, ' +
+        '{"command": "refresh", "userId": "<uuid>"}, {"command": "show", "userId": "<uuid>"}, ' +
+        '{"command": "statistics"}, {"command": "restore", "since": "<ISO 8601 time with zone>"}, ' +
+        '{"command": "doctor"}, or a message of the sweep queue; this event is none of them',
     );
-    this.name = 'UnexpectedEventError';
   }
 }
 
 const Instant = v.pipe(v.string(), v.isoTimestamp());
+const UserId = v.pipe(v.string(), v.uuid(), v.toLowerCase());
+
+const Command = v.variant('command', [
+  v.pipe(
+    v.strictObject({ command: v.literal('sweep'), scheduledAt: v.optional(Instant) }),
+    v.transform(
+      ({ scheduledAt = null }): SweepEvent => ({
+        command: 'sweep',
+        part: { role: 'first', scheduledAt, ageSeconds: 0, link: 0 },
+      }),
+    ),
+  ),
+  v.strictObject({ command: v.picklist(['refresh', 'show']), userId: UserId }),
+  v.strictObject({ command: v.picklist(['statistics', 'doctor']) }),
+  v.strictObject({ command: v.literal('restore'), since: Instant }),
+]);
 
 const WakeUpBody: v.GenericSchema<unknown, WakeUp> = v.strictObject({
   scheduledAt: v.nullable(Instant),
@@ -52,51 +68,17 @@ const QueueMessage = v.pipe(
     // The time in the queue, by the queue's own clock.
     const queuedMilliseconds = attributes.ApproximateFirstReceiveTimestamp - attributes.SentTimestamp;
     const ageSeconds = body.ageSeconds + Math.max(0, queuedMilliseconds) / 1_000;
-    return { kind: 'sweep', part: { ...body, role: 'helper', ageSeconds } };
+    return { command: 'sweep', part: { ...body, role: 'helper', ageSeconds } };
   }),
 );
 
-const UserId = v.pipe(v.string(), v.uuid(), v.toLowerCase());
-
-const Event = v.union([
-  v.pipe(
-    v.strictObject({ sweep: v.strictObject({ scheduledAt: Instant }) }),
-    v.transform(({ sweep }) => firstPart(sweep.scheduledAt)),
-  ),
+const Event: v.GenericSchema<unknown, SweepEvent> = v.union([
+  Command,
   v.pipe(
     v.strictObject({ Records: v.strictTuple([QueueMessage]) }),
-    v.transform(({ Records: [event] }): SweepEvent => event),
-  ),
-  v.pipe(
-    v.strictObject({ userId: UserId }),
-    v.transform(({ userId }): SweepEvent => ({ kind: 'refresh_user', userId })),
-  ),
-  v.pipe(
-    v.strictObject({ show: UserId }),
-    v.transform(({ show }): SweepEvent => ({ kind: 'show', userId: show })),
-  ),
-  v.pipe(
-    v.strictObject({ statistics: v.literal(true) }),
-    v.transform((): SweepEvent => ({ kind: 'statistics' })),
-  ),
-  v.pipe(
-    v.strictObject({ restore: v.strictObject({ since: Instant }) }),
-    v.transform(({ restore }): SweepEvent => ({ kind: 'restore', since: restore.since })),
-  ),
-  v.pipe(
-    v.strictObject({ doctor: v.literal(true) }),
-    v.transform((): SweepEvent => ({ kind: 'doctor' })),
-  ),
-  v.pipe(
-    v.custom<object>((event) => !Array.isArray(event)),
-    v.strictObject({}),
-    v.transform(() => firstPart(null)),
+    v.transform(({ Records: [event] }) => event),
   ),
 ]);
-
-function firstPart(scheduledAt: string | null): SweepEvent {
-  return { kind: 'sweep', part: { role: 'first', scheduledAt, ageSeconds: 0, link: 0 } };
-}
 
 /** Parses an event of the sweeper; throws an {@link UnexpectedEventError}. */
 export function parseSweepEvent(event: unknown): SweepEvent {

@@ -82,7 +82,7 @@ export class Panel {
   startSweep(): void {
     const { cloud } = this.#stack;
     this.#sweep ??= cloud.lambda
-      .invoke(cloud.template.outputs['SweeperFunctionName'] ?? '', {})
+      .invoke(cloud.template.outputs['SweeperFunctionName'] ?? '', { command: 'sweep' })
       .finally(() => {
         this.#sweep = undefined;
       });

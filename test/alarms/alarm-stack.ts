@@ -78,7 +78,8 @@ export class AlarmStack {
   async sweepOnSchedule(): Promise<void> {
     const [schedule] = this.cloud.template.resourcesOfType('AWS::Scheduler::Schedule');
     await this.cloud.invokeAsync(schedule?.properties.Target.Arn ?? '', {
-      sweep: { scheduledAt: new Date().toISOString() },
+      command: 'sweep',
+      scheduledAt: new Date().toISOString(),
     });
   }
 

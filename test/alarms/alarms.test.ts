@@ -235,7 +235,10 @@ describe('NoScheduledSweepFinished', () => {
     stack.letMinutesPass(60);
     await spoilSpotifySecret();
     await stack.test.createDueConnections(1);
-    const sweep = await stack.test.sweep({ sweep: { scheduledAt: new Date().toISOString() } });
+    const sweep = await stack.test.sweep({
+      command: 'sweep',
+      scheduledAt: new Date().toISOString(),
+    });
 
     expect(sweep).toMatchObject({ functionError: 'Unhandled' });
     expect(await stack.alarmsThatAreOn()).toEqual(['ClientRejected', 'NoScheduledSweepFinished']);

@@ -64,7 +64,11 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
       await stack.status(user.id, { authorization: `Bearer ${jwt}x` });
       await stack.status(`${user.id}x`, { authorization: `Bearer ${jwt}` });
       foreignAnswers.push(await stack.status(user.id, { authorization: strangerAuthorization }));
-      for (const event of [{}, { userId: user.id }, { token: user.refreshToken }]) {
+      for (const event of [
+        { command: 'sweep' },
+        { command: 'refresh', userId: user.id },
+        { token: user.refreshToken },
+      ]) {
         const { result } = await stack.sweep(event);
         errors.push(JSON.stringify(result));
       }

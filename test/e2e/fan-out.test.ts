@@ -33,7 +33,10 @@ test('a scheduled sweep fans out over three invocations, one of them is killed: 
   // Until the kill no call is answered: whatever is refreshed twice after it is refreshed twice in spite of the leases.
   spotify.setFault({ kind: 'hang' });
 
-  const sweep = cloud.invokeAsync(sweeperArn(), { sweep: { scheduledAt: new Date().toISOString() } });
+  const sweep = cloud.invokeAsync(sweeperArn(), {
+    command: 'sweep',
+    scheduledAt: new Date().toISOString(),
+  });
   await until(() => spotify.calls.length >= 3 * CALLS_AT_ONCE);
   await cloud.lambda.killNewestBusyEnvironment();
   spotify.setFault(undefined);

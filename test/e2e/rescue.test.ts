@@ -133,7 +133,9 @@ async function expectRescueOf(users: readonly ConnectedUser[]): Promise<void> {
     canaries[`new refresh token of ${id}`] = profile.spotify_refresh_token ?? '';
     canaries[`new access token of ${id}`] = profile.spotify_access_token ?? '';
     // The grant has survived: the token that was rescued refreshes.
-    expect(await stack.sweep({ userId: id })).toMatchObject({ result: { outcome: 'refreshed' } });
+    expect(await stack.sweep({ command: 'refresh', userId: id })).toMatchObject({
+      result: { outcome: 'refreshed' },
+    });
   }
   expect(findLeaks(canaries, [...bodies, ...stack.logLines])).toEqual([]);
 }

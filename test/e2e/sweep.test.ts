@@ -23,7 +23,10 @@ describe('a sweep over users in every state', () => {
   test('leaves nothing due, stores only tokens that Spotify accepts, and touches nothing else', async () => {
     const before = await allProfiles();
 
-    const { result, functionError } = await stack.sweep({ sweep: { scheduledAt: new Date().toISOString() } });
+    const { result, functionError } = await stack.sweep({
+      command: 'sweep',
+      scheduledAt: new Date().toISOString(),
+    });
 
     expect(functionError).toBeUndefined();
     expect(result).toMatchObject({
@@ -96,7 +99,7 @@ describe('the sweeper by hand', () => {
   test('refreshes one user however fresh the token is', async () => {
     const user = await stack.createConnectedUser(3_000);
 
-    const { result } = await stack.sweep({ userId: user.id });
+    const { result } = await stack.sweep({ command: 'refresh', userId: user.id });
 
     expect(result).toEqual({ user_id: user.id, outcome: 'refreshed' });
     expect((await stack.profile(user.id)).spotify_access_token).not.toBe(user.accessToken);
@@ -104,8 +107,8 @@ describe('the sweeper by hand', () => {
 
   test.each([
     [{ foo: 1 }],
-    [{ userId: 'not-a-uuid' }],
-    [{ sweep: { scheduledAt: 'soon' } }],
+    [{ command: 'refresh', userId: 'not-a-uuid' }],
+    [{ command: 'sweep', scheduledAt: 'soon' }],
     [[]],
     ['sweep'],
     [null],
@@ -114,7 +117,7 @@ describe('the sweeper by hand', () => {
 
     expect(functionError).toBe('Unhandled');
     expect(result['errorType']).toBe('UnexpectedEventError');
-    expect(result['errorMessage']).toContain('{"userId": "<uuid>"}');
+    expect(result['errorMessage']).toContain('{"command": "refresh", "userId": "<uuid>"}');
   });
 });
 

@@ -259,7 +259,7 @@ export class TestStack {
 
   /** Invokes the sweeper. */
   async sweep(
-    event: unknown = {},
+    event: unknown = { command: 'sweep' },
   ): Promise<{ functionError: string | undefined; result: Record<string, unknown> }> {
     const { SweeperFunctionName = '' } = this.stack.cloud.template.outputs;
     const { payload, functionError } = await this.stack.cloud.lambda.invoke(SweeperFunctionName, event);

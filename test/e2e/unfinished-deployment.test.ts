@@ -80,14 +80,14 @@ describe('a deployment that is not finished', () => {
   });
 
   test('doctor compares the version of the schema with the one that the code needs', async () => {
-    expect((await stack.sweep({ doctor: true })).result['checks']).toContainEqual({
+    expect((await stack.sweep({ command: 'doctor' })).result['checks']).toContainEqual({
       name: 'migrations',
       ok: true,
       detail: 'schema version 1',
     });
 
     await setSchemaVersion(0);
-    expect((await stack.sweep({ doctor: true })).result['checks']).toContainEqual({
+    expect((await stack.sweep({ command: 'doctor' })).result['checks']).toContainEqual({
       name: 'migrations',
       ok: false,
       detail: 'the schema has version 0, this code needs 1: apply migrations',

@@ -106,7 +106,9 @@ describe('while instances live', () => {
     const [ended = ''] = await stack.createDueConnections(1, { expiresInSeconds: -60 });
     const [due = ''] = await stack.createDueConnections(1);
     expect((await stack.status(ended)).body).not.toMatchObject({ connected: true });
-    expect((await stack.sweep({ userId: due })).result).not.toMatchObject({ outcome: 'refreshed' });
+    expect((await stack.sweep({ command: 'refresh', userId: due })).result).not.toMatchObject({
+      outcome: 'refreshed',
+    });
 
     putRight();
 
@@ -116,7 +118,7 @@ describe('while instances live', () => {
       await stack.sql('update spotify_auth.shared_state set not_before = null');
       await stack.sql('update spotify_auth.connections set claimable_at = null where lease_id is null');
       const answer = await stack.status(ended);
-      const sweep = await stack.sweep({ userId: due });
+      const sweep = await stack.sweep({ command: 'refresh', userId: due });
       if (answer.body.connected === true && sweep.result['outcome'] === 'refreshed') break;
       await sleep(500);
     }

@@ -460,7 +460,7 @@ describe('the sweeper', () => {
       State: 'ENABLED',
       Target: {
         Arn: sweeperArn,
-        Input: '{"sweep":{"scheduledAt":"<aws.scheduler.scheduled-time>"}}',
+        Input: '{"command":"sweep","scheduledAt":"<aws.scheduler.scheduled-time>"}',
         RetryPolicy: { MaximumRetryAttempts: 3, MaximumEventAgeInSeconds: 600 },
         DeadLetterConfig: { Arn: deadLetterQueueArn },
         RoleArn: { 'Fn::GetAtt': [expect.stringMatching(/^RefreshSweeperScheduleRole/), 'Arn'] },

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Secret, SUPABASE_CREDENTIALS } from '../../../lambda/adapters/secret.ts';
 import { SupabaseAdministration } from '../../../lambda/adapters/supabase-administration.ts';
-import { SupabaseConnectionMonitor } from '../../../lambda/adapters/supabase-connection-monitor.ts';
 import { SupabaseFunctions } from '../../../lambda/adapters/supabase-functions.ts';
 import { SupabaseNoticeStore } from '../../../lambda/adapters/supabase-notice-store.ts';
 import type { Notice } from '../../../lambda/connection/notice.ts';
 import { FakeSecretsManager } from '../fakes/fake-secrets-manager.ts';
 import { FakeHttpServer, json } from '../fakes/http-server.ts';
 import { RecordingMetrics } from '../fakes/recording-metrics.ts';
+import { healthyStatistics } from '../fakes/statistics.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const USER = '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e11';
@@ -91,34 +91,20 @@ describe('notices', () => {
   });
 });
 
-test('the end of a sweep brings how the connections stand', async () => {
-  supabase.respond = json(200, {
-    connected: 7,
-    due: 3,
-    expired: 2,
-    oldest_overdue_seconds: 90.5,
-    waiting_for_reauthorization: 1,
-    reauthorizations_due: 3,
-    implausible_expiries: 4,
-    shared_tokens: 5,
-    newly_missed_profile_changes: 6,
-    breaker_open_seconds: 12.5,
-    nearly_all_refused: true,
-    schema_version: 1,
-  });
-  expect(await new SupabaseConnectionMonitor(functions).finishSweep(true)).toEqual({
-    connected: 7,
-    expired: 2,
-    oldestOverdueSeconds: 90.5,
-    reauthorizationRequired: 1,
-    reauthorizationsDue: 3,
-    implausibleExpiries: 4,
-    sharedTokens: 5,
-    missedProfileChanges: 6,
-    breakerIsOpen: true,
-    nearlyAllRefused: true,
-  });
+test('the end of a sweep brings how the connections stand, as the database gives it', async () => {
+  const finished = { ...healthyStatistics, newly_missed_profile_changes: 6, due: 3 };
+  supabase.respond = json(200, finished);
+  expect(await new SupabaseAdministration(functions).finishSweep(true)).toEqual(finished);
   expect(sent()).toEqual(['spotify_finish_sweep', { did_its_work: true }]);
+});
+
+test('statistics in which something is missing are refused', async () => {
+  const { connected: _, ...rest } = healthyStatistics;
+  supabase.respond = json(200, rest);
+  const administration = new SupabaseAdministration(functions);
+  for (const answer of [administration.finishSweep(true), administration.statistics()]) {
+    await expect(answer).rejects.toMatchObject({ code: 'STORE_REFUSED' });
+  }
 });
 
 describe('an operator', () => {
@@ -130,14 +116,7 @@ describe('an operator', () => {
   });
 
   test('sees the statistics as the database gives them', async () => {
-    const statistics = {
-      connected: 7,
-      not_before_in: null,
-      implausible_expiries: 0,
-      shared_tokens: 0,
-      schema_version: 1,
-      seconds_since_last_sweep: null,
-    };
+    const statistics = { ...healthyStatistics, held_by_breaker: 2 };
     supabase.respond = json(200, statistics);
     expect(await new SupabaseAdministration(functions).statistics()).toEqual(statistics);
   });

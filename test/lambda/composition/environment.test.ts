@@ -1,32 +1,78 @@
 import { describe, expect, test } from '@jest/globals';
-import { Environment, EnvironmentError } from '../../../lambda/adapters/environment.ts';
+import {
+  EnvironmentError,
+  parseEnvironment,
+  StatusEnvironment,
+  SweeperEnvironment,
+} from '../../../lambda/composition/environment.ts';
+
+const refresh = {
+  STACK_NAME: 'SpotifyAuth-dev',
+  SUPABASE_URL: 'https://project.supabase.co',
+  SUPABASE_SECRET_ARN: 'arn:supabase',
+  SPOTIFY_SECRET_ARN: 'arn:spotify',
+  SPOTIFY_TOKEN_URL: 'https://accounts.spotify.com/api/token',
+  RESCUE_QUEUE_URL: 'https://sqs/rescue',
+  RESCUE_KEY_ARN: 'arn:key',
+};
+const status = { ...refresh, STATUS_REFRESH_MARGIN_SECONDS: '300', STATUS_BUDGET_SECONDS: '8' };
+const sweeper = {
+  ...refresh,
+  SWEEP_WINDOW_SECONDS: '2400',
+  SWEEP_BATCH_SIZE: '500',
+  SWEEP_INTERVAL_SECONDS: '1800',
+  SWEEPER_TIMEOUT_SECONDS: '900',
+  SWEEP_CONNECTIONS_PER_INVOCATION: '50000',
+  SWEEP_QUEUE_URL: 'https://sqs/sweep',
+  EVENT_BUS: 'default',
+};
+
+function parseStatus(variables: NodeJS.ProcessEnv) {
+  return parseEnvironment(StatusEnvironment, variables);
+}
 
 describe('a value that is set', () => {
   test('is given as what it is', () => {
-    const environment = new Environment({ NAME: 'a text', URL: 'https://project.supabase.co', COUNT: '300' });
-    expect(environment.text('NAME')).toBe('a text');
-    expect(environment.url('URL').href).toBe('https://project.supabase.co/');
-    expect(environment.positiveInteger('COUNT')).toBe(300);
+    expect(parseStatus({ ...status, PATH: '/bin' })).toEqual({
+      ...status,
+      SUPABASE_URL: new URL('https://project.supabase.co'),
+      SPOTIFY_TOKEN_URL: new URL('https://accounts.spotify.com/api/token'),
+      RESCUE_QUEUE_URL: new URL('https://sqs/rescue'),
+      STATUS_REFRESH_MARGIN_SECONDS: 300,
+      STATUS_BUDGET_SECONDS: 8,
+    });
+  });
+
+  test('or is not set, where that has a meaning', () => {
+    expect(parseEnvironment(SweeperEnvironment, sweeper).SPOTIFY_CALLS_PER_SECOND).toBeUndefined();
+    const limited = parseEnvironment(SweeperEnvironment, { ...sweeper, SPOTIFY_CALLS_PER_SECOND: '20' });
+    expect(limited.SPOTIFY_CALLS_PER_SECOND).toBe(20);
   });
 });
 
 describe('a value that is missing', () => {
-  test.each(['text', 'url', 'positiveInteger'] as const)('fails by its name when read as %s', (read) => {
-    for (const variables of [{}, { SUPABASE_URL: '' }]) {
-      const environment = new Environment(variables);
-      expect(() => environment[read]('SUPABASE_URL')).toThrow(EnvironmentError);
-      expect(() => environment[read]('SUPABASE_URL')).toThrow(
-        'environment variable SUPABASE_URL must be set',
-      );
+  test.each(Object.keys(status))('fails by its name: %s', (name) => {
+    for (const value of [undefined, '']) {
+      const variables = { ...status, [name]: value };
+      expect(() => parseStatus(variables)).toThrow(EnvironmentError);
+      expect(() => parseStatus(variables)).toThrow(new RegExp(`^environment variable ${name} must be set$`));
     }
+  });
+
+  test('fails together with every other one', () => {
+    const { STACK_NAME: _stack, SUPABASE_URL: _url, ...rest } = status;
+    expect(() => parseStatus({ ...rest, STATUS_BUDGET_SECONDS: '0' })).toThrow(
+      'environment variable STACK_NAME must be set; environment variable SUPABASE_URL must be set; ' +
+        'environment variable STATUS_BUDGET_SECONDS must be a whole number above zero',
+    );
   });
 });
 
 describe('a value that is malformed', () => {
-  test.each(['project.supabase.co', '/path', 'ftp://project', 'javascript:alert(1)'])(
+  test.each(['project.supabase.co', '/path', 'ftp://project', 'javascript:alert(1)', 'http://'])(
     '%p is no address',
     (value) => {
-      expect(() => new Environment({ SUPABASE_URL: value }).url('SUPABASE_URL')).toThrow(
+      expect(() => parseStatus({ ...status, SUPABASE_URL: value })).toThrow(
         'environment variable SUPABASE_URL must be an http or https address',
       );
     },
@@ -35,14 +81,14 @@ describe('a value that is malformed', () => {
   test.each(['0', '-1', '1.5', 'ten', 'NaN', 'Infinity', '1e400', '9007199254740993'])(
     '%p is no whole number above zero',
     (value) => {
-      expect(() => new Environment({ COUNT: value }).positiveInteger('COUNT')).toThrow(
-        'environment variable COUNT must be a whole number above zero',
+      expect(() => parseStatus({ ...status, STATUS_BUDGET_SECONDS: value })).toThrow(
+        'environment variable STATUS_BUDGET_SECONDS must be a whole number above zero',
       );
     },
   );
 
   test('is not repeated in the error', () => {
-    const environment = new Environment({ SUPABASE_URL: 'sb_secret_pasted_into_the_wrong_place' });
-    expect(() => environment.url('SUPABASE_URL')).not.toThrow(/sb_secret/);
+    const pasted = 'sb_secret_pasted_into_the_wrong_place';
+    expect(() => parseStatus({ ...status, SUPABASE_URL: pasted })).not.toThrow(/sb_secret/);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { answerOf } from '../../../lambda/status/answer.ts';
+import { toAnswer } from '../../../lambda/status/answer.ts';
 
 const details = {
   spotifyUserId: 'spotify-id',
@@ -12,7 +12,7 @@ const details = {
 
 describe('the answer', () => {
   test('to a connected user has every field, and none about being degraded', () => {
-    expect(answerOf({ kind: 'connected', details, autoRefreshed: true, degraded: false })).toEqual({
+    expect(toAnswer({ kind: 'connected', details, autoRefreshed: true, degraded: false })).toEqual({
       connected: true,
       spotify_user_id: 'spotify-id',
       spotify_user_email: 'user@example.com',
@@ -24,22 +24,22 @@ describe('the answer', () => {
   });
 
   test('says when the token could not be refreshed but still works', () => {
-    const answer = answerOf({ kind: 'connected', details, autoRefreshed: false, degraded: true });
+    const answer = toAnswer({ kind: 'connected', details, autoRefreshed: false, degraded: true });
     expect(answer).toMatchObject({ connected: true, auto_refreshed: false, degraded: true });
   });
 
   test('says null for what is not known', () => {
     const unknown = { ...details, spotifyUserEmail: null, connectedAt: null, reauthorizeBy: null };
-    const answer = answerOf({ kind: 'connected', details: unknown, autoRefreshed: false, degraded: false });
+    const answer = toAnswer({ kind: 'connected', details: unknown, autoRefreshed: false, degraded: false });
     expect(answer).toMatchObject({ spotify_user_email: null, connected_at: null, reauthorize_by: null });
   });
 
   test('to somebody who never connected is that and nothing else', () => {
-    expect(answerOf({ kind: 'not_connected' })).toEqual({ connected: false });
+    expect(toAnswer({ kind: 'not_connected' })).toEqual({ connected: false });
   });
 
   test('about a dead grant asks to reconnect', () => {
-    expect(answerOf({ kind: 'reauthorization_required' })).toEqual({
+    expect(toAnswer({ kind: 'reauthorization_required' })).toEqual({
       connected: false,
       reason: 'token_refresh_failed',
       message: expect.stringContaining('connect Spotify again'),
@@ -49,7 +49,7 @@ describe('the answer', () => {
 
   test('about a failure for now says when to come back, and not to reconnect', () => {
     expect(
-      answerOf({ kind: 'refresh_failed', details: null, retryAfterSeconds: 42, isRefused: false }),
+      toAnswer({ kind: 'refresh_failed', details: null, retryAfterSeconds: 42, isRefused: false }),
     ).toEqual({
       connected: false,
       reason: 'token_refresh_failed',
@@ -61,7 +61,7 @@ describe('the answer', () => {
 
   test('about a grant that Spotify refuses, and that is not believed yet, says that it is kept and what helps', () => {
     const status = { kind: 'refresh_failed', details: null, retryAfterSeconds: 42, isRefused: true } as const;
-    expect(answerOf(status)).toMatchObject({
+    expect(toAnswer(status)).toMatchObject({
       message: expect.stringMatching(/refuses your connection.*kept.*connect Spotify again/),
       retryable: true,
     });

@@ -22,21 +22,16 @@ const details = {
   secondsLeft: 3_600,
 };
 
-class InvocationLog extends RecordingLog {
-  readonly invocations: string[] = [];
-  startInvocation = (_context: Context, apiRequestId: string) => void this.invocations.push(apiRequestId);
-}
-
 let clock: VirtualClock;
-let log: InvocationLog;
+let log: RecordingLog;
 let metrics: RecordingMetrics;
 let checks: { userId: string; budgetMilliseconds: number }[];
 let authenticate: (authorization: string | undefined) => Promise<string>;
-let status: () => ConnectionStatus;
+let status: () => ConnectionStatus | Promise<ConnectionStatus>;
 
 beforeEach(() => {
   clock = new VirtualClock();
-  log = new InvocationLog();
+  log = new RecordingLog();
   metrics = new RecordingMetrics();
   checks = [];
   authenticate = async () => USER;
@@ -114,7 +109,6 @@ describe('an answer about the connection', () => {
 
   test('leaves one line in the log, without e-mail and Spotify id', async () => {
     await get(USER);
-    expect(log.invocations).toEqual([REQUEST_ID]);
     expect(log.lines).toMatchObject([
       {
         level: 'info',
@@ -190,6 +184,14 @@ describe('a problem', () => {
   });
 });
 
+test('an answer that is not ready when Lambda is about to end the invocation is a 503', async () => {
+  status = () => new Promise(() => {});
+  const answer = await get(USER, { remainingMilliseconds: 210 });
+  expectProblem(answer, 503, 'Service Unavailable', { 'retry-after': '10' });
+  expect(log.lines).toMatchObject([{ level: 'error', fields: { status: 503, code: 'OUT_OF_TIME' } }]);
+  expect(metrics.added).toMatchObject([{ statusUnavailable: 1 }]);
+});
+
 test('the Authorization header is what the token is taken from', async () => {
   const seen: (string | undefined)[] = [];
   authenticate = async (authorization) => {
@@ -231,7 +233,7 @@ async function get(
     ...(userId !== undefined && { pathParameters: { user_id: userId } }),
   } as unknown as APIGatewayProxyEventV2;
   const context = { getRemainingTimeInMillis: () => options.remainingMilliseconds ?? 10_000 } as Context;
-  return (await handler(event, context, {} as never)) ?? {};
+  return (await handler(event, context)) as APIGatewayProxyStructuredResultV2;
 }
 
 function bodyOf(answer: APIGatewayProxyStructuredResultV2): Record<string, unknown> {

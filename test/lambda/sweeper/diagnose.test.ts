@@ -1,32 +1,20 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { ShownStatistics } from '../../../lambda/connection/connection-administration.ts';
+import type { ConnectionStatistics } from '../../../lambda/connection/connection-administration.ts';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import type { ClientAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { diagnose } from '../../../lambda/sweeper/diagnose.ts';
 
-const healthy: ShownStatistics = {
-  schema_version: 1,
-  not_before_in: null,
-  connected: 100,
-  implausible_expiries: 0,
-  shared_tokens: 0,
-  seconds_since_last_sweep: 600,
-};
+import { healthyStatistics } from '../fakes/statistics.ts';
 
 let readSecret: () => Promise<unknown>;
-let statistics: () => Promise<ShownStatistics>;
+let statistics: () => Promise<ConnectionStatistics>;
 let answer: ClientAnswer;
 let spotifyCalls: number;
 
 beforeEach(() => {
   readSecret = async () => ({});
-  statistics = async () => ({
-    ...healthy,
-    schema_version: 1,
-    not_before_in: null,
-    seconds_since_last_sweep: 600,
-  });
+  statistics = async () => healthyStatistics;
   answer = { kind: 'accepted' };
   spotifyCalls = 0;
 });
@@ -68,7 +56,7 @@ describe('what is wrong is said with what to do:', () => {
 
   test('an older schema', async () => {
     statistics = async () => ({
-      ...healthy,
+      ...healthyStatistics,
       schema_version: 0,
       not_before_in: null,
       seconds_since_last_sweep: null,
@@ -85,7 +73,7 @@ describe('what is wrong is said with what to do:', () => {
 
   test('a newer schema is none', async () => {
     statistics = async () => ({
-      ...healthy,
+      ...healthyStatistics,
       schema_version: 2,
       not_before_in: null,
       seconds_since_last_sweep: 1,
@@ -105,7 +93,7 @@ describe('what is wrong is said with what to do:', () => {
 
   test('a sweep that is overdue', async () => {
     statistics = async () => ({
-      ...healthy,
+      ...healthyStatistics,
       schema_version: 1,
       not_before_in: null,
       seconds_since_last_sweep: 2_701,
@@ -115,7 +103,7 @@ describe('what is wrong is said with what to do:', () => {
 });
 
 test('values that cannot be right are counted, with who writes them', async () => {
-  statistics = async () => ({ ...healthy, implausible_expiries: 5, shared_tokens: 2 });
+  statistics = async () => ({ ...healthyStatistics, implausible_expiries: 5, shared_tokens: 2 });
   expect(await findingOf('stored_values')).toEqual({
     ok: false,
     detail: expect.stringMatching(
@@ -130,7 +118,7 @@ test.each([
 ])(
   '%i of %i connections with such values are told and fail nothing: users can write them',
   async (implausible, connected) => {
-    statistics = async () => ({ ...healthy, connected, implausible_expiries: implausible });
+    statistics = async () => ({ ...healthyStatistics, connected, implausible_expiries: implausible });
     expect(await findingOf('stored_values')).toEqual({
       ok: true,
       detail: expect.stringMatching(`^${implausible} connections with an expiry`),
@@ -140,7 +128,7 @@ test.each([
 
 test('Spotify is not called while it lets nobody', async () => {
   statistics = async () => ({
-    ...healthy,
+    ...healthyStatistics,
     schema_version: 1,
     not_before_in: 12.3,
     seconds_since_last_sweep: 1,
@@ -164,8 +152,6 @@ function run() {
     secrets: { spotify_secret: { read: () => readSecret() }, supabase_secret: { read: async () => ({}) } },
     administration: {
       statistics: () => statistics(),
-      show: () => Promise.reject(new Error('not to be called')),
-      restore: () => Promise.reject(new Error('not to be called')),
     },
     clientCheck: {
       checkClient: async () => {

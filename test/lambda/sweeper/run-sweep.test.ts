@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import type { ConnectionStatistics } from '../../../lambda/connection/connection-monitor.ts';
+import type { FinishedSweep } from '../../../lambda/connection/connection-administration.ts';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
 import type { Metric } from '../../../lambda/connection/metrics.ts';
 import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
@@ -12,19 +12,19 @@ import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { InMemorySweepQueue } from '../fakes/in-memory-sweep-queue.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
 import { RecordingMetrics } from '../fakes/recording-metrics.ts';
+import { healthyStatistics } from '../fakes/statistics.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
-const statistics: ConnectionStatistics = {
+const statistics: FinishedSweep = {
+  ...healthyStatistics,
   connected: 7,
   expired: 2,
-  oldestOverdueSeconds: 90,
-  reauthorizationRequired: 1,
-  reauthorizationsDue: 3,
-  implausibleExpiries: 6,
-  sharedTokens: 7,
-  missedProfileChanges: 8,
-  breakerIsOpen: false,
-  nearlyAllRefused: false,
+  oldest_overdue_seconds: 90,
+  waiting_for_reauthorization: 1,
+  reauthorizations_due: 3,
+  implausible_expiries: 4,
+  shared_tokens: 5,
+  newly_missed_profile_changes: 6,
 };
 
 let clock: VirtualClock;
@@ -35,7 +35,7 @@ let log: RecordingLog;
 let metrics: RecordingMetrics;
 let answer: () => TokenAnswer;
 let finished: boolean[];
-let measure: () => ConnectionStatistics;
+let measure: () => FinishedSweep;
 
 beforeEach(() => {
   clock = new VirtualClock();
@@ -50,7 +50,7 @@ beforeEach(() => {
 });
 
 test('a sweep says when nearly every grant is refused, and what to look at', async () => {
-  measure = () => ({ ...statistics, nearlyAllRefused: true });
+  measure = () => ({ ...statistics, nearly_all_refused: true });
   await run();
   expect(measured()).toMatchObject({ nearlyAllRefused: 1 });
   expect(log.lines).toContainEqual(
@@ -78,6 +78,9 @@ describe('a sweep measures', () => {
       oldestOverdueSeconds: 90,
       reauthorizationRequired: 1,
       reauthorizationsDue: 3,
+      implausibleExpiries: 4,
+      sharedTokens: 5,
+      missedProfileChanges: 6,
       breakerOpen: 0,
       clientRejected: 0,
     });
@@ -85,7 +88,7 @@ describe('a sweep measures', () => {
   });
 
   test('that the breaker is open', async () => {
-    measure = () => ({ ...statistics, breakerIsOpen: true });
+    measure = () => ({ ...statistics, breaker_open_seconds: 12.5 });
     await run();
     expect(measured()).toMatchObject({ breakerOpen: 1 });
   });
@@ -246,7 +249,7 @@ function run(part: Partial<SweepPart> = {}, milliseconds = 900_000) {
       intervalSeconds: 1_800,
       noticeStore,
       noticeBus,
-      monitor: {
+      administration: {
         finishSweep: async (didItsWork) => {
           finished.push(didItsWork);
           return measure();

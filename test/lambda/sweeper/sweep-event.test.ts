@@ -6,15 +6,15 @@ const USER = '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e11';
 
 describe('the sweeper understands', () => {
   test('the schedule', () => {
-    expect(parseSweepEvent({ sweep: { scheduledAt: SCHEDULED_AT } })).toEqual({
-      kind: 'sweep',
+    expect(parseSweepEvent({ command: 'sweep', scheduledAt: SCHEDULED_AT })).toEqual({
+      command: 'sweep',
       part: { role: 'first', scheduledAt: SCHEDULED_AT, ageSeconds: 0, link: 0 },
     });
   });
 
   test('a sweep by hand', () => {
-    expect(parseSweepEvent({})).toEqual({
-      kind: 'sweep',
+    expect(parseSweepEvent({ command: 'sweep' })).toEqual({
+      command: 'sweep',
       part: { role: 'first', scheduledAt: null, ageSeconds: 0, link: 0 },
     });
   });
@@ -24,20 +24,29 @@ describe('the sweeper understands', () => {
     expect(
       parseSweepEvent(messageEvent(JSON.stringify(wakeUp), 1_790_000_000_000, 1_790_000_031_500)),
     ).toEqual({
-      kind: 'sweep',
+      command: 'sweep',
       part: { role: 'helper', scheduledAt: SCHEDULED_AT, ageSeconds: 43.5, link: 1 },
     });
   });
 
   test('one user to refresh, in any case', () => {
-    expect(parseSweepEvent({ userId: USER.toUpperCase() })).toEqual({ kind: 'refresh_user', userId: USER });
+    expect(parseSweepEvent({ command: 'refresh', userId: USER.toUpperCase() })).toEqual({
+      command: 'refresh',
+      userId: USER,
+    });
   });
 
   test.each([
-    [{ show: USER.toUpperCase() }, { kind: 'show', userId: USER }],
-    [{ statistics: true }, { kind: 'statistics' }],
-    [{ restore: { since: SCHEDULED_AT } }, { kind: 'restore', since: SCHEDULED_AT }],
-    [{ doctor: true }, { kind: 'doctor' }],
+    [
+      { command: 'show', userId: USER.toUpperCase() },
+      { command: 'show', userId: USER },
+    ],
+    [{ command: 'statistics' }, { command: 'statistics' }],
+    [
+      { command: 'restore', since: SCHEDULED_AT },
+      { command: 'restore', since: SCHEDULED_AT },
+    ],
+    [{ command: 'doctor' }, { command: 'doctor' }],
   ])('what operators ask for: %j', (event, expected) => {
     expect(parseSweepEvent(event)).toEqual(expected);
   });
@@ -52,21 +61,25 @@ describe('the sweeper refuses', () => {
     7,
     [],
     [{}],
-    { userId: 'me' },
-    { userId: USER, force: true },
-    { userId: USER, sweep: { scheduledAt: '2026-11-24T12:30:00Z' } },
-    { user_id: USER },
-    { sweep: {} },
-    { sweep: { scheduledAt: 'soon' } },
-    { sweep: { scheduledAt: '<aws.scheduler.scheduled-time>' } },
-    { sweep: { scheduledAt: '2026-11-24T12:30:00Z', limit: 3 } },
-    { show: 'me' },
-    { show: USER, statistics: true },
-    { statistics: false },
-    { restore: {} },
-    { restore: { since: 'yesterday' } },
-    { restore: { since: '2026-11-24' } },
-    { doctor: 1 },
+    {},
+    { command: 'resweep' },
+    { command: 'refresh' },
+    { command: 'refresh', userId: 'me' },
+    { command: 'refresh', userId: USER, force: true },
+    { command: 'refresh', user_id: USER },
+    { userId: USER },
+    { command: 'sweep', userId: USER },
+    { command: 'sweep', scheduledAt: 'soon' },
+    { command: 'sweep', scheduledAt: '<aws.scheduler.scheduled-time>' },
+    { command: 'sweep', scheduledAt: '2026-11-24T12:30:00Z', limit: 3 },
+    { command: 'show', userId: 'me' },
+    { command: 'show', userId: USER, statistics: true },
+    { command: 'statistics', userId: USER },
+    { command: 'restore' },
+    { command: 'restore', since: 'yesterday' },
+    { command: 'restore', since: '2026-11-24' },
+    { command: ['doctor'] },
+    { command: 'sweep', Records: [] },
     { Records: [] },
     { Records: [{ eventSource: 'aws:sqs', body: '{}' }] },
     messageEvent('not JSON'),
@@ -77,7 +90,7 @@ describe('the sweeper refuses', () => {
   ])('%j, says what it takes, and does not repeat the event', (event) => {
     expect(() => parseSweepEvent(event)).toThrow(UnexpectedEventError);
     expect(() => parseSweepEvent(event)).toThrow(
-      /\{"sweep": .*\{\} for a sweep by hand.*\{"userId": "<uuid>"\}/,
+      /\{"command": "sweep"\}.*\{"command": "refresh", "userId": "<uuid>"\}/,
     );
     expect(() => parseSweepEvent(event)).not.toThrow(/a-token-somebody-pasted|limit|Records/);
   });
