@@ -51,6 +51,17 @@ describe('measurements', () => {
     expect(lines()[1]).not.toHaveProperty('RescueQueued');
   });
 
+  test.each([
+    ['oldestOverdueSeconds', 'Seconds'],
+    ['sweepDurationMilliseconds', 'Milliseconds'],
+    ['statusLatencyMilliseconds', 'Milliseconds'],
+    ['connected', 'Count'],
+  ] as const)('%s is written in %s', (metric, unit) => {
+    metrics.add({ [metric]: 90 });
+    const [line] = lines() as [{ _aws: { CloudWatchMetrics: [{ Metrics: unknown }] } }];
+    expect(line._aws.CloudWatchMetrics[0].Metrics).toEqual([{ Name: MetricNames[metric], Unit: unit }]);
+  });
+
   test('have names of their own', () => {
     const names = Object.values(MetricNames);
     expect(new Set(names).size).toBe(names.length);

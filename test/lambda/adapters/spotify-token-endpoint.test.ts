@@ -1,4 +1,6 @@
 import { hash } from 'node:crypto';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Secret, SPOTIFY_CLIENT } from '../../../lambda/adapters/secret.ts';
@@ -80,6 +82,20 @@ describe('the request', () => {
     expect(request?.body).not.toContain('a1b2c3');
   });
 });
+
+test('a connection that has been idle for 4 s is closed: a server may do so at any moment, and lose a request', async () => {
+  let closed: Promise<unknown> | undefined;
+  await refresh((response, request) => {
+    closed = once(response.socket as Socket, 'close');
+    json(200, success)(response, request);
+  });
+  await closed;
+
+  await refresh(json(200, success));
+
+  const [first, second] = spotify.requests.map(({ port }) => port);
+  expect(second).not.toBe(first);
+}, 15_000);
 
 describe('a success', () => {
   test('without a new refresh token keeps the one in use', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import type { Verdict } from '../../../lambda/connection/connection-store.ts';
 import { logRefresh } from '../../../lambda/connection/log-refresh.ts';
 import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { answersOfEachKind, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
@@ -8,6 +9,22 @@ import { RecordingLog } from '../fakes/recording-log.ts';
 describe('the line about a refresh', () => {
   test('about a stored token has the level that was asked for', () => {
     expect(lineAbout(refreshedAnswer())).toMatchObject({ level: 'debug', fields: { outcome: 'refreshed' } });
+  });
+
+  test('about a token that a repeated call found stored has that level too', () => {
+    expect(lineAbout(refreshedAnswer(), 'already_applied')).toMatchObject({ level: 'debug' });
+  });
+
+  test.each(['busy', 'refused', 'stale', 'unsettled'] as const)(
+    'about a token of which the database says %s is a warning',
+    (verdict) => {
+      expect(lineAbout(refreshedAnswer(), verdict)).toMatchObject({ level: 'warn', fields: { verdict } });
+    },
+  );
+
+  test('about a grant that was found dead before is none', () => {
+    const confirmed = lineAbout({ kind: 'revoked', reason: 'revoked' }, 'confirmed');
+    expect(confirmed).toMatchObject({ level: 'debug', fields: { verdict: 'confirmed' } });
   });
 
   test('about a stored token with something odd beside it is a warning, and says what', () => {
@@ -30,9 +47,9 @@ describe('the line about a refresh', () => {
   );
 });
 
-function lineAbout(answer: TokenAnswer) {
+function lineAbout(answer: TokenAnswer, verdict: Verdict | 'unsettled' = 'applied') {
   const log = new RecordingLog();
-  logRefresh(log, aLease(), answer, 'applied', 'debug');
+  logRefresh(log, aLease(), answer, verdict, 'debug');
   expect(log.lines).toHaveLength(1);
   return log.lines[0];
 }

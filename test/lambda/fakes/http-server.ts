@@ -45,6 +45,8 @@ export class FakeHttpServer {
       fake.requests.push(request);
       fake.respond(response, request);
     });
+    // Closes no idle connection, and does not say when it would: that is for the caller to decide.
+    server.keepAliveTimeout = 0;
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
     const fake = new FakeHttpServer(new URL(`http://127.0.0.1:${port}`), async () => {
