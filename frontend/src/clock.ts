@@ -24,7 +24,7 @@ export const browserClock: Clock = {
  * `longestMilliseconds`, of which a random half to whole is taken, so that pages which failed together do not come
  * back together.
  */
-export function backoffMilliseconds(
+export function computeBackoffMilliseconds(
   failuresBefore: number,
   firstMilliseconds: number,
   longestMilliseconds: number,

@@ -1,5 +1,5 @@
-import { instantIn, textIn } from './json.ts';
-import { boundedSeconds } from './retry-after.ts';
+import { readInstant, readText } from './json.ts';
+import { boundSeconds } from './retry-after.ts';
 
 /** A connection that works. Times are ISO 8601 in UTC; null is what is not known. */
 export interface Connection {
@@ -31,16 +31,16 @@ export type ConnectionStatus =
 export type KnownStatus = Exclude<ConnectionStatus, { kind: 'unavailable' }>;
 
 /** What a successful answer says; null when it is none of the contract (`docs/openapi.yaml`). */
-export function statusIn(body: Readonly<Record<string, unknown>>): ConnectionStatus | null {
+export function readStatus(body: Readonly<Record<string, unknown>>): ConnectionStatus | null {
   const { connected, reason, message, retryable, retry_after } = body;
   if (connected === true) {
     return {
       kind: 'connected',
-      spotifyUserId: textIn(body['spotify_user_id']),
-      spotifyUserEmail: textIn(body['spotify_user_email']),
-      connectedAt: instantIn(body['connected_at']),
-      expiresAt: instantIn(body['expires_at']),
-      reauthorizeBy: instantIn(body['reauthorize_by']),
+      spotifyUserId: readText(body['spotify_user_id']),
+      spotifyUserEmail: readText(body['spotify_user_email']),
+      connectedAt: readInstant(body['connected_at']),
+      expiresAt: readInstant(body['expires_at']),
+      reauthorizeBy: readInstant(body['reauthorize_by']),
       autoRefreshed: body['auto_refreshed'] === true,
       degraded: body['degraded'] === true,
     };
@@ -52,10 +52,10 @@ export function statusIn(body: Readonly<Record<string, unknown>>): ConnectionSta
     return { kind: 'disconnected' };
   }
   return retryable === false
-    ? { kind: 'reauthorization_required', message: textIn(message) }
+    ? { kind: 'reauthorization_required', message: readText(message) }
     : {
         kind: 'unavailable',
-        message: textIn(message),
-        retryAfterSeconds: boundedSeconds(retry_after),
+        message: readText(message),
+        retryAfterSeconds: boundSeconds(retry_after),
       };
 }

@@ -1,16 +1,16 @@
-import { backoffMilliseconds, browserClock, type Clock } from './clock.ts';
+import { browserClock, type Clock, computeBackoffMilliseconds } from './clock.ts';
 import type { ConnectionStatus } from './connection-status.ts';
-import { CHECKING, type ConnectionView, viewOf, viewWithoutAnswer } from './connection-view.ts';
+import { CHECKING, type ConnectionView, toView, toViewWithoutAnswer } from './connection-view.ts';
 import {
   clearLastKnownStatus,
   LAST_KNOWN_STATUS_KEY,
-  lastKnownStatusIn,
   type OpenStorage,
+  parseLastKnownStatus,
   readLastKnownStatus,
   writeLastKnownStatus,
 } from './last-known-status.ts';
 import type { StatusClient } from './status-client.ts';
-import { StatusError, statusErrorOf } from './status-error.ts';
+import { StatusError, toStatusError } from './status-error.ts';
 
 /** The API replaces an access token that has less than five minutes left. */
 const CHECK_BEFORE_EXPIRY_MILLISECONDS = 2 * 60 * 1_000;
@@ -62,7 +62,7 @@ export interface ConnectionStore {
 const stores = new WeakMap<StatusClient, ConnectionStore>();
 
 /** The one store of everything on the page that uses this client. */
-export function connectionStoreOf(client: StatusClient): ConnectionStore {
+export function getConnectionStore(client: StatusClient): ConnectionStore {
   const store = stores.get(client) ?? createConnectionStore({ client });
   stores.set(client, store);
   return store;
@@ -125,8 +125,8 @@ export function createConnectionStore({
   }
 
   function lastKnownView(stored: string | null): ConnectionView {
-    const status = user ? lastKnownStatusIn(stored, user, clock.now()) : null;
-    return status === null ? CHECKING : viewOf(status, false, clock.now());
+    const status = user ? parseLastKnownStatus(stored, user, clock.now()) : null;
+    return status === null ? CHECKING : toView(status, false, clock.now());
   }
 
   function begin(): void {
@@ -194,7 +194,7 @@ export function createConnectionStore({
     }
     const own = new AbortController();
     request = own;
-    const outcome = await client.check(user, { signal: own.signal }).catch(statusErrorOf);
+    const outcome = await client.check(user, { signal: own.signal }).catch(toStatusError);
     if (own.signal.aborted) {
       return;
     }
@@ -206,7 +206,7 @@ export function createConnectionStore({
     failures = 0;
     notBefore = 0;
     writeLastKnownStatus(openStorage, user, outcome);
-    show(viewOf(outcome, true, clock.now()));
+    show(toView(outcome, true, clock.now()));
     if (outcome.kind === 'connected' && outcome.expiresAt !== null) {
       const untilExpiry = Date.parse(outcome.expiresAt) - clock.now();
       checkAfter(Math.max(SHORTEST_PAUSE_MILLISECONDS, untilExpiry - CHECK_BEFORE_EXPIRY_MILLISECONDS));
@@ -222,13 +222,18 @@ export function createConnectionStore({
       clearLastKnownStatus(openStorage);
       view = CHECKING;
     }
-    show(viewWithoutAnswer(view, outcome.message));
+    show(toViewWithoutAnswer(view, outcome.message));
     if (code === 'unavailable' || code === 'unexpected_answer') {
       const askedFor = outcome.retryAfterSeconds * 1_000;
       notBefore = clock.now() + askedFor;
       checkAfter(
         askedFor +
-          backoffMilliseconds(failures, FIRST_BACKOFF_MILLISECONDS, LONGEST_BACKOFF_MILLISECONDS, clock),
+          computeBackoffMilliseconds(
+            failures,
+            FIRST_BACKOFF_MILLISECONDS,
+            LONGEST_BACKOFF_MILLISECONDS,
+            clock,
+          ),
       );
       failures += 1;
     }

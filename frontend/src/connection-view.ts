@@ -39,7 +39,7 @@ export const CHECKING: Extract<ConnectionView, { connection: null }> = {
 };
 
 /** The view of a status at a moment in milliseconds since 1970. */
-export function viewOf(status: KnownStatus, isConfirmed: boolean, now: number): ConnectionView {
+export function toView(status: KnownStatus, isConfirmed: boolean, now: number): ConnectionView {
   if (status.kind !== 'connected') {
     const isDead = status.kind === 'reauthorization_required';
     return {
@@ -59,7 +59,7 @@ export function viewOf(status: KnownStatus, isConfirmed: boolean, now: number): 
 }
 
 /** The view after a check without an answer: what was known stays, but is no longer confirmed. */
-export function viewWithoutAnswer(view: ConnectionView, message: string | null): ConnectionView {
+export function toViewWithoutAnswer(view: ConnectionView, message: string | null): ConnectionView {
   return view.state === 'checking' || view.state === 'unavailable'
     ? { ...CHECKING, state: 'unavailable', message }
     : { ...view, isConfirmed: false };

@@ -3,8 +3,8 @@ export type { Connection, ConnectionStatus } from './connection-status.ts';
 export {
   type ConnectionStore,
   type ConnectionStoreOptions,
-  connectionStoreOf,
   createConnectionStore,
+  getConnectionStore,
   type UserId,
 } from './connection-store.ts';
 export type { ConnectionView } from './connection-view.ts';

@@ -1,5 +1,5 @@
 /** The members of the JSON object that a text is; none where it is anything else. */
-export function membersIn(text: string | null): Readonly<Record<string, unknown>> {
+export function readMembers(text: string | null): Readonly<Record<string, unknown>> {
   try {
     return { ...JSON.parse(text ?? '') };
   } catch {
@@ -8,12 +8,12 @@ export function membersIn(text: string | null): Readonly<Record<string, unknown>
 }
 
 /** A text; null for anything else. */
-export function textIn(value: unknown): string | null {
+export function readText(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
 }
 
 /** A date and time after 1970 that can be read; null for anything else. */
-export function instantIn(value: unknown): string | null {
-  const text = textIn(value);
+export function readInstant(value: unknown): string | null {
+  const text = readText(value);
   return Date.parse(text ?? '') > 0 ? text : null;
 }

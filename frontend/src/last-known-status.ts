@@ -1,5 +1,5 @@
-import { type KnownStatus, statusIn } from './connection-status.ts';
-import { membersIn } from './json.ts';
+import { type KnownStatus, readStatus } from './connection-status.ts';
+import { readMembers } from './json.ts';
 
 /** The number goes up when what is stored changes: pages of two releases can be open side by side. */
 export const LAST_KNOWN_STATUS_KEY = 'spotify-connection-1';
@@ -13,9 +13,9 @@ export function readLastKnownStatus(open: OpenStorage): string | null {
 }
 
 /** The status of that user in what was stored; null where there is none, or none that can be right. */
-export function lastKnownStatusIn(stored: string | null, userId: string, now: number): KnownStatus | null {
-  const members = membersIn(stored);
-  const status = members['user_id'] === userId ? statusIn(members) : null;
+export function parseLastKnownStatus(stored: string | null, userId: string, now: number): KnownStatus | null {
+  const members = readMembers(stored);
+  const status = members['user_id'] === userId ? readStatus(members) : null;
   if (status === null || status.kind === 'unavailable') {
     return null;
   }

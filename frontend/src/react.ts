@@ -1,7 +1,7 @@
 'use client';
 
 import { useCallback, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react';
-import { connectionStoreOf, type UserId } from './connection-store.ts';
+import { getConnectionStore, type UserId } from './connection-store.ts';
 import { CHECKING, type ConnectionView } from './connection-view.ts';
 import { type LandingOptions, readLanding } from './landing.ts';
 import type { StatusClient } from './status-client.ts';
@@ -27,7 +27,7 @@ const useEffectBeforePaint = typeof window === 'undefined' ? useEffect : useLayo
  * component is there. On a server, and while its markup is taken over, it is `checking`.
  */
 export function useSpotifyConnection({ client, userId }: SpotifyConnectionOptions): SpotifyConnection {
-  const store = connectionStoreOf(client);
+  const store = getConnectionStore(client);
   const subscribe = useCallback((listener: () => void) => store.subscribe(userId, listener), [store, userId]);
   const view = useSyncExternalStore(
     subscribe,

@@ -6,11 +6,11 @@ const LONGEST_SECONDS = 60 * 60;
  *
  * @param now a moment in milliseconds since 1970, against which a date is read
  */
-export function retryAfterSeconds(header: string | null, now: number): number {
-  return boundedSeconds(header) || boundedSeconds((Date.parse(header ?? '') - now) / 1_000);
+export function readRetryAfterSeconds(header: string | null, now: number): number {
+  return boundSeconds(header) || boundSeconds((Date.parse(header ?? '') - now) / 1_000);
 }
 
 /** A number of seconds from 0 to an hour; 0 for what is no number. */
-export function boundedSeconds(value: unknown): number {
+export function boundSeconds(value: unknown): number {
   return Math.min(LONGEST_SECONDS, Math.max(0, Number(value) || 0));
 }

@@ -1,8 +1,8 @@
-import { backoffMilliseconds, browserClock, type Clock } from './clock.ts';
-import { type ConnectionStatus, statusIn } from './connection-status.ts';
-import { membersIn, textIn } from './json.ts';
-import { retryAfterSeconds } from './retry-after.ts';
-import { StatusError, type StatusErrorCode, statusErrorOf } from './status-error.ts';
+import { browserClock, type Clock, computeBackoffMilliseconds } from './clock.ts';
+import { type ConnectionStatus, readStatus } from './connection-status.ts';
+import { readMembers, readText } from './json.ts';
+import { readRetryAfterSeconds } from './retry-after.ts';
+import { StatusError, type StatusErrorCode, toStatusError } from './status-error.ts';
 
 /** The API answers within 10 s. */
 const ATTEMPT_TIMEOUT_MILLISECONDS = 12_000;
@@ -61,7 +61,7 @@ export function createStatusClient({
           }
           const wait =
             error.retryAfterSeconds * 1_000 +
-            backoffMilliseconds(failures, FIRST_BACKOFF_MILLISECONDS, PATIENCE_MILLISECONDS, clock);
+            computeBackoffMilliseconds(failures, FIRST_BACKOFF_MILLISECONDS, PATIENCE_MILLISECONDS, clock);
           if (clock.now() + wait > deadline) {
             throw error;
           }
@@ -82,18 +82,18 @@ export function createStatusClient({
         headers: { authorization: `Bearer ${accessToken}` },
         signal,
       });
-      const body = membersIn(await response.text());
-      const status = response.ok ? statusIn(body) : null;
+      const body = readMembers(await response.text());
+      const status = response.ok ? readStatus(body) : null;
       if (status !== null) {
         return status;
       }
-      throw new StatusError(codeOf(response), {
+      throw new StatusError(readCode(response), {
         status: response.status,
-        detail: textIn(body['detail']) ?? textIn(body['message']),
-        retryAfterSeconds: retryAfterSeconds(response.headers.get('retry-after'), clock.now()),
+        detail: readText(body['detail']) ?? readText(body['message']),
+        retryAfterSeconds: readRetryAfterSeconds(response.headers.get('retry-after'), clock.now()),
       });
     } catch (error) {
-      throw statusErrorOf(error);
+      throw toStatusError(error);
     }
   }
 
@@ -122,7 +122,7 @@ export function createStatusClient({
   }
 }
 
-function codeOf({ ok, status }: Response): StatusErrorCode {
+function readCode({ ok, status }: Response): StatusErrorCode {
   if (ok) {
     return 'unexpected_answer';
   }

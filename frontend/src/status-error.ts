@@ -51,6 +51,6 @@ export class StatusError extends Error {
 }
 
 /** A failure of whatever kind as one of ours. */
-export function statusErrorOf(error: unknown): StatusError {
+export function toStatusError(error: unknown): StatusError {
   return error instanceof StatusError ? error : new StatusError('unavailable', { cause: error });
 }

@@ -33,13 +33,13 @@ export async function unpackContent(
   for (const coding of codings) {
     const { bytes } = unpacked;
     // None of them makes an object begin with its brace: a proxy has unpacked it and left the header.
-    const decoder = bytes[0] === OPENING_BRACE ? null : decoderOf(coding.trim(), bytes);
+    const decoder = bytes[0] === OPENING_BRACE ? null : createDecoder(coding.trim(), bytes);
     unpacked = decoder === null ? unpacked : await unpack(bytes, decoder, longest);
   }
   return unpacked;
 }
 
-function decoderOf(coding: string, [firstByte = 0]: Buffer): Transform | null {
+function createDecoder(coding: string, [firstByte = 0]: Buffer): Transform | null {
   // Where content ends before its coding does, what there is of it is given out and no error raised.
   const options = { finishFlush: zlib.constants.Z_SYNC_FLUSH };
   switch (coding) {

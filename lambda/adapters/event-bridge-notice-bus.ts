@@ -37,7 +37,7 @@ export class EventBridgeNoticeBus implements NoticeBus {
     const stretch = LARGEST_BATCH * CONCURRENCY;
     for (let start = 0; start < notices.length; start += stretch) {
       const sent = await Promise.all(
-        batchesOf(notices.slice(start, start + stretch)).map((batch) => this.#sendBatch(batch)),
+        splitIntoBatches(notices.slice(start, start + stretch)).map((batch) => this.#sendBatch(batch)),
       );
       taken.push(...sent.flatMap((batch) => batch.taken));
       const failure = sent.find((batch) => batch.failure !== null)?.failure ?? null;
@@ -66,7 +66,7 @@ export class EventBridgeNoticeBus implements NoticeBus {
         EventBusName: this.#eventBus,
         Source: SOURCE,
         DetailType: DETAIL_TYPES[notice.kind],
-        Detail: JSON.stringify(detailOf(notice, this.#stackName)),
+        Detail: JSON.stringify(toDetail(notice, this.#stackName)),
       })),
     });
     try {
@@ -86,24 +86,24 @@ const DETAIL_TYPES = {
   due: 'SpotifyReauthorizationDue',
 } as const satisfies Record<Notice['kind'], string>;
 
-function detailOf(notice: Notice, stack: string) {
+function toDetail(notice: Notice, stack: string) {
   const common = { version: SCHEMA_VERSION, id: notice.id, stack, user_id: notice.userId };
   return notice.kind === 'required'
-    ? { ...common, since: instant(notice.since), reason: notice.reason }
+    ? { ...common, since: toInstant(notice.since), reason: notice.reason }
     : {
         ...common,
         days: notice.days,
-        connected_at: instant(notice.connectedAt),
-        reauthorize_by: instant(notice.reauthorizeBy),
+        connected_at: toInstant(notice.connectedAt),
+        reauthorize_by: toInstant(notice.reauthorizeBy),
       };
 }
 
 /** ISO 8601 in UTC, as the status call writes times. */
-function instant(databaseTime: string): string {
+function toInstant(databaseTime: string): string {
   return new Date(databaseTime).toISOString();
 }
 
-function batchesOf(notices: readonly Notice[]): Notice[][] {
+function splitIntoBatches(notices: readonly Notice[]): Notice[][] {
   return Array.from({ length: Math.ceil(notices.length / LARGEST_BATCH) }, (_, index) =>
     notices.slice(index * LARGEST_BATCH, (index + 1) * LARGEST_BATCH),
   );

@@ -21,13 +21,13 @@ export class PowertoolsMetrics implements Metrics {
 
   add: Metrics['add'] = (measurements) => {
     for (const [metric, value] of Object.entries(measurements) as [Metric, number][]) {
-      this.#powertools.addMetric(MetricNames[metric], unitOf(metric), value);
+      this.#powertools.addMetric(MetricNames[metric], getUnit(metric), value);
     }
     this.#powertools.publishStoredMetrics();
   };
 }
 
-function unitOf(metric: Metric) {
+function getUnit(metric: Metric) {
   if (metric.endsWith('Milliseconds')) {
     return MetricUnit.Milliseconds;
   }

@@ -15,7 +15,7 @@ const TAG_BYTES = 16;
  */
 export function sealText(text: string, userId: string, secret: string): string {
   const nonce = randomBytes(NONCE_BYTES);
-  const cipher = createCipheriv(ALGORITHM, keyOf(secret), nonce, { authTagLength: TAG_BYTES });
+  const cipher = createCipheriv(ALGORITHM, deriveKey(secret), nonce, { authTagLength: TAG_BYTES });
   cipher.setAAD(Buffer.from(userId));
   const ciphertext = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
   const parts = [nonce, ciphertext, cipher.getAuthTag()];
@@ -29,7 +29,7 @@ export function openText(sealed: string, userId: string, secret: string): string
   if (version !== VERSION || nonce?.length !== NONCE_BYTES || tag?.length !== TAG_BYTES || !ciphertext) {
     return null;
   }
-  const decipher = createDecipheriv(ALGORITHM, keyOf(secret), nonce, { authTagLength: TAG_BYTES });
+  const decipher = createDecipheriv(ALGORITHM, deriveKey(secret), nonce, { authTagLength: TAG_BYTES });
   decipher.setAAD(Buffer.from(userId));
   decipher.setAuthTag(tag);
   try {
@@ -40,6 +40,6 @@ export function openText(sealed: string, userId: string, secret: string): string
 }
 
 /** The secret is text; a key is as many bytes as the cipher takes (RFC 5869). */
-function keyOf(secret: string): Uint8Array {
+function deriveKey(secret: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', 'spotify-auth rescue queue', KEY_BYTES));
 }

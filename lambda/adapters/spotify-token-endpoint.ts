@@ -7,7 +7,7 @@ import type {
   TokenAnswer,
   TokenEndpoint,
 } from '../connection/token-endpoint.ts';
-import { retryAfterSeconds } from './retry-after.ts';
+import { readRetryAfterSeconds } from './retry-after.ts';
 import type { Secret, SpotifyClient } from './secret.ts';
 import { fetchTokens, type ReceivedAnswer, UnusableAnswerError } from './token-fetch.ts';
 
@@ -69,19 +69,24 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
 
   refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer> {
     // One for everything: neither a slow secret nor a second call may outlast what the caller's lease allows.
-    return within(timeoutMilliseconds, (signal) => this.#refresh(refreshToken, signal));
+    return runWithin(timeoutMilliseconds, (signal) => this.#refresh(refreshToken, signal));
   }
 
   checkClient(timeoutMilliseconds: number): Promise<ClientAnswer> {
-    return within(timeoutMilliseconds, async (signal) => {
-      const answer = await this.#request<ClientAnswer>(await this.#secret.read(), signal, nothingReceived(), {
-        send: (client, authentication, options) =>
-          oauth.clientCredentialsGrantRequest(this.#server, client, authentication, {}, options),
-        read: async (client, response) => {
-          await oauth.processClientCredentialsResponse(this.#server, client, response);
-          return { kind: 'accepted' };
+    return runWithin(timeoutMilliseconds, async (signal) => {
+      const answer = await this.#request<ClientAnswer>(
+        await this.#secret.read(),
+        signal,
+        createReceivedAnswer(),
+        {
+          send: (client, authentication, options) =>
+            oauth.clientCredentialsGrantRequest(this.#server, client, authentication, {}, options),
+          read: async (client, response) => {
+            await oauth.processClientCredentialsResponse(this.#server, client, response);
+            return { kind: 'accepted' };
+          },
         },
-      });
+      );
       return answer.kind === 'revoked' ? { kind: 'rejected', reason: 'invalid_grant' } : answer;
     });
   }
@@ -98,7 +103,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
   }
 
   async #call(client: SpotifyClient, refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {
-    const received = nothingReceived();
+    const received = createReceivedAnswer();
     const failure = await this.#request<null>(client, signal, received, {
       send: (oauthClient, authentication, options) =>
         oauth.refreshTokenGrantRequest(this.#server, oauthClient, authentication, refreshToken, options),
@@ -111,7 +116,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
       },
     });
     return received.isOfSuccess || failure === null
-      ? tokensIn(received.text, refreshToken, failure)
+      ? parseTokens(received.text, refreshToken, failure)
       : failure;
   }
 
@@ -129,20 +134,20 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
         [oauth.allowInsecureRequests]: this.#allowInsecureRequests,
       });
       if (response.status === 429) {
-        return { kind: 'throttled', retryAfterSeconds: retryAfterSeconds(response.headers) };
+        return { kind: 'throttled', retryAfterSeconds: readRetryAfterSeconds(response.headers) };
       }
       if (response.status >= 500 || PASSING_STATUSES.has(response.status)) {
         return { kind: 'unavailable', reason: `status ${response.status}` };
       }
       return await read(oauthClient, response);
     } catch (error) {
-      return failureOf(error);
+      return toFailure(error);
     }
   }
 }
 
 /** Runs something with a signal that ends it. Not AbortSignal.timeout, which would keep everything here in memory until its time has passed. */
-async function within<Result>(
+async function runWithin<Result>(
   timeoutMilliseconds: number,
   run: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
@@ -155,7 +160,7 @@ async function within<Result>(
   }
 }
 
-function nothingReceived(): ReceivedAnswer {
+function createReceivedAnswer(): ReceivedAnswer {
   return { isOfSuccess: false, text: '' };
 }
 
@@ -165,8 +170,8 @@ function nothingReceived(): ReceivedAnswer {
  *
  * @param failure why it is not known to be whole
  */
-function tokensIn(text: string, usedRefreshToken: string, failure: Failure | null): TokenAnswer {
-  const json = jsonIn(text);
+function parseTokens(text: string, usedRefreshToken: string, failure: Failure | null): TokenAnswer {
+  const json = parseJson(text);
   const parsed = v.safeParse(TokenResponse, json);
   if (parsed.success) {
     return { kind: 'refreshed', ...readTokens(parsed.output) };
@@ -178,7 +183,7 @@ function tokensIn(text: string, usedRefreshToken: string, failure: Failure | nul
       : json === undefined
         ? 'not JSON'
         : `unusable ${fields} in a successful answer`;
-  const refreshToken = refreshTokenIn(text);
+  const refreshToken = findRefreshToken(text);
   return refreshToken === null || refreshToken === usedRefreshToken
     ? { kind: 'unavailable', reason }
     : { kind: 'rotated', refreshToken, reason };
@@ -197,7 +202,7 @@ function readTokens({ access_token, refresh_token, expires_in }: v.InferOutput<t
 }
 
 /** Undefined: it is none. */
-function jsonIn(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     // Trimmed, for what it takes off includes a byte order mark.
     return JSON.parse(text.trim());
@@ -210,9 +215,9 @@ function jsonIn(text: string): unknown {
  * The refresh token in what has come in of a successful answer that cannot be used as a whole: cut off, too long,
  * without an access token. Found by its name, for such a text need not be JSON.
  */
-function refreshTokenIn(text: string): string | null {
+function findRefreshToken(text: string): string | null {
   const [, quoted] = /"refresh_token"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(text) ?? [];
-  const parsed = v.safeParse(Token, quoted === undefined ? undefined : jsonIn(quoted));
+  const parsed = v.safeParse(Token, quoted === undefined ? undefined : parseJson(quoted));
   return parsed.success ? parsed.output : null;
 }
 
@@ -220,7 +225,7 @@ function refreshTokenIn(text: string): string | null {
  * What "Refresh token expired", "Refresh token revoked" or "Invalid refresh token" says, or another text with just one of
  * these words. The text itself is a stranger's and goes no further.
  */
-function revocationReasonIn(description: unknown): RevocationReason {
+function readRevocationReason(description: unknown): RevocationReason {
   const text = typeof description === 'string' ? description.toLowerCase() : '';
   const [reason, another] = (['expired', 'revoked', 'invalid'] as const).filter((word) =>
     text.includes(word),
@@ -229,10 +234,10 @@ function revocationReasonIn(description: unknown): RevocationReason {
 }
 
 /** Reasons are our own words and the codes of RFC 6749: an answer's other contents may hold tokens. */
-function failureOf(error: unknown): Failure {
+function toFailure(error: unknown): Failure {
   if (error instanceof oauth.ResponseBodyError) {
     if (error.error === 'invalid_grant' && error.status === 400) {
-      return { kind: 'revoked', reason: revocationReasonIn(error.error_description) };
+      return { kind: 'revoked', reason: readRevocationReason(error.error_description) };
     }
     if (PASSING_ERRORS.has(error.error)) {
       return { kind: 'unavailable', reason: error.error };

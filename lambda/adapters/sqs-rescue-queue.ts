@@ -62,7 +62,7 @@ export class SqsRescueQueue implements RescueQueue {
     const { key } = await this.#secret.read();
     const command = new SendMessageCommand({
       QueueUrl: this.#queueUrl,
-      MessageBody: bodyOf(rotation, key),
+      MessageBody: createMessageBody(rotation, key),
     });
     await this.#client.send(command, { abortSignal }).catch(reject('SendMessage'));
   }
@@ -79,7 +79,7 @@ export class SqsRescueQueue implements RescueQueue {
     return Messages.map((message) => ({
       messageId: message.MessageId ?? '',
       receipt: message.ReceiptHandle ?? '',
-      rotation: rotationIn(message, key),
+      rotation: readRotation(message, key),
     }));
   }
 
@@ -89,7 +89,7 @@ export class SqsRescueQueue implements RescueQueue {
   }
 }
 
-function bodyOf({ lease, outcome }: Rotation, key: string): string {
+function createMessageBody({ lease, outcome }: Rotation, key: string): string {
   const common = {
     lease_id: lease.leaseId,
     leased_at: lease.leasedAt,
@@ -112,7 +112,7 @@ function bodyOf({ lease, outcome }: Rotation, key: string): string {
   return JSON.stringify(envelope);
 }
 
-function rotationIn({ Body }: Message, key: string): Rotation | null {
+function readRotation({ Body }: Message, key: string): Rotation | null {
   const envelope = v.safeParse(Envelope, Body);
   if (!envelope.success) {
     return null;

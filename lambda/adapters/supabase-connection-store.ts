@@ -100,8 +100,8 @@ export class SupabaseConnectionStore implements ConnectionStore {
     const lapsesAt = this.#clock.monotonicMilliseconds() + leaseSeconds * 1_000;
     const row = await this.#functions.call('spotify_check_connection', CheckRow, timeoutMilliseconds, {
       for_user: userId,
-      refresh_within: interval(refreshWithinSeconds),
-      lease: interval(leaseSeconds),
+      refresh_within: toInterval(refreshWithinSeconds),
+      lease: toInterval(leaseSeconds),
     });
     if (row.state === 'disconnected') {
       return { state: row.state };
@@ -119,7 +119,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
     };
     switch (row.state) {
       case 'leased':
-        return { state: row.state, details, lease: leaseOf(row.lease, lapsesAt) };
+        return { state: row.state, details, lease: toLease(row.lease, lapsesAt) };
       case 'busy':
       case 'backing_off':
         return { state: row.state, details, retryInSeconds: row.retry_in ?? 0, isRefused: row.refused };
@@ -132,14 +132,14 @@ export class SupabaseConnectionStore implements ConnectionStore {
     const lapsesAt = this.#clock.monotonicMilliseconds() + request.leaseSeconds * 1_000;
     const row = await this.#functions.call('spotify_claim_due', ClaimedRow, timeoutMilliseconds, {
       batch_size: request.batchSize,
-      refresh_within: interval(request.refreshWithinSeconds),
-      lease: interval(request.leaseSeconds),
-      sweep_age: interval(request.sweepAgeSeconds),
+      refresh_within: toInterval(request.refreshWithinSeconds),
+      lease: toInterval(request.leaseSeconds),
+      sweep_age: toInterval(request.sweepAgeSeconds),
       calls_per_second: request.callsPerSecond,
       due_from: request.dueFrom,
     });
     return {
-      leases: row.claims.map((claim) => leaseOf(claim, lapsesAt)),
+      leases: row.claims.map((claim) => toLease(claim, lapsesAt)),
       nextClaimInSeconds: row.next_claim_in,
       callsStartInSeconds: row.calls_start_in,
       dueUpTo: row.due_up_to,
@@ -149,11 +149,11 @@ export class SupabaseConnectionStore implements ConnectionStore {
 
   async record(settled: readonly SettledLease[], timeoutMilliseconds: number): Promise<Recorded> {
     const row = await this.#functions.call('spotify_record', RecordedRow, timeoutMilliseconds, {
-      results: settled.map(resultOf),
+      results: settled.map(toResult),
     });
     return {
       verdicts: new Map(row.verdicts.map(({ lease_id, verdict }) => [lease_id, verdict])),
-      refusals: row.verdicts.flatMap((each) => (each.verdict === 'refused' ? [refusalOf(each)] : [])),
+      refusals: row.verdicts.flatMap((each) => (each.verdict === 'refused' ? [toRefusal(each)] : [])),
       notBeforeInSeconds: row.not_before_in,
       breakerIsOpen: row.breaker_is_open,
     };
@@ -161,7 +161,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
 
   async countDue(refreshWithinSeconds: number, timeoutMilliseconds: number): Promise<number> {
     return this.#functions.call('spotify_due_count', v.number(), timeoutMilliseconds, {
-      refresh_within: interval(refreshWithinSeconds),
+      refresh_within: toInterval(refreshWithinSeconds),
     });
   }
 
@@ -180,19 +180,19 @@ export class SupabaseConnectionStore implements ConnectionStore {
     timeoutMilliseconds: number,
   ): Promise<{ cleared: number; refusals: Refusal[]; done: boolean }> {
     const row = await this.#functions.call('spotify_clear_dead_grants', ClearedRow, timeoutMilliseconds, {
-      grace: interval(graceSeconds),
+      grace: toInterval(graceSeconds),
       batch_size: batchSize,
     });
-    return { cleared: row.cleared, refusals: row.refused.map(refusalOf), done: row.done };
+    return { cleared: row.cleared, refusals: row.refused.map(toRefusal), done: row.done };
   }
 }
 
 /** An interval as Postgres reads it: to the millisecond, for it does not read an exponent. */
-function interval(seconds: number): string {
+function toInterval(seconds: number): string {
   return `${Number(seconds.toFixed(3))} seconds`;
 }
 
-function refusalOf(row: {
+function toRefusal(row: {
   readonly user_id: string;
   readonly code: string;
   readonly constraint: string | null;
@@ -200,7 +200,7 @@ function refusalOf(row: {
   return { userId: row.user_id, code: row.code, constraint: row.constraint };
 }
 
-function leaseOf(row: v.InferOutput<typeof LeaseRow>, lapsesAt: number): Lease {
+function toLease(row: v.InferOutput<typeof LeaseRow>, lapsesAt: number): Lease {
   return {
     userId: row.user_id,
     leaseId: row.lease_id,
@@ -212,7 +212,7 @@ function leaseOf(row: v.InferOutput<typeof LeaseRow>, lapsesAt: number): Lease {
   };
 }
 
-function resultOf({ lease, outcome }: SettledLease) {
+function toResult({ lease, outcome }: SettledLease) {
   return {
     user_id: lease.userId,
     lease_id: lease.leaseId,

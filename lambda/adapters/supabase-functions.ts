@@ -61,7 +61,7 @@ export class SupabaseFunctions {
     signal: AbortSignal,
     parameters: Readonly<Record<string, unknown>>,
   ): Promise<Row> {
-    const { data, error, status } = await this.#clientFor(credentials)
+    const { data, error, status } = await this.#getClient(credentials)
       .rpc(name, parameters)
       .retry(false)
       .abortSignal(signal);
@@ -76,7 +76,7 @@ export class SupabaseFunctions {
     return parsed.output;
   }
 
-  #clientFor(credentials: SupabaseCredentials): PostgrestClient {
+  #getClient(credentials: SupabaseCredentials): PostgrestClient {
     if (this.#client?.credentials !== credentials) {
       const rest = new PostgrestClient(new URL('/rest/v1', this.#url).href, {
         headers: createHeaders(credentials.secret_key),

@@ -35,17 +35,17 @@ export class SupabaseNoticeStore implements NoticeStore {
       timeoutMilliseconds,
       { batch_size: batchSize },
     );
-    return rows.map(noticeOf);
+    return rows.map(toEvent);
   }
 
   recordSent(notices: readonly Notice[], timeoutMilliseconds: number): Promise<number> {
     return this.#functions.call('spotify_record_notices', v.number(), timeoutMilliseconds, {
-      notices: notices.map(rowOf),
+      notices: notices.map(toRow),
     });
   }
 }
 
-function noticeOf(row: v.InferOutput<typeof NoticeRow>): Notice {
+function toEvent(row: v.InferOutput<typeof NoticeRow>): Notice {
   const common = { id: row.id, userId: row.user_id };
   return row.kind === 'required'
     ? { ...common, kind: row.kind, since: row.since, reason: row.reason }
@@ -58,7 +58,7 @@ function noticeOf(row: v.InferOutput<typeof NoticeRow>): Notice {
       };
 }
 
-function rowOf(notice: Notice) {
+function toRow(notice: Notice) {
   return {
     kind: notice.kind,
     user_id: notice.userId,

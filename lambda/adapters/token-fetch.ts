@@ -65,7 +65,7 @@ export async function fetchTokens(
   if (isTooLong) {
     throw new UnusableAnswerError('answer too long');
   }
-  return responseOf(raw, received.text);
+  return toResponse(raw, received.text);
 }
 
 /** Resolves when the whole answer is there. */
@@ -124,7 +124,7 @@ function isOdd({ headers, rawHeaders }: http.IncomingMessage): boolean {
   return isFramedOddly || !PLAIN_TEXT.test(rawHeaders.join());
 }
 
-function responseOf({ status, headers }: RawAnswer, text: string): Response {
+function toResponse({ status, headers }: RawAnswer, text: string): Response {
   const kept = HEADERS_THAT_MATTER.flatMap((name) => {
     const value = headers[name];
     return typeof value === 'string' && PLAIN_TEXT.test(value) ? [[name, value] as [string, string]] : [];

@@ -75,7 +75,7 @@ export function parseEnvironment<Environment>(
     const problems = Map.groupBy(parsed.issues, (issue) => v.getDotPath(issue) ?? '');
     throw new EnvironmentError(
       [...problems]
-        .map(([name, [issue]]) => `environment variable ${name} must be ${expectationIn(issue)}`)
+        .map(([name, [issue]]) => `environment variable ${name} must be ${describeExpectation(issue)}`)
         .join('; '),
     );
   }
@@ -83,6 +83,6 @@ export function parseEnvironment<Environment>(
 }
 
 /** A variable that is not there is reported by the object around it, in words of valibot's own. */
-function expectationIn(issue: v.BaseIssue<unknown> | undefined): string {
+function describeExpectation(issue: v.BaseIssue<unknown> | undefined): string {
   return issue === undefined || issue.kind === 'schema' ? 'set' : issue.message;
 }

@@ -8,7 +8,7 @@ const LONGEST_DELAY_SECONDS = 30 * 60;
  * @param failures how many attempts failed before this one
  * @param random a number from 0 up to, not including, 1
  */
-export function backoffSeconds(failures: number, random: number): number {
+export function computeBackoffSeconds(failures: number, random: number): number {
   const ceiling = Math.min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** failures);
   return ceiling * (0.5 + random / 2);
 }

@@ -26,15 +26,15 @@ export function logRefresh(
     outcome: kind,
     reason,
     verdict,
-    expires_at: lease.secondsLeft === null ? null : momentAfter(lease, lease.secondsLeft),
+    expires_at: lease.secondsLeft === null ? null : addSeconds(lease, lease.secondsLeft),
     seconds_left: lease.secondsLeft,
     // Whoever got a lease found the token due.
     needs_refresh: true,
-    new_expires_at: answer?.kind === 'refreshed' ? momentAfter(lease, answer.expiresInSeconds) : undefined,
+    new_expires_at: answer?.kind === 'refreshed' ? addSeconds(lease, answer.expiresInSeconds) : undefined,
   });
 }
 
 /** By the database's clock, as it stores an expiry: counted from when it gave the lease. */
-function momentAfter({ leasedAt }: Lease, seconds: number): string | null {
+function addSeconds({ leasedAt }: Lease, seconds: number): string | null {
   return new Date(Date.parse(leasedAt) + seconds * 1_000).toJSON();
 }

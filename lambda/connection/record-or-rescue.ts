@@ -37,7 +37,7 @@ export async function recordOrRescue(
   const rotations = settled.filter(isRotation);
   const recorded = await recordOutcomes(
     settled,
-    deadline - rescueReserveMilliseconds(rotations.length),
+    deadline - computeRescueReserveMilliseconds(rotations.length),
     store,
     clock,
   ).catch(async (error) => {
@@ -61,7 +61,7 @@ export function isUnstored(verdict: Verdict | 'unsettled' | undefined): boolean 
   return verdict === 'unsettled' || verdict === 'refused';
 }
 
-function rescueReserveMilliseconds(rotations: number): number {
+function computeRescueReserveMilliseconds(rotations: number): number {
   return rotations === 0 ? 0 : RESCUE_RESERVE_MILLISECONDS + rotations * RESERVE_PER_MESSAGE_MILLISECONDS;
 }
 

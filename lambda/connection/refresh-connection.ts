@@ -7,7 +7,7 @@ import { logRefresh } from './log-refresh.ts';
 import type { Metrics } from './metrics.ts';
 import { recordOrRescue } from './record-or-rescue.ts';
 import { recordOutcomes } from './record-outcomes.ts';
-import { outcomeOf, type RefreshOutcome } from './refresh-outcome.ts';
+import { type RefreshOutcome, toOutcome } from './refresh-outcome.ts';
 import type { RescueQueue } from './rescue-queue.ts';
 import type { TokenAnswer, TokenEndpoint } from './token-endpoint.ts';
 
@@ -49,7 +49,7 @@ export async function refreshConnection(
       throw error;
     },
   );
-  const outcome = outcomeOf(answer, lease.failures, random());
+  const outcome = toOutcome(answer, lease.failures, random());
   if (outcome.kind === 'client_rejected') {
     dependencies.metrics.add({ clientRejected: 1 });
   }

@@ -1,4 +1,4 @@
-import { backoffSeconds } from './backoff.ts';
+import { computeBackoffSeconds } from './backoff.ts';
 import type { LeaseReference } from './lease.ts';
 import type { RevocationReason, TokenAnswer } from './token-endpoint.ts';
 
@@ -34,7 +34,7 @@ export type SettledLease = { readonly lease: LeaseReference; readonly outcome: R
  * @param failures how many attempts failed before this one
  * @param random a number from 0 up to, not including, 1
  */
-export function outcomeOf(answer: TokenAnswer | null, failures: number, random: number): RefreshOutcome {
+export function toOutcome(answer: TokenAnswer | null, failures: number, random: number): RefreshOutcome {
   switch (answer?.kind) {
     case 'refreshed':
       return answer;
@@ -42,7 +42,7 @@ export function outcomeOf(answer: TokenAnswer | null, failures: number, random: 
       return {
         kind: 'rotated',
         refreshToken: answer.refreshToken,
-        retryAfterSeconds: backoffSeconds(failures, random),
+        retryAfterSeconds: computeBackoffSeconds(failures, random),
       };
     case 'throttled':
       return { kind: 'throttled', retryAfterSeconds: answer.retryAfterSeconds };
@@ -50,11 +50,11 @@ export function outcomeOf(answer: TokenAnswer | null, failures: number, random: 
       return {
         kind: 'revoked',
         reason: answer.reason,
-        retryAfterSeconds: backoffSeconds(failures, random),
+        retryAfterSeconds: computeBackoffSeconds(failures, random),
       };
     case 'unavailable':
     case 'rejected':
-      return { kind: answer.kind, retryAfterSeconds: backoffSeconds(failures, random) };
+      return { kind: answer.kind, retryAfterSeconds: computeBackoffSeconds(failures, random) };
     case 'client_rejected':
       return { kind: 'client_rejected' };
     case undefined:

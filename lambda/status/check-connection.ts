@@ -80,15 +80,15 @@ export async function checkConnection(
     const refreshWithinSeconds = autoRefreshed ? 0 : refreshMarginSeconds;
     const check = await store.check(userId, refreshWithinSeconds, LEASE_SECONDS, timeoutMilliseconds);
     if (check.state === 'leased') {
-      const progress = progressOf(await refreshConnection(check.lease, POLICY, deadline, dependencies));
+      const progress = toProgress(await refreshConnection(check.lease, POLICY, deadline, dependencies));
       if (progress === 'unsettled') {
-        return withoutRefresh(check.details, UNSETTLED_RETRY_SECONDS, false);
+        return toStatusWithoutRefresh(check.details, UNSETTLED_RETRY_SECONDS, false);
       }
       autoRefreshed ||= progress === 'refreshed';
     } else if (check.state === 'busy' && canWait(check, endOfPatience, deadline, clock)) {
       await clock.sleep(POLL_INTERVAL_MILLISECONDS);
     } else {
-      return statusOf(check, autoRefreshed);
+      return toStatus(check, autoRefreshed);
     }
   }
 }
@@ -97,7 +97,7 @@ export async function checkConnection(
  * `refreshed`: a new token is stored. `settled`: the database knows what happened, ask it. `unsettled`: nothing
  * was recorded about the connection, and asking again would only repeat the attempt.
  */
-function progressOf({ outcome, verdict }: Refresh): 'refreshed' | 'settled' | 'unsettled' {
+function toProgress({ outcome, verdict }: Refresh): 'refreshed' | 'settled' | 'unsettled' {
   if (verdict === 'stale') {
     return 'settled';
   }
@@ -118,7 +118,7 @@ function canWait(
   return millisecondsUntil(clock, waitUntil) > POLL_INTERVAL_MILLISECONDS + CHECK_RESERVE_MILLISECONDS;
 }
 
-function statusOf(
+function toStatus(
   check: Exclude<ConnectionCheck, { state: 'leased' }>,
   autoRefreshed: boolean,
 ): ConnectionStatus {
@@ -133,11 +133,11 @@ function statusOf(
         : { kind: 'reauthorization_required' };
     case 'busy':
     case 'backing_off':
-      return withoutRefresh(check.details, check.retryInSeconds, check.isRefused);
+      return toStatusWithoutRefresh(check.details, check.retryInSeconds, check.isRefused);
   }
 }
 
-function withoutRefresh(
+function toStatusWithoutRefresh(
   details: ConnectionDetails | null,
   retryInSeconds: number,
   isRefused: boolean,

@@ -19,7 +19,7 @@ export class Problem extends Error {
 }
 
 /** 400: the path does not name a user. */
-export function invalidUserId(): Problem {
+export function refuseUserId(): Problem {
   return new Problem(400, 'Bad Request', 'The user id in the path must be a UUID.');
 }
 

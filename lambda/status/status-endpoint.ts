@@ -6,7 +6,7 @@ import type { Metrics } from '../connection/metrics.ts';
 import { OperationalError } from '../connection/operational-error.ts';
 import type { ConnectionStatus } from './check-connection.ts';
 import { answerOverHttp, type StatusResult } from './http-answers.ts';
-import { forbidden, invalidUserId } from './problem.ts';
+import { forbidden, refuseUserId } from './problem.ts';
 
 /** Kept free at the end of an invocation to send the answer. */
 const ANSWER_RESERVE_MILLISECONDS = 500;
@@ -47,7 +47,7 @@ export function createStatusEndpoint(dependencies: StatusEndpointDependencies) {
 
       const userId = event.pathParameters?.['user_id']?.toLowerCase() ?? '';
       if (!UUID.test(userId)) {
-        throw invalidUserId();
+        throw refuseUserId();
       }
       if ((await authenticate(event.headers['authorization'])) !== userId) {
         throw forbidden();

@@ -51,10 +51,10 @@ export async function diagnose({
     checks: [
       ...secretChecks,
       supabase,
-      migrations(statistics),
+      checkMigrations(statistics),
       await check('spotify_client', () => askSpotify(clientCheck, statistics)),
-      lastSweep(statistics, longestSweepGapSeconds),
-      storedValues(statistics),
+      checkLastSweep(statistics, longestSweepGapSeconds),
+      checkStoredValues(statistics),
     ],
   };
 }
@@ -77,7 +77,7 @@ async function check(name: string, look: () => Promise<Finding>): Promise<Check>
   }
 }
 
-function migrations(statistics: ConnectionStatistics | null): Check {
+function checkMigrations(statistics: ConnectionStatistics | null): Check {
   const version = statistics?.schema_version;
   const finding =
     version === undefined
@@ -111,7 +111,7 @@ async function askSpotify(
   }
 }
 
-function lastSweep(statistics: ConnectionStatistics | null, longestSweepGapSeconds: number): Check {
+function checkLastSweep(statistics: ConnectionStatistics | null, longestSweepGapSeconds: number): Check {
   const seconds = statistics?.seconds_since_last_sweep ?? null;
   const finding =
     seconds === null
@@ -124,7 +124,7 @@ function lastSweep(statistics: ConnectionStatistics | null, longestSweepGapSecon
  * What was stored from outside and cannot be right; users see none of it, and somebody has a bug to mend. A few pass:
  * users can write such values into their own rows, and must not make anybody's deployment fail.
  */
-function storedValues(statistics: ConnectionStatistics | null): Check {
+function checkStoredValues(statistics: ConnectionStatistics | null): Check {
   const {
     implausible_expiries: implausible = 0,
     shared_tokens: shared = 0,

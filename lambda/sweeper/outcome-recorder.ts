@@ -3,7 +3,7 @@ import type { Lease } from '../connection/lease.ts';
 import { logRefresh } from '../connection/log-refresh.ts';
 import { recordOrRescue } from '../connection/record-or-rescue.ts';
 import type { RefreshDependencies } from '../connection/refresh-connection.ts';
-import { outcomeOf } from '../connection/refresh-outcome.ts';
+import { toOutcome } from '../connection/refresh-outcome.ts';
 import type { TokenAnswer } from '../connection/token-endpoint.ts';
 import type { Brake } from './brake.ts';
 import type { Pacing } from './pacing.ts';
@@ -99,7 +99,7 @@ export class OutcomeRecorder {
     const { deadline, pacing, brake, tally, dependencies } = this.#options;
     const { clock, random, log } = dependencies;
     const recorded = await recordOrRescue(
-      batch.map(({ lease, answer }) => ({ lease, outcome: outcomeOf(answer, lease.failures, random()) })),
+      batch.map(({ lease, answer }) => ({ lease, outcome: toOutcome(answer, lease.failures, random()) })),
       Math.min(
         deadline - WRITE_RESERVE_MILLISECONDS,
         clock.monotonicMilliseconds() + RECORD_BUDGET_MILLISECONDS,

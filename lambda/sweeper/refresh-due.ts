@@ -61,7 +61,7 @@ export type RefreshedDue = {
 };
 
 /** Seconds of a sweep's lease: two batches at the lowest concurrency, every call taking as long as it may. */
-export function sweepLeaseSeconds(batchSize: number): number {
+export function computeSweepLeaseSeconds(batchSize: number): number {
   const callsInARow = Math.ceil(batchSize / LOWEST_CONCURRENCY);
   const seconds = (2 * callsInARow * POLICY.callTimeoutMilliseconds + WRITE_RESERVE_MILLISECONDS) / 1_000;
   return Math.min(LONGEST_LEASE_SECONDS, Math.ceil(seconds));
@@ -207,7 +207,8 @@ class BulkRefresh {
         batchSize: this.#batchSize,
         refreshWithinSeconds: windowSeconds,
         leaseSeconds:
-          sweepLeaseSeconds(this.#batchSize) + (callsPerSecond === null ? 0 : LEASE_UNDER_CEILING_SECONDS),
+          computeSweepLeaseSeconds(this.#batchSize) +
+          (callsPerSecond === null ? 0 : LEASE_UNDER_CEILING_SECONDS),
         sweepAgeSeconds: (clock.monotonicMilliseconds() - this.#beganAt) / 1_000,
         callsPerSecond,
         dueFrom: this.#dueFrom,

@@ -1,6 +1,6 @@
 /** @jest-environment jsdom */
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { connectionStoreOf, createConnectionStore } from '../../frontend/src/connection-store.ts';
+import { createConnectionStore, getConnectionStore } from '../../frontend/src/connection-store.ts';
 import { StatusError } from '../../frontend/src/status-error.ts';
 import { ManualClock } from './fakes/manual-clock.ts';
 import { connectedStatus, deadStatus, disconnectedStatus, ScriptedClient } from './fakes/scripted-client.ts';
@@ -186,8 +186,8 @@ describe('listeners', () => {
 
   test('of everything that uses the same client share one store', () => {
     const other = new ScriptedClient();
-    expect(connectionStoreOf(client)).toBe(connectionStoreOf(client));
-    expect(connectionStoreOf(client)).not.toBe(connectionStoreOf(other));
+    expect(getConnectionStore(client)).toBe(getConnectionStore(client));
+    expect(getConnectionStore(client)).not.toBe(getConnectionStore(other));
   });
 });
 

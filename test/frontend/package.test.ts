@@ -104,7 +104,7 @@ test('on a server it renders, touches nothing that only browsers have, and says 
   const { stdout, stderr } = await runModule(`
     import { createElement } from 'react';
     import { renderToString } from 'react-dom/server';
-    import { connectionStoreOf, createStatusClient } from '@bondhu/spotify-connection';
+    import { getConnectionStore, createStatusClient } from '@bondhu/spotify-connection';
     import { useSpotifyConnection, useSpotifyLanding } from '@bondhu/spotify-connection/react';
 
     globalThis.fetch = () => { throw new Error('a server asks for no user'); };

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { act, createElement, Fragment, type ReactNode, StrictMode, useEffect, useLayoutEffect } from 'react';
 import { createRoot, hydrateRoot, type Root } from 'react-dom/client';
 import { renderToString } from 'react-dom/server';
-import { connectionStoreOf, type UserId } from '../../frontend/src/connection-store.ts';
+import { getConnectionStore, type UserId } from '../../frontend/src/connection-store.ts';
 import { type SpotifyConnection, useSpotifyConnection, useSpotifyLanding } from '../../frontend/src/react.ts';
 import type { StatusClient } from '../../frontend/src/status-client.ts';
 import { StatusError } from '../../frontend/src/status-error.ts';
@@ -253,7 +253,7 @@ describe('signing out', () => {
     await render(createElement(Status, { client, userId: 'anna' }));
     await act(() => client.last.answer(connectedStatus()));
 
-    await act(async () => connectionStoreOf(client).forget());
+    await act(async () => getConnectionStore(client).forget());
 
     expect(container.textContent).toBe('checking');
     expect(localStorage.getItem(KEY)).toBeNull();

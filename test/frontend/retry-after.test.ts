@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { retryAfterSeconds } from '../../frontend/src/retry-after.ts';
+import { readRetryAfterSeconds } from '../../frontend/src/retry-after.ts';
 
 const NOW = Date.parse('2026-11-24T12:00:00.000Z');
 
@@ -17,5 +17,5 @@ test.each<[string | null, number]>([
   ['', 0],
   [null, 0],
 ])('Retry-After %p asks for %p s', (header, seconds) => {
-  expect(retryAfterSeconds(header, NOW)).toBe(seconds);
+  expect(readRetryAfterSeconds(header, NOW)).toBe(seconds);
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createStatusClient, type StatusClientOptions } from '../../frontend/src/status-client.ts';
 import type { StatusError } from '../../frontend/src/status-error.ts';
-import { answerOf } from '../../lambda/status/answer.ts';
+import { toAnswer } from '../../lambda/status/answer.ts';
 import { FakeHttpServer, hang, html, json, type Respond, reset } from '../lambda/fakes/http-server.ts';
 import { ManualClock } from './fakes/manual-clock.ts';
 
@@ -17,7 +17,7 @@ const details = {
   secondsLeft: 3_600,
 };
 
-const connected = answerOf({ kind: 'connected', details, autoRefreshed: true, degraded: false });
+const connected = toAnswer({ kind: 'connected', details, autoRefreshed: true, degraded: false });
 
 let api: FakeHttpServer;
 let clock: ManualClock;
@@ -90,7 +90,7 @@ describe('an answer about the connection', () => {
   });
 
   test('connected, but not refreshed in time', async () => {
-    const answer = answerOf({ kind: 'connected', details, autoRefreshed: false, degraded: true });
+    const answer = toAnswer({ kind: 'connected', details, autoRefreshed: false, degraded: true });
     expect(await checkAnsweredBy(json(200, answer))).toMatchObject({
       kind: 'connected',
       autoRefreshed: false,
@@ -120,12 +120,12 @@ describe('an answer about the connection', () => {
   });
 
   test('not connected', async () => {
-    const answer = answerOf({ kind: 'not_connected' });
+    const answer = toAnswer({ kind: 'not_connected' });
     expect(await checkAnsweredBy(json(200, answer))).toEqual({ kind: 'disconnected' });
   });
 
   test('the grant is dead', async () => {
-    const answer = answerOf({ kind: 'reauthorization_required' });
+    const answer = toAnswer({ kind: 'reauthorization_required' });
     expect(await checkAnsweredBy(json(200, answer))).toEqual({
       kind: 'reauthorization_required',
       message: expect.stringContaining('connect Spotify again'),
@@ -139,7 +139,7 @@ describe('an answer about the connection', () => {
     [undefined, 0],
   ])('Spotify is out of reach and the token has run out; retry after %p', async (retry_after, seconds) => {
     const answer = {
-      ...answerOf({ kind: 'refresh_failed', details: null, isRefused: false, retryAfterSeconds: 42 }),
+      ...toAnswer({ kind: 'refresh_failed', details: null, isRefused: false, retryAfterSeconds: 42 }),
       retry_after,
     };
     expect(await checkAnsweredBy(json(200, answer))).toEqual({

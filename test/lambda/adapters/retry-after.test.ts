@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { retryAfterSeconds } from '../../../lambda/adapters/retry-after.ts';
+import { readRetryAfterSeconds } from '../../../lambda/adapters/retry-after.ts';
 
 const DATE = 'Tue, 24 Nov 2026 12:00:00 GMT';
 const DAY = 86_400;
@@ -23,17 +23,17 @@ describe('how long a 429 asks us to wait', () => {
     ['a list', '30, 60', 30],
     ['infinity', 'Infinity', 30],
   ])('%s', (_name, value, seconds) => {
-    expect(retryAfterSeconds(headers(value))).toBe(seconds);
+    expect(readRetryAfterSeconds(headers(value))).toBe(seconds);
   });
 
   test('a date says nothing without the date of the answer, whatever this machine thinks', () => {
-    expect(retryAfterSeconds(headers('Tue, 24 Nov 2026 12:02:00 GMT', null))).toBe(30);
+    expect(readRetryAfterSeconds(headers('Tue, 24 Nov 2026 12:02:00 GMT', null))).toBe(30);
   });
 
   test('is between 1 s and 24 h, whatever the header says', () => {
     fc.assert(
       fc.property(fc.oneof(printable(), fc.double().map(String), fc.date().map(String)), (value) => {
-        const seconds = retryAfterSeconds(headers(value));
+        const seconds = readRetryAfterSeconds(headers(value));
         expect(seconds).toBeGreaterThanOrEqual(1);
         expect(seconds).toBeLessThanOrEqual(DAY);
       }),

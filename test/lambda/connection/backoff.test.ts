@@ -1,21 +1,21 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { backoffSeconds } from '../../../lambda/connection/backoff.ts';
+import { computeBackoffSeconds } from '../../../lambda/connection/backoff.ts';
 
 const failures = () => fc.integer({ min: 0, max: 2_000 });
 const random = () => fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 describe('the rest after a failed refresh', () => {
   test('is 15 to 30 s at first', () => {
-    expect(backoffSeconds(0, 0)).toBe(15);
-    expect(backoffSeconds(0, 0.999)).toBeCloseTo(30, 0);
+    expect(computeBackoffSeconds(0, 0)).toBe(15);
+    expect(computeBackoffSeconds(0, 0.999)).toBeCloseTo(30, 0);
   });
 
   test('never is shorter than 15 s nor longer than 30 min', () => {
     fc.assert(
       fc.property(failures(), random(), (count, chance) => {
-        expect(backoffSeconds(count, chance)).toBeGreaterThanOrEqual(15);
-        expect(backoffSeconds(count, chance)).toBeLessThanOrEqual(1_800);
+        expect(computeBackoffSeconds(count, chance)).toBeGreaterThanOrEqual(15);
+        expect(computeBackoffSeconds(count, chance)).toBeLessThanOrEqual(1_800);
       }),
     );
   });
@@ -24,8 +24,8 @@ describe('the rest after a failed refresh', () => {
     fc.assert(
       fc.property(failures(), random(), (count, chance) => {
         const longest = 1_800 * (0.5 + chance / 2);
-        expect(backoffSeconds(count + 1, chance)).toBeCloseTo(
-          Math.min(longest, 2 * backoffSeconds(count, chance)),
+        expect(computeBackoffSeconds(count + 1, chance)).toBeCloseTo(
+          Math.min(longest, 2 * computeBackoffSeconds(count, chance)),
           6,
         );
       }),
@@ -36,7 +36,7 @@ describe('the rest after a failed refresh', () => {
     fc.assert(
       fc.property(failures(), random(), random(), (count, one, other) => {
         fc.pre(Math.abs(one - other) > 0.001);
-        expect(backoffSeconds(count, one)).not.toBe(backoffSeconds(count, other));
+        expect(computeBackoffSeconds(count, one)).not.toBe(computeBackoffSeconds(count, other));
       }),
     );
   });

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
 import { recordOutcomes } from '../../../lambda/connection/record-outcomes.ts';
-import { outcomeOf, type SettledLease } from '../../../lambda/connection/refresh-outcome.ts';
+import { type SettledLease, toOutcome } from '../../../lambda/connection/refresh-outcome.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import { refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
@@ -169,7 +169,7 @@ async function settle(userIds: readonly string[]): Promise<SettledLease[]> {
     sweepAgeSeconds: 0,
   };
   const { leases } = await store.claimDue(claim, 1_000);
-  return leases.map((lease) => ({ lease, outcome: outcomeOf(refreshedAnswer({ rotated: true }), 0, 0) }));
+  return leases.map((lease) => ({ lease, outcome: toOutcome(refreshedAnswer({ rotated: true }), 0, 0) }));
 }
 
 async function record(settled: readonly SettledLease[], milliseconds = 60_000) {

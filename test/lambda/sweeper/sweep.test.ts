@@ -6,7 +6,7 @@ import { StoreError } from '../../../lambda/connection/connection-store.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import type { SweepPart } from '../../../lambda/sweeper/fan-out.ts';
-import { sweepLeaseSeconds } from '../../../lambda/sweeper/refresh-due.ts';
+import { computeSweepLeaseSeconds } from '../../../lambda/sweeper/refresh-due.ts';
 import { type SweepDependencies, type SweepResult, sweep } from '../../../lambda/sweeper/sweep.ts';
 import { answersOfEachKind, FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { InMemoryConnectionStore, type StoredConnection } from '../fakes/in-memory-connection-store.ts';
@@ -665,12 +665,12 @@ test('a sweep does not hold on to the batches it is done with', async () => {
 
 describe('the lease of a sweep', () => {
   test('lasts two batches at the lowest concurrency, every call taking as long as it may', () => {
-    expect(sweepLeaseSeconds(8)).toBe(13);
-    expect(sweepLeaseSeconds(500)).toBe(633);
+    expect(computeSweepLeaseSeconds(8)).toBe(13);
+    expect(computeSweepLeaseSeconds(500)).toBe(633);
   });
 
   test('never lasts longer than an invocation', () => {
-    expect(sweepLeaseSeconds(1_000)).toBe(900);
+    expect(computeSweepLeaseSeconds(1_000)).toBe(900);
   });
 });
 
