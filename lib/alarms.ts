@@ -10,7 +10,7 @@ import { connectionMetric } from './connection-metrics.ts';
 import type { RefreshSweeper } from './refresh-sweeper.ts';
 import type { RescueQueue } from './rescue-queue.ts';
 import { RunbookAlarm, type RunbookAlarmProps } from './runbook-alarm.ts';
-import type { StageConfiguration } from './stage-configuration.ts';
+import type { StageSettings } from './settings/stage-settings.ts';
 import type { StatusApi } from './status-api.ts';
 
 /** Most alarms look at this much at a time, and go off at once. */
@@ -18,7 +18,7 @@ const period = Duration.minutes(5);
 
 export interface AlarmsProps
   extends Pick<
-    StageConfiguration,
+    StageSettings,
     'alarmTopicArn' | 'alarmEmail' | 'runbookUrl' | 'sweepIntervalMinutes' | 'sweeperTimeoutSeconds'
   > {
   readonly statusApi: StatusApi;

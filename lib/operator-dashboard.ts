@@ -19,7 +19,7 @@ import { connectionMetric } from './connection-metrics.ts';
 import type { LogQueries } from './log-queries.ts';
 import type { RefreshSweeper } from './refresh-sweeper.ts';
 import type { RescueQueue } from './rescue-queue.ts';
-import type { StageConfiguration } from './stage-configuration.ts';
+import type { StageSettings } from './settings/stage-settings.ts';
 import type { StatusApi } from './status-api.ts';
 
 type Name = keyof typeof MetricNames;
@@ -27,10 +27,7 @@ type Name = keyof typeof MetricNames;
 const percentiles = [50, 95, 99];
 
 export interface OperatorDashboardProps
-  extends Pick<
-    StageConfiguration,
-    'sweepIntervalMinutes' | 'statusMemoryMegabytes' | 'sweeperMemoryMegabytes'
-  > {
+  extends Pick<StageSettings, 'sweepIntervalMinutes' | 'statusMemoryMegabytes' | 'sweeperMemoryMegabytes'> {
   readonly statusApi: StatusApi;
 
   readonly refreshSweeper: RefreshSweeper;

@@ -20,7 +20,7 @@ describe('held against the rules for good and for serverless solutions', () => {
     ['as it is by default', {}],
     ['with every option', everySetting],
     ['with what exists already', { alarmTopicArn: 'arn:aws:sns:eu-west-1:123456789012:alarms' }],
-  ])('the stack leaves no finding open, %s', (_configuration, settings) => {
+  ])('the stack leaves no finding open, %s', (_which, settings) => {
     const app = createApp();
     createStack(app, 'test', settings);
 

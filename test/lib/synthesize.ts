@@ -28,6 +28,6 @@ export function createStack(
   stage: string,
   settings: Record<string, unknown> = {},
 ): SpotifyAuthStack {
-  const configuration = parseStageConfiguration(stage, { [stage]: { ...requiredSettings, ...settings } });
-  return new SpotifyAuthStack(app, { stage, configuration });
+  const stages = { [stage]: { ...requiredSettings, ...settings } };
+  return new SpotifyAuthStack(app, { stage, settings: parseStageConfiguration(stage, stages) });
 }
