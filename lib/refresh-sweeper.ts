@@ -20,7 +20,23 @@ import type { RescueQueue } from './rescue-queue.ts';
 import type { StageSettings } from './settings/stage-settings.ts';
 import { sweepWindowMinutes } from './sweep-window.ts';
 
-export interface RefreshSweeperProps extends StageSettings {
+export interface RefreshSweeperProps
+  extends Pick<
+    StageSettings,
+    | 'supabaseUrl'
+    | 'spotifyTokenUrl'
+    | 'sweepIntervalMinutes'
+    | 'expectedSweepMinutes'
+    | 'sweepBatchSize'
+    | 'sweepConnectionsPerInvocation'
+    | 'sweepMaxConcurrency'
+    | 'spotifyCallsPerSecond'
+    | 'sweeperTimeoutSeconds'
+    | 'sweeperMemoryMegabytes'
+    | 'logLevel'
+    | 'logRetentionDays'
+    | 'eventBus'
+  > {
   readonly credentials: Credentials;
 
   readonly rescueQueue: RescueQueue;

@@ -43,7 +43,23 @@ const accessLogFormat = AccessLogFormat.custom(
   }),
 );
 
-export interface StatusApiProps extends StageSettings {
+export interface StatusApiProps
+  extends Pick<
+    StageSettings,
+    | 'supabaseUrl'
+    | 'spotifyTokenUrl'
+    | 'allowedOrigins'
+    | 'statusRefreshMarginMinutes'
+    | 'statusBudgetSeconds'
+    | 'statusTimeoutSeconds'
+    | 'statusMemoryMegabytes'
+    | 'throttleRequestsPerSecond'
+    | 'throttleBurstRequests'
+    | 'logLevel'
+    | 'logRetentionDays'
+    | 'domainName'
+    | 'certificateArn'
+  > {
   readonly credentials: Credentials;
 
   readonly rescueQueue: RescueQueue;
