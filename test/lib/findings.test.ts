@@ -24,14 +24,14 @@ describe('held against the rules for good and for serverless solutions', () => {
     const app = createApp();
     createStack(app, 'test', settings);
 
-    expect(findingsOf(app)).toEqual([]);
+    expect(listFindings(app)).toEqual([]);
   });
 
   test('a queue without TLS and without a dead-letter queue is found', () => {
     const app = createApp();
     new Queue(createStack(app, 'test'), 'Queue');
 
-    expect(findingsOf(app)).toEqual(
+    expect(listFindings(app)).toEqual(
       ['AwsSolutions-SQS3', 'AwsSolutions-SQS4', 'Serverless-SQSRedrivePolicy'].map((rule) => [
         rule,
         'SpotifyAuth-test/Queue/Resource',
@@ -58,7 +58,7 @@ describe('held against the rules for good and for serverless solutions', () => {
   });
 });
 
-function findingsOf(app: ReturnType<typeof createApp>) {
+function listFindings(app: ReturnType<typeof createApp>) {
   return [new AwsSolutionsChecks(app), new ServerlessChecks(app)].flatMap((pack) =>
     pack
       .validateScope(app)
