@@ -9,8 +9,8 @@ const app = new App();
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new ServerlessChecks(app));
 try {
   const stage = app.node.tryGetContext('stage') ?? 'dev';
-  const configuration = parseStageConfiguration(stage, app.node.tryGetContext('stages'));
-  new SpotifyAuthStack(app, { stage, configuration });
+  const settings = parseStageConfiguration(stage, app.node.tryGetContext('stages'));
+  new SpotifyAuthStack(app, { stage, settings });
 } catch (error) {
   if (!(error instanceof StageConfigurationError)) throw error;
   process.stderr.write(`${error.message}\n`);

@@ -5,12 +5,11 @@ import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import type { MetricNames } from '../lambda/metric-names.ts';
-import { connectionMetric } from './connection-metrics.ts';
+import { type ConnectionMetricName, createConnectionMetric } from './connection-metrics.ts';
 import type { RefreshSweeper } from './refresh-sweeper.ts';
 import type { RescueQueue } from './rescue-queue.ts';
 import { RunbookAlarm, type RunbookAlarmProps } from './runbook-alarm.ts';
-import type { StageConfiguration } from './stage-configuration.ts';
+import type { StageSettings } from './settings/stage-settings.ts';
 import type { StatusApi } from './status-api.ts';
 
 /** Most alarms look at this much at a time, and go off at once. */
@@ -18,7 +17,7 @@ const period = Duration.minutes(5);
 
 export interface AlarmsProps
   extends Pick<
-    StageConfiguration,
+    StageSettings,
     'alarmTopicArn' | 'alarmEmail' | 'runbookUrl' | 'sweepIntervalMinutes' | 'sweeperTimeoutSeconds'
   > {
   readonly statusApi: StatusApi;
@@ -47,7 +46,7 @@ export class Alarms extends Construct {
     const longestSilence = sweepInterval.plus(Duration.seconds(props.sweeperTimeoutSeconds));
     const silentPeriods = Math.ceil(longestSilence.toSeconds() / period.toSeconds());
 
-    const alarm = (
+    const createAlarm = (
       id: string,
       anchor: string,
       rule: Omit<RunbookAlarmProps, 'runbookSection' | 'topic' | 'evaluationPeriods'> & {
@@ -62,20 +61,20 @@ export class Alarms extends Construct {
         runbookSection: `${props.runbookUrl}#${anchor}`,
         topic: this.topic,
       });
-    const count = (name: keyof typeof MetricNames) =>
-      connectionMetric(this, name, { statistic: Stats.SUM, period });
-    const highest = (name: keyof typeof MetricNames) =>
-      connectionMetric(this, name, { statistic: Stats.MAXIMUM, period });
-    const waitingIn = (queue: IQueue) =>
+    const count = (name: ConnectionMetricName) =>
+      createConnectionMetric(this, name, { statistic: Stats.SUM, period });
+    const takeHighest = (name: ConnectionMetricName) =>
+      createConnectionMetric(this, name, { statistic: Stats.MAXIMUM, period });
+    const countWaiting = (queue: IQueue) =>
       queue.metricApproximateNumberOfMessagesVisible({ statistic: Stats.MAXIMUM, period });
 
     this.all = [
-      alarm('SweepFailed', 'sweep-failed', {
+      createAlarm('SweepFailed', 'sweep-failed', {
         meaning: 'A sweep was given up after its retries.',
         metric: refreshSweeper.function.metric('AsyncEventsDropped', { statistic: Stats.SUM, period }),
         threshold: 1,
       }),
-      alarm('NoScheduledSweepFinished', 'no-scheduled-sweep-finished', {
+      createAlarm('NoScheduledSweepFinished', 'no-scheduled-sweep-finished', {
         meaning: `No sweep that the schedule started has finished for ${silentPeriods * period.toMinutes()} minutes.`,
         metric: count('scheduledSweepFinished'),
         comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
@@ -85,52 +84,52 @@ export class Alarms extends Construct {
         treatMissingData: TreatMissingData.BREACHING,
         warmUp: Duration.minutes(silentPeriods * period.toMinutes()),
       }),
-      alarm('TokensExpired', 'tokens-expired', {
+      createAlarm('TokensExpired', 'tokens-expired', {
         meaning: 'Tokens of several connected users had run out when a sweep ended.',
-        metric: highest('expired'),
+        metric: takeHighest('expired'),
         // One or two users can do this to themselves, with values that they write into their own rows.
         threshold: 3,
         // Written once per sweep: in between, it is as it was.
         treatMissingData: TreatMissingData.IGNORE,
       }),
-      alarm('BreakerOpen', 'revocation-breaker-open', {
+      createAlarm('BreakerOpen', 'revocation-breaker-open', {
         meaning: 'Spotify calls so many grants revoked at once that it is not believed.',
-        metric: highest('breakerOpen'),
+        metric: takeHighest('breakerOpen'),
         threshold: 1,
         treatMissingData: TreatMissingData.IGNORE,
       }),
-      alarm('NearlyAllGrantsRefused', 'nearly-all-grants-refused', {
+      createAlarm('NearlyAllGrantsRefused', 'nearly-all-grants-refused', {
         meaning: "Spotify refuses nearly every grant, as if the credentials were another app's.",
-        metric: highest('nearlyAllRefused'),
+        metric: takeHighest('nearlyAllRefused'),
         threshold: 1,
         treatMissingData: TreatMissingData.IGNORE,
       }),
-      alarm('ClientRejected', 'client-rejected', {
+      createAlarm('ClientRejected', 'client-rejected', {
         meaning: 'Spotify refuses our client, so nothing is refreshed.',
         metric: count('clientRejected'),
         threshold: 1,
       }),
-      alarm('SupabaseKeyRejected', 'supabase-key-rejected', {
+      createAlarm('SupabaseKeyRejected', 'supabase-key-rejected', {
         meaning: 'Supabase refuses our key, so nothing is refreshed and the status call answers 503.',
         metric: count('storeRejected'),
         threshold: 1,
       }),
-      alarm('SweepsInDeadLetterQueue', 'sweeps-in-the-dead-letter-queue', {
+      createAlarm('SweepsInDeadLetterQueue', 'sweeps-in-the-dead-letter-queue', {
         meaning: 'Sweeps that failed for good wait for somebody to look at them.',
-        metric: waitingIn(refreshSweeper.deadLetterQueue),
+        metric: countWaiting(refreshSweeper.deadLetterQueue),
         threshold: 1,
       }),
-      alarm('RescuedTokensInDeadLetterQueue', 'rescued-tokens-in-their-dead-letter-queue', {
+      createAlarm('RescuedTokensInDeadLetterQueue', 'rescued-tokens-in-their-dead-letter-queue', {
         meaning: 'Rescued tokens, perhaps the only living ones of their users, could not be stored.',
-        metric: waitingIn(rescueQueue.deadLetterQueue),
+        metric: countWaiting(rescueQueue.deadLetterQueue),
         threshold: 1,
       }),
-      alarm('ProfilesRefuseTokens', 'profiles-refuse-tokens', {
+      createAlarm('ProfilesRefuseTokens', 'profiles-refuse-tokens', {
         meaning: "A constraint or trigger of Bondhu's refuses the tokens of some users.",
         metric: count('profilesRefused'),
         threshold: 1,
       }),
-      alarm('ApiErrors', 'api-errors', {
+      createAlarm('ApiErrors', 'api-errors', {
         meaning: 'More than 5 % of the status calls are answered with 5xx.',
         metric: new MathExpression({
           expression: '100 * errors / requests',
@@ -145,16 +144,19 @@ export class Alarms extends Construct {
         threshold: 5,
         evaluationPeriods: 3,
       }),
-      alarm('ApiLatency', 'api-latency', {
+      createAlarm('ApiLatency', 'api-latency', {
         meaning: 'One status call in twenty takes longer than 3 seconds.',
         metric: statusApi.api.metricLatency({ statistic: Stats.percentile(95), period }),
         comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
         threshold: 3000,
         evaluationPeriods: 3,
       }),
-      alarm('NoticesFailed', 'events-not-sent', {
+      createAlarm('NoticesFailed', 'events-not-sent', {
         meaning: 'The event bus takes no events, so other teams do not hear who has to authorize again.',
-        metric: connectionMetric(this, 'noticesFailed', { statistic: Stats.SUM, period: sweepInterval }),
+        metric: createConnectionMetric(this, 'noticesFailed', {
+          statistic: Stats.SUM,
+          period: sweepInterval,
+        }),
         threshold: 1,
         // The next sweep sends them again.
         evaluationPeriods: 2,

@@ -8,12 +8,12 @@ import { Construct } from 'constructs';
 import { EnvironmentVariables } from '../lambda/environment-variables.ts';
 import type { Credentials } from './credentials.ts';
 import type { RescueQueue } from './rescue-queue.ts';
-import type { StageConfiguration } from './stage-configuration.ts';
+import type { StageSettings } from './settings/stage-settings.ts';
 
 const projectRoot = join(import.meta.dirname, '..');
 
 export interface ConnectionFunctionProps
-  extends Pick<StageConfiguration, 'supabaseUrl' | 'spotifyTokenUrl' | 'logLevel' | 'logRetentionDays'> {
+  extends Pick<StageSettings, 'supabaseUrl' | 'spotifyTokenUrl' | 'logLevel' | 'logRetentionDays'> {
   /** The folder of `lambda/` whose `handler.ts` the function runs. Also ends the name of its log group. */
   readonly capability: 'status' | 'sweeper';
 

@@ -2,9 +2,9 @@ import { RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import { type CfnSecret, type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
-import type { StageConfiguration } from './stage-configuration.ts';
+import type { StageSettings } from './settings/stage-settings.ts';
 
-export type CredentialsProps = Pick<StageConfiguration, 'spotifySecretArn' | 'supabaseSecretArn'>;
+export type CredentialsProps = Pick<StageSettings, 'spotifySecretArn' | 'supabaseSecretArn'>;
 
 /** The two secrets that the functions read: existing ones, or empty ones that an operator fills in once, after the first deployment. */
 export class Credentials extends Construct {

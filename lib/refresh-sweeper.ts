@@ -17,10 +17,26 @@ import { EnvironmentVariables } from '../lambda/environment-variables.ts';
 import { ConnectionFunction } from './connection-function.ts';
 import type { Credentials } from './credentials.ts';
 import type { RescueQueue } from './rescue-queue.ts';
-import type { StageConfiguration } from './stage-configuration.ts';
+import type { StageSettings } from './settings/stage-settings.ts';
 import { sweepWindowMinutes } from './sweep-window.ts';
 
-export interface RefreshSweeperProps extends StageConfiguration {
+export interface RefreshSweeperProps
+  extends Pick<
+    StageSettings,
+    | 'supabaseUrl'
+    | 'spotifyTokenUrl'
+    | 'sweepIntervalMinutes'
+    | 'expectedSweepMinutes'
+    | 'sweepBatchSize'
+    | 'sweepConnectionsPerInvocation'
+    | 'sweepMaxConcurrency'
+    | 'spotifyCallsPerSecond'
+    | 'sweeperTimeoutSeconds'
+    | 'sweeperMemoryMegabytes'
+    | 'logLevel'
+    | 'logRetentionDays'
+    | 'eventBus'
+  > {
   readonly credentials: Credentials;
 
   readonly rescueQueue: RescueQueue;

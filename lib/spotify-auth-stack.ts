@@ -6,40 +6,42 @@ import { LogQueries } from './log-queries.ts';
 import { OperatorDashboard } from './operator-dashboard.ts';
 import { RefreshSweeper } from './refresh-sweeper.ts';
 import { RescueQueue } from './rescue-queue.ts';
-import type { StageConfiguration } from './stage-configuration.ts';
+import type { StageSettings } from './settings/stage-settings.ts';
 import { StatusApi } from './status-api.ts';
 
 export interface SpotifyAuthStackProps {
   /** Name of the stage: ends the stack's name, so that several stages fit into one account. */
   readonly stage: string;
-  readonly configuration: StageConfiguration;
+
+  /** All settings of the stage. The stack hands each construct those that it picks. */
+  readonly settings: StageSettings;
 }
 
 /** Everything that keeps the Spotify connections of one stage alive. */
 export class SpotifyAuthStack extends Stack {
-  constructor(scope: Construct, { stage, configuration }: SpotifyAuthStackProps) {
+  constructor(scope: Construct, { stage, settings }: SpotifyAuthStackProps) {
     super(scope, `SpotifyAuth-${stage}`, {
       description: `Keeps the Spotify connections of Bondhu's users alive (stage ${stage}).`,
-      terminationProtection: configuration.terminationProtection,
-      tags: configuration.tags ?? {},
+      terminationProtection: settings.terminationProtection,
+      tags: settings.tags ?? {},
     });
 
-    if (configuration.supabaseUrl.startsWith('https://your-')) {
+    if (settings.supabaseUrl.startsWith('https://your-')) {
       Annotations.of(this).addWarningV2(
         'spotify-auth:example-supabase-url',
         `before you deploy: cdk.json, context.stages.${stage}.supabaseUrl is still an example, write your project's address there`,
       );
     }
 
-    const credentials = new Credentials(this, 'Credentials', configuration);
+    const credentials = new Credentials(this, 'Credentials', settings);
     const rescueQueue = new RescueQueue(this, 'RescueQueue');
-    const shared = { ...configuration, credentials, rescueQueue };
+    const shared = { ...settings, credentials, rescueQueue };
     const statusApi = new StatusApi(this, 'StatusApi', shared);
     const refreshSweeper = new RefreshSweeper(this, 'RefreshSweeper', shared);
-    const parts = { ...configuration, statusApi, refreshSweeper, rescueQueue };
-    const alarms = new Alarms(this, 'Alarms', parts);
-    const logQueries = new LogQueries(this, 'LogQueries', parts);
-    const dashboard = new OperatorDashboard(this, 'OperatorDashboard', { ...parts, alarms, logQueries });
+    const watched = { ...settings, statusApi, refreshSweeper, rescueQueue };
+    const alarms = new Alarms(this, 'Alarms', watched);
+    const logQueries = new LogQueries(this, 'LogQueries', { statusApi, refreshSweeper });
+    const dashboard = new OperatorDashboard(this, 'OperatorDashboard', { ...watched, alarms, logQueries });
 
     new CfnOutput(this, 'ApiUrl', {
       description: "Address of the status API, for Bondhu's frontend.",
@@ -75,7 +77,7 @@ export class SpotifyAuthStack extends Stack {
     });
     new CfnOutput(this, 'EventBusName', {
       description: 'Event bus on which other teams hear who has to authorize again: name or ARN.',
-      value: configuration.eventBus,
+      value: settings.eventBus,
     });
     new CfnOutput(this, 'AlarmTopicArn', {
       description: 'Topic that hears of alarms. Subscribe to it to be woken.',

@@ -19,7 +19,7 @@ import { EnvironmentVariables } from '../lambda/environment-variables.ts';
 import { ConnectionFunction } from './connection-function.ts';
 import type { Credentials } from './credentials.ts';
 import type { RescueQueue } from './rescue-queue.ts';
-import type { StageConfiguration } from './stage-configuration.ts';
+import type { StageSettings } from './settings/stage-settings.ts';
 
 /** Bondhu's frontend calls the first. The others are what its backend served before. */
 const paths = [
@@ -43,7 +43,23 @@ const accessLogFormat = AccessLogFormat.custom(
   }),
 );
 
-export interface StatusApiProps extends StageConfiguration {
+export interface StatusApiProps
+  extends Pick<
+    StageSettings,
+    | 'supabaseUrl'
+    | 'spotifyTokenUrl'
+    | 'allowedOrigins'
+    | 'statusRefreshMarginMinutes'
+    | 'statusBudgetSeconds'
+    | 'statusTimeoutSeconds'
+    | 'statusMemoryMegabytes'
+    | 'throttleRequestsPerSecond'
+    | 'throttleBurstRequests'
+    | 'logLevel'
+    | 'logRetentionDays'
+    | 'domainName'
+    | 'certificateArn'
+  > {
   readonly credentials: Credentials;
 
   readonly rescueQueue: RescueQueue;

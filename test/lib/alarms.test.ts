@@ -2,17 +2,19 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { Template } from 'aws-cdk-lib/assertions';
+import { anchorsOf } from '../docs/markdown.ts';
+import { listAlarms, removeHashes } from './find-resources.ts';
 import { synthesize } from './synthesize.ts';
 
 const runbook = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8');
 const runbookUrl = 'https://github.com/bondhu/spotify-persistent-authentication/blob/main/docs/runbook.md';
 
 const template = synthesize();
-const alarms = alarmsOf(template);
+const alarms = listAlarms(template);
 
 describe('the alarms', () => {
   test('watch this, and go off when', () => {
-    expect(alarms.map(([name, alarm]) => `${name}: ${rule(alarm)}`)).toEqual([
+    expect(alarms.map(([name, alarm]) => `${name}: ${describeRule(alarm)}`)).toEqual([
       'SweepFailed: Sum of AWS/Lambda AsyncEventsDropped >= 1, 1 of 1 x 300 s, notBreaching',
       'NoScheduledSweepFinished: Sum of SpotifyAuth ScheduledSweepFinished < 1, 9 of 9 x 300 s, breaching',
       'TokensExpired: Maximum of SpotifyAuth Expired >= 3, 1 of 1 x 300 s, ignore',
@@ -32,7 +34,7 @@ describe('the alarms', () => {
   test('watch what belongs to this stack', () => {
     const watched = alarms.flatMap(([name, { Dimensions = [] }]) =>
       Dimensions.map(
-        ({ Name, Value }: Dimension) => `${name}: ${Name} ${withoutHash(JSON.stringify(Value))}`,
+        ({ Name, Value }: Dimension) => `${name}: ${Name} ${removeHashes(JSON.stringify(Value))}`,
       ),
     );
     const service = 'service "SpotifyAuth-test"';
@@ -54,7 +56,7 @@ describe('the alarms', () => {
   });
 
   test('tell the share of requests that failed from how many there were', () => {
-    const { Metrics } = alarmOf(template, 'ApiErrors');
+    const { Metrics } = findAlarm(template, 'ApiErrors');
     const apiId = { Ref: expect.stringMatching(/^StatusApiHttpApi/) };
     const stat = (Id: string, MetricName: string) => ({
       Id,
@@ -78,7 +80,7 @@ describe('the alarms', () => {
     [{ sweepIntervalMinutes: 20, sweeperTimeoutSeconds: 601 }, 7, 35],
     [{ sweepIntervalMinutes: 49, sweeperTimeoutSeconds: 900 }, 13, 65],
   ])('miss a sweep after the longest time between the ends of two: %j', (settings, periods, minutes) => {
-    const alarm = alarmOf(synthesize(settings), 'NoScheduledSweepFinished');
+    const alarm = findAlarm(synthesize(settings), 'NoScheduledSweepFinished');
 
     expect(alarm.EvaluationPeriods).toBe(periods);
     expect(alarm.AlarmDescription).toContain(`has finished for ${minutes} minutes.`);
@@ -86,30 +88,20 @@ describe('the alarms', () => {
   });
 
   test('wait as long as two sweeps for events that the next sweep sends again', () => {
-    expect(alarmOf(synthesize({ sweepIntervalMinutes: 20 }), 'NoticesFailed').Period).toBe(1200);
+    expect(findAlarm(synthesize({ sweepIntervalMinutes: 20 }), 'NoticesFailed').Period).toBe(1200);
   });
 });
 
-describe('whoever is woken', () => {
-  test('reads the stage and the alarm in its name', () => {
-    expect(alarms.map(([, { AlarmName }]) => AlarmName)).toEqual(
-      alarms.map(([name]) => `SpotifyAuth-test-${name}`),
-    );
-  });
-
-  test.each(alarms)('reads one sentence, and where to read on: %s', (_name, { AlarmDescription }) => {
-    expect(AlarmDescription).toMatch(/^[A-Z][^.]*\. Runbook: https:\/\/[^ ]+#[a-z-]+$/);
-  });
-
-  test.each(alarms)('finds that section in docs/runbook.md: %s', (_name, { AlarmDescription }) => {
+describe('the section of the runbook', () => {
+  test.each(alarms)('that an alarm links is in docs/runbook.md: %s', (_name, { AlarmDescription }) => {
     const [url, anchor] = AlarmDescription.split('Runbook: ')[1].split('#');
 
     expect(url).toBe(runbookUrl);
     expect(anchorsOf(runbook)).toContain(anchor);
   });
 
-  test('is sent to a runbook elsewhere where that is configured', () => {
-    const elsewhere = alarmsOf(synthesize({ runbookUrl: 'https://wiki.example.com/runbook' }));
+  test('is that of a runbook elsewhere where one is configured', () => {
+    const elsewhere = listAlarms(synthesize({ runbookUrl: 'https://wiki.example.com/runbook' }));
 
     for (const [, { AlarmDescription }] of elsewhere) {
       expect(AlarmDescription).toContain(' Runbook: https://wiki.example.com/runbook#');
@@ -118,17 +110,6 @@ describe('whoever is woken', () => {
 });
 
 describe('the topic', () => {
-  test('hears when an alarm goes off, and when it is over', () => {
-    const [topicId] = Object.keys(template.findResources('AWS::SNS::Topic'));
-
-    for (const [, { AlarmActions, OKActions }] of alarms) {
-      expect({ AlarmActions, OKActions }).toEqual({
-        AlarmActions: [{ Ref: topicId }],
-        OKActions: [{ Ref: topicId }],
-      });
-    }
-  });
-
   test('takes messages from alarms of this stack only, over TLS', () => {
     const [topicId] = Object.keys(template.findResources('AWS::SNS::Topic'));
     const policies = Object.values(template.findResources('AWS::SNS::TopicPolicy'));
@@ -193,7 +174,7 @@ describe('the topic', () => {
     withExisting.resourceCountIs('AWS::SNS::Topic', 0);
     withExisting.resourceCountIs('AWS::SNS::TopicPolicy', 0);
     expect(withExisting.findOutputs('AlarmTopicArn')['AlarmTopicArn']?.['Value']).toBe(alarmTopicArn);
-    for (const [, { AlarmActions, OKActions }] of alarmsOf(withExisting)) {
+    for (const [, { AlarmActions, OKActions }] of listAlarms(withExisting)) {
       expect([AlarmActions, OKActions]).toEqual([[alarmTopicArn], [alarmTopicArn]]);
     }
   });
@@ -204,18 +185,11 @@ interface Dimension {
   readonly Value: unknown;
 }
 
-/** The alarms of a template, by the names that the runbook gives them. */
-function alarmsOf(of: Template) {
-  return Object.entries(of.findResources('AWS::CloudWatch::Alarm')).map(
-    ([id, alarm]) => [withoutHash(id).replace('Alarms', ''), alarm['Properties']] as const,
-  );
+function findAlarm(template: Template, name: string) {
+  return listAlarms(template).find(([other]) => other === name)?.[1];
 }
 
-function alarmOf(of: Template, name: string) {
-  return alarmsOf(of).find(([other]) => other === name)?.[1];
-}
-
-function rule(alarm: ReturnType<typeof alarmOf>): string {
+function describeRule(alarm: ReturnType<typeof findAlarm>): string {
   const comparisons: Record<string, string> = {
     GreaterThanThreshold: '>',
     GreaterThanOrEqualToThreshold: '>=',
@@ -226,18 +200,4 @@ function rule(alarm: ReturnType<typeof alarmOf>): string {
     Metrics?.[0].Expression ?? `${Statistic ?? ExtendedStatistic} of ${Namespace} ${MetricName}`;
   const period = alarm.Period ?? Metrics[1].MetricStat.Period;
   return `${watched} ${comparisons[alarm.ComparisonOperator]} ${alarm.Threshold}, ${alarm.DatapointsToAlarm ?? EvaluationPeriods} of ${EvaluationPeriods} x ${period} s, ${alarm.TreatMissingData}`;
-}
-
-/** What GitHub makes of the headings of a document, to link to. */
-function anchorsOf(document: string): string[] {
-  return [...document.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N} _-]/gu, '')
-      .replaceAll(' ', '-'),
-  );
-}
-
-function withoutHash(text: string): string {
-  return text.replace(/[0-9A-F]{8}\b/g, '');
 }

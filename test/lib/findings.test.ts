@@ -20,18 +20,18 @@ describe('held against the rules for good and for serverless solutions', () => {
     ['as it is by default', {}],
     ['with every option', everySetting],
     ['with what exists already', { alarmTopicArn: 'arn:aws:sns:eu-west-1:123456789012:alarms' }],
-  ])('the stack leaves no finding open, %s', (_configuration, settings) => {
+  ])('the stack leaves no finding open, %s', (_which, settings) => {
     const app = createApp();
     createStack(app, 'test', settings);
 
-    expect(findingsOf(app)).toEqual([]);
+    expect(listFindings(app)).toEqual([]);
   });
 
   test('a queue without TLS and without a dead-letter queue is found', () => {
     const app = createApp();
     new Queue(createStack(app, 'test'), 'Queue');
 
-    expect(findingsOf(app)).toEqual(
+    expect(listFindings(app)).toEqual(
       ['AwsSolutions-SQS3', 'AwsSolutions-SQS4', 'Serverless-SQSRedrivePolicy'].map((rule) => [
         rule,
         'SpotifyAuth-test/Queue/Resource',
@@ -58,7 +58,7 @@ describe('held against the rules for good and for serverless solutions', () => {
   });
 });
 
-function findingsOf(app: ReturnType<typeof createApp>) {
+function listFindings(app: ReturnType<typeof createApp>) {
   return [new AwsSolutionsChecks(app), new ServerlessChecks(app)].flatMap((pack) =>
     pack
       .validateScope(app)

@@ -4,7 +4,7 @@ import { MetricNames } from '../../lambda/metric-names.ts';
 import { synthesize } from './synthesize.ts';
 
 const template = synthesize({ sweeperMemoryMegabytes: 2048 });
-const { widgets } = dashboardOf(template);
+const { widgets } = readDashboard(template);
 
 describe('the dashboard', () => {
   test('shows health first, what it costs last', () => {
@@ -38,7 +38,7 @@ describe('the dashboard', () => {
   });
 
   test('says at a glance how many are connected, due, expired and failing', () => {
-    const { metrics } = widgetOf('As the last sweep left it');
+    const { metrics } = findWidget('As the last sweep left it');
 
     expect(metrics.map((metric) => metric.slice(1, 2))).toEqual(
       [
@@ -55,7 +55,7 @@ describe('the dashboard', () => {
   test('shows the state of every alarm, and links its section of the runbook beside it', () => {
     const alarms = Object.entries(template.findResources('AWS::CloudWatch::Alarm'));
 
-    expect(widgetOf('Alarms').alarms).toEqual(alarms.map(([id]) => `<${id}.Arn>`));
+    expect(findWidget('Alarms').alarms).toEqual(alarms.map(([id]) => `<${id}.Arn>`));
     for (const [, { Properties }] of alarms) {
       const url = Properties.AlarmDescription.split('Runbook: ')[1];
       const name = Properties.AlarmName.replace('SpotifyAuth-test-', '');
@@ -73,16 +73,16 @@ describe('the dashboard', () => {
     ['API, ms', 'Latency'],
     ['Status function, ms', 'StatusLatency'],
   ])('shows three percentiles of %s', (title, metricName) => {
-    const { metrics } = widgetOf(title);
+    const { metrics } = findWidget(title);
 
-    expect(metrics.map((metric) => [metric[1], optionsOf(metric).stat])).toEqual(
+    expect(metrics.map((metric) => [metric[1], getOptions(metric).stat])).toEqual(
       ['p50', 'p95', 'p99'].map((stat) => [metricName, stat]),
     );
   });
 
   test('counts gigabyte-seconds with the memory that each function has', () => {
-    const expressions = widgetOf('Functions, GB-seconds').metrics.map(
-      (metric) => optionsOf(metric).expression,
+    const expressions = findWidget('Functions, GB-seconds').metrics.map(
+      (metric) => getOptions(metric).expression,
     );
 
     expect(expressions.filter((expression) => expression !== undefined)).toEqual([
@@ -92,7 +92,7 @@ describe('the dashboard', () => {
   });
 
   test('counts the bytes of each log group, and of no other', () => {
-    const logGroups = widgetOf('Logs, bytes').metrics.map((metric) => metric.slice(2, 4));
+    const logGroups = findWidget('Logs, bytes').metrics.map((metric) => metric.slice(2, 4));
 
     expect(logGroups).toEqual(
       Object.keys(template.findResources('AWS::Logs::LogGroup'))
@@ -102,11 +102,11 @@ describe('the dashboard', () => {
   });
 
   test('draws every point of a sweep, however long the interval between two', () => {
-    const { periodOverride, widgets } = dashboardOf(synthesize({ sweepIntervalMinutes: 20 }));
+    const { periodOverride, widgets } = readDashboard(synthesize({ sweepIntervalMinutes: 20 }));
     const [connections] = widgets.filter(({ properties }) => properties.title === 'Connections');
 
     expect(periodOverride).toBe('inherit');
-    expect(connections?.properties.metrics?.map((metric) => optionsOf(metric).period)).toEqual([
+    expect(connections?.properties.metrics?.map((metric) => getOptions(metric).period)).toEqual([
       1200, 1200, 1200,
     ]);
   });
@@ -173,24 +173,24 @@ interface Widget {
 }
 
 /** The dashboard, with `<logical id>` where the template refers to a resource. */
-function dashboardOf(of: Template): { readonly periodOverride: string; readonly widgets: Widget[] } {
+function readDashboard(of: Template): { readonly periodOverride: string; readonly widgets: Widget[] } {
   const [dashboard] = Object.values(of.findResources('AWS::CloudWatch::Dashboard'));
   const parts: unknown[] = dashboard?.['Properties'].DashboardBody['Fn::Join'][1];
-  return JSON.parse(parts.map(textOf).join(''));
+  return JSON.parse(parts.map(writeReference).join(''));
 }
 
-function textOf(part: unknown): string {
+function writeReference(part: unknown): string {
   if (typeof part === 'string') return part;
   const { Ref: ref, 'Fn::GetAtt': attribute } = part as { Ref?: string; 'Fn::GetAtt'?: string[] };
   return `<${ref ?? attribute?.join('.')}>`;
 }
 
-function widgetOf(wanted: string) {
+function findWidget(wanted: string) {
   const properties = widgets.find(({ properties: { title } }) => title === wanted)?.properties;
   return { alarms: properties?.alarms ?? [], metrics: properties?.metrics ?? [] };
 }
 
-function optionsOf(metric: DashboardMetric): MetricOptions {
+function getOptions(metric: DashboardMetric): MetricOptions {
   const last = metric.at(-1);
   return typeof last === 'object' ? last : {};
 }

@@ -11,17 +11,21 @@ describe('the window of a sweep', () => {
 
   test('lets no token that a sweep passes over expire before the next sweep reaches it', () => {
     fc.assert(
-      fc.property(sweeps(), fc.integer({ min: 0, max: tokenLifetimeMinutes }), (sweep, minutesLeft) => {
-        fc.pre(minutesLeft >= sweepWindowMinutes(sweep));
-        const nextSweepEndsInMinutes = sweep.sweepIntervalMinutes + sweep.expectedSweepMinutes;
-        expect(minutesLeft).toBeGreaterThan(nextSweepEndsInMinutes);
-      }),
+      fc.property(
+        generateSweeps(),
+        fc.integer({ min: 0, max: tokenLifetimeMinutes }),
+        (sweep, minutesLeft) => {
+          fc.pre(minutesLeft >= sweepWindowMinutes(sweep));
+          const nextSweepEndsInMinutes = sweep.sweepIntervalMinutes + sweep.expectedSweepMinutes;
+          expect(minutesLeft).toBeGreaterThan(nextSweepEndsInMinutes);
+        },
+      ),
     );
   });
 
   test('never covers a token that has just been stored', () => {
     fc.assert(
-      fc.property(sweeps(), (sweep) => {
+      fc.property(generateSweeps(), (sweep) => {
         expect(sweepWindowMinutes(sweep)).toBeLessThan(tokenLifetimeMinutes);
       }),
     );
@@ -34,7 +38,7 @@ describe('the longest interval between sweeps', () => {
   });
 });
 
-function sweeps() {
+function generateSweeps() {
   return fc.integer({ min: 5, max: 30 }).chain((expectedSweepMinutes) =>
     fc.record({
       sweepIntervalMinutes: fc.integer({ min: 5, max: longestSweepIntervalMinutes(expectedSweepMinutes) }),

@@ -4,15 +4,10 @@ import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { SpotifyAuthStack } from '../../lib/spotify-auth-stack.ts';
 import { parseStageConfiguration } from '../../lib/stage-configuration.ts';
+import { requiredSettings } from './required-settings.ts';
 
 /** The context of cdk.json, as the CDK hands it to the app. */
 const { context } = JSON.parse(readFileSync(join(import.meta.dirname, '../../cdk.json'), 'utf8'));
-
-/** The settings that a stage cannot go without. */
-export const requiredSettings = {
-  supabaseUrl: 'https://abcdefghijklmnopqrst.supabase.co',
-  allowedOrigins: ['https://app.example.com', 'http://localhost:3000'],
-};
 
 /** The template of a stage `test` with these settings besides the required ones. Bundles nothing. */
 export function synthesize(settings: Record<string, unknown> = {}): Template {
@@ -28,6 +23,6 @@ export function createStack(
   stage: string,
   settings: Record<string, unknown> = {},
 ): SpotifyAuthStack {
-  const configuration = parseStageConfiguration(stage, { [stage]: { ...requiredSettings, ...settings } });
-  return new SpotifyAuthStack(app, { stage, configuration });
+  const stages = { [stage]: { ...requiredSettings, ...settings } };
+  return new SpotifyAuthStack(app, { stage, settings: parseStageConfiguration(stage, stages) });
 }

@@ -1,0 +1,55 @@
+import { GraphWidget, type IWidget, Stats } from 'aws-cdk-lib/aws-cloudwatch';
+import type { StatusApi } from '../status-api.ts';
+import type { DashboardMetrics } from './dashboard-metrics.ts';
+import { createGraph } from './widgets.ts';
+
+const percentiles = [50, 95, 99];
+
+/** How much sweeps and status calls do. */
+export function createThroughputRow(metrics: DashboardMetrics): IWidget[] {
+  return [
+    createGraph('Sweeps', [
+      metrics.readPerSweep('sweepDue', Stats.MAXIMUM, 'due when it began'),
+      metrics.readPerSweep('sweepRefreshed', Stats.SUM, 'refreshed'),
+      metrics.readPerSweep('sweepRemaining', Stats.MINIMUM, 'remaining'),
+      metrics.readPerSweep('scheduledSweepFinished', Stats.SUM, 'scheduled sweeps finished'),
+    ]),
+    new GraphWidget({
+      title: 'Answers of the status call',
+      left: [
+        metrics.count('statusConnected', 'connected'),
+        metrics.count('statusDegraded', 'connected, degraded'),
+        metrics.count('statusNotConnected', 'not connected'),
+        metrics.count('statusReauthorizationRequired', 'has to authorize again'),
+        metrics.count('statusRefreshFailed', 'token ran out, retryable'),
+        metrics.count('statusRefused', '400, 401, 403'),
+        metrics.count('statusUnavailable', '503'),
+      ],
+      stacked: true,
+      width: 8,
+    }),
+    createGraph('Events and rescued tokens', [
+      metrics.count('noticesSent', 'events sent'),
+      metrics.count('rescueQueued', 'tokens sent to the rescue queue'),
+      metrics.count('rescueStored', 'tokens stored from it'),
+    ]),
+  ];
+}
+
+/** How long sweeps and status calls take. */
+export function createLatencyRow(metrics: DashboardMetrics, { api }: Pick<StatusApi, 'api'>): IWidget[] {
+  return [
+    createGraph(
+      'API, ms',
+      percentiles.map((p) => api.metricLatency({ statistic: Stats.percentile(p), label: `p${p}` })),
+    ),
+    createGraph(
+      'Status function, ms',
+      percentiles.map((p) => metrics.readPercentile('statusLatencyMilliseconds', p)),
+    ),
+    createGraph('Sweeps, ms', [
+      metrics.readPerSweep('sweepDurationMilliseconds', Stats.MAXIMUM, 'longest invocation'),
+      metrics.readPerSweep('sweepDurationMilliseconds', Stats.MINIMUM, 'shortest invocation'),
+    ]),
+  ];
+}

@@ -1,0 +1,42 @@
+import { describe, expect, test } from '@jest/globals';
+import { findProperties } from './find-resources.ts';
+import { synthesize } from './synthesize.ts';
+
+describe('each function', () => {
+  const template = synthesize({ logRetentionDays: 90 });
+  const functions = findProperties(template, 'AWS::Lambda::Function');
+
+  test('runs Node 24 on arm64, from an ESM bundle', () => {
+    expect(functions).toHaveLength(2);
+    for (const properties of functions) {
+      expect(properties).toMatchObject({
+        Runtime: 'nodejs24.x',
+        Architectures: ['arm64'],
+        Handler: 'index.handler',
+      });
+    }
+  });
+
+  test('logs JSON into a group of its own that keeps them as long as configured', () => {
+    const groups = template.findResources('AWS::Logs::LogGroup');
+
+    for (const [index, { LoggingConfig }] of functions.entries()) {
+      expect(LoggingConfig).toEqual({
+        ApplicationLogLevel: 'INFO',
+        LogFormat: 'JSON',
+        LogGroup: { Ref: expect.any(String) },
+      });
+      expect(groups[LoggingConfig.LogGroup.Ref]).toMatchObject({
+        Properties: {
+          LogGroupName: `/aws/lambda/SpotifyAuth-test-${['status', 'sweeper'][index]}`,
+          RetentionInDays: 90,
+        },
+        DeletionPolicy: 'Delete',
+      });
+    }
+  });
+
+  test('takes no share of the concurrency from the rest of the account', () => {
+    for (const properties of functions) expect(properties).not.toHaveProperty('ReservedConcurrentExecutions');
+  });
+});

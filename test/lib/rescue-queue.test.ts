@@ -1,0 +1,49 @@
+import { describe, expect, test } from '@jest/globals';
+import { synthesize } from './synthesize.ts';
+
+describe('the rescue queue', () => {
+  const queues = Object.entries(synthesize().findResources('AWS::SQS::Queue'));
+  const [deadLetterQueueId, deadLetterQueue] = queues[0] ?? [];
+  const [, queue] = queues[1] ?? [];
+
+  test('hides what is being stored for longer than that takes, and gives up what never can be', () => {
+    expect(queue?.['Properties']).toMatchObject({
+      VisibilityTimeout: 30,
+      RedrivePolicy: {
+        deadLetterTargetArn: { 'Fn::GetAtt': [deadLetterQueueId, 'Arn'] },
+        maxReceiveCount: 10,
+      },
+    });
+  });
+
+  test('outlives the stack, its dead-letter queue too: they may hold the only living tokens', () => {
+    for (const kept of [queue, deadLetterQueue]) {
+      expect(kept).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+    }
+  });
+});
+
+describe('the key of the rescue queue', () => {
+  const secrets = Object.entries(synthesize().findResources('AWS::SecretsManager::Secret'));
+  const keys = secrets.filter(([id]) => id.startsWith('RescueQueue')).map(([, key]) => key);
+
+  test('is generated: another word here would have it generated anew', () => {
+    expect(keys.map(({ Properties }) => Properties)).toEqual([
+      {
+        Description: 'SpotifyAuth-test, key of the rescue queue: generated, do not change it',
+        GenerateSecretString: {
+          SecretStringTemplate: '{}',
+          GenerateStringKey: 'key',
+          PasswordLength: 64,
+          ExcludePunctuation: true,
+        },
+      },
+    ]);
+  });
+
+  test('outlives the stack', () => {
+    expect(keys).toEqual([
+      expect.objectContaining({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' }),
+    ]);
+  });
+});
