@@ -36,7 +36,7 @@ create table spotify_auth.connections (
   implausible_expiry boolean not null default false,
   shares_token boolean not null default false,
 
-  -- Where it stands in the queue, and who holds it.
+  -- Where it stands in the queue, and who has leased it.
   due_at timestamptz,
   claimable_at timestamptz,
   lease_id uuid,
@@ -56,9 +56,9 @@ create table spotify_auth.connections (
   tokens_cleared_at timestamptz,
 
   -- What other teams have been told.
-  noticed_mark timestamptz,
-  noticed_authorization timestamptz,
-  noticed_days smallint,
+  announced_mark timestamptz,
+  announced_authorization timestamptz,
+  announced_days smallint,
 
   check ((reauthorization_required_since is null) = (reauthorization_reason is null))
 );
@@ -74,14 +74,14 @@ comment on column spotify_auth.connections.authorized_at is
 comment on column spotify_auth.connections.implausible_expiry is
   'The last expiry that was written from outside is further away than a token lives: not believed.';
 comment on column spotify_auth.connections.shares_token is
-  'Another profile held the same refresh token when this was last looked at: its leases cover both.';
+  'Another profile had the same refresh token when this was last looked at: its leases cover both.';
 comment on column spotify_auth.connections.due_at is
   'Where the connection stands in the queue: a sweep takes it once due_at is within its window. The expiry, or, '
   'while leased or backing off, the end of that plus the window. Null: nothing to refresh (dead, or disconnected).';
 comment on column spotify_auth.connections.claimable_at is
   'Until then nobody may take a lease: the lease''s deadline, or the end of a backoff. Null: free.';
 comment on column spotify_auth.connections.lease_id is
-  'Names the one holder who may refresh. Null: no lease.';
+  'Names the one lease under which the connection may be refreshed. Null: no lease.';
 comment on column spotify_auth.connections.settled_lease_id is
   'The lease whose outcome was applied last, so that a repeated call is recognised.';
 comment on column spotify_auth.connections.attempted_at is
@@ -105,11 +105,11 @@ comment on column spotify_auth.connections.verify_at is
   'When a sweep asks Spotify again whether the mark is right. Null: not marked, or nothing is left to ask with.';
 comment on column spotify_auth.connections.tokens_cleared_at is
   'When the tokens of the dead grant were removed from the profile.';
-comment on column spotify_auth.connections.noticed_mark is
+comment on column spotify_auth.connections.announced_mark is
   'The dead mark (reauthorization_required_since) of which other teams have been told.';
-comment on column spotify_auth.connections.noticed_authorization is
+comment on column spotify_auth.connections.announced_authorization is
   'The authorization (authorized_at) of whose end other teams have been told ahead.';
-comment on column spotify_auth.connections.noticed_days is
+comment on column spotify_auth.connections.announced_days is
   'How many days ahead they were told last: 30, 7 or 1. Null: not yet.';
 
 -- Dead and disconnected rows are in none of the indexes that refreshing reads.
@@ -148,7 +148,7 @@ create table spotify_auth.shared_state (
   missed_before_pass bigint not null default 0,
   missed_healed bigint not null default 0,
   missed_reported bigint not null default 0,
-  notices_since timestamptz not null default now(),
+  events_since timestamptz not null default now(),
   last_sweep_finished_at timestamptz
 );
 alter table spotify_auth.shared_state enable row level security;
@@ -178,7 +178,7 @@ comment on column spotify_auth.shared_state.missed_healed is
   'The same at the beginning of the last pass that came to its end: changes up to it are in the queue.';
 comment on column spotify_auth.shared_state.missed_reported is
   'The same when a sweep last came to its end.';
-comment on column spotify_auth.shared_state.notices_since is
+comment on column spotify_auth.shared_state.events_since is
   'Grants that were marked dead before this moment are not announced: the page has long told their users.';
 comment on column spotify_auth.shared_state.last_sweep_finished_at is
   'When a sweep last came to its end, by hand or by schedule.';

@@ -53,7 +53,7 @@ create view spotify_auth.compared_profiles with (security_invoker = true) as
         or (p.refresh_token is not null and c.due_at is null
           and c.reauthorization_reason is distinct from 'grant_revoked')
         or (p.refresh_token is null and c.reauthorization_reason is null)
-        -- Written while the clock was ahead: it would be held back until that time has really come.
+        -- Written while the clock was ahead: it would wait until that time has really come.
         or coalesce(greatest(c.claimable_at, c.attempted_at, c.refreshed_at, c.reauthorization_required_since)
           > now() + interval '1 day 1 hour', false)
     end as has_drifted

@@ -18,7 +18,7 @@ create function spotify_auth.share_lease(users uuid[], until timestamptz) return
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   shared record;
-  held_until timestamptz;
+  leased_until timestamptz;
 begin
   for shared in
     select h.token_hash, array_agg(h.user_id order by h.user_id) as users
@@ -26,28 +26,28 @@ begin
   loop
     -- Not waited for: whoever has it is choosing among the same connections at this moment.
     if pg_try_advisory_xact_lock(shared.token_hash) then
-      -- Those who were put off keep the token held where an outside write has ended the lease: it may still be sent.
-      -- One that backs off by itself, as its own failures show, holds nobody.
-      select max(c.claimable_at) into held_until
+      -- Those who were put off keep the token leased where an outside write has ended the lease: it may still be sent.
+      -- One that backs off by itself, as its own failures show, keeps nobody waiting.
+      select max(c.claimable_at) into leased_until
         from spotify_auth.token_hashes h join spotify_auth.connections c on c.user_id = h.user_id
         where h.token_hash = shared.token_hash
           and (c.lease_id is not null or c.due_at is not null and c.failures = 0)
           and c.claimable_at > now() and c.claimable_at <= now() + interval '1 day';
     else
-      held_until := now() + interval '1 second';
+      leased_until := now() + interval '1 second';
     end if;
     update spotify_auth.connections c set
       shares_token = true,
       lease_id = null,
-      claimable_at = coalesce(held_until, until),
-      due_at = case when c.due_at is not null then coalesce(held_until, until) + (
+      claimable_at = coalesce(leased_until, until),
+      due_at = case when c.due_at is not null then coalesce(leased_until, until) + (
         select s.sweep_window from spotify_auth.shared_state s) end
     where c.user_id in (
       select other.user_id from spotify_auth.connections other
       where other.user_id in (
           select h.user_id from spotify_auth.token_hashes h where h.token_hash = shared.token_hash)
         and not (other.lease_id is not null and other.claimable_at > now())
-        and (held_until is not null or other.user_id <> shared.users[1])
+        and (leased_until is not null or other.user_id <> shared.users[1])
       for no key update skip locked);
   end loop;
 end;
@@ -55,8 +55,8 @@ $$;
 revoke all on function spotify_auth.share_lease(uuid[], timestamptz) from public, anon, authenticated, service_role;
 comment on function spotify_auth.share_lease is
   'For connections that are about to be leased until a moment and share their token with others: leaves one for each '
-  'token, and puts all others that hold the token off until that lease lapses, those included that were about to be '
-  'leased. Where somebody holds a lease on the token already, it leaves none. An outside write ends the lease of its '
+  'token, and puts all others with that token off until that lease lapses, those included that were about to be '
+  'leased. Where somebody has a lease on the token already, it leaves none. An outside write ends the lease of its '
   'own row alone: the others stay put off. The caller has locked the rows of `users`.';
 
 create function public.spotify_check_connection(for_user uuid, refresh_within interval, lease interval) returns jsonb
@@ -84,7 +84,7 @@ begin
   select c.* into connection from spotify_auth.connections c where c.user_id = for_user;
   if not_before_in is null and coalesce(connection.expires_at <= now() + refresh_within, true) then
     -- Takes the lease if the connection is due and free, or dead and worth asking about again; a row that somebody else
-    -- holds or has locked is passed over.
+    -- has leased or locked is passed over.
     select c.ctid, c.shares_token into place, is_shared from spotify_auth.connections c
       where c.user_id = for_user
         and (c.due_at is not null
@@ -126,7 +126,7 @@ begin
       when connection.due_at is null then 'disconnected'
       when connection.expires_at > now() + refresh_within then 'connected'
       when not_before_in is not null then 'backing_off'
-      -- Put off for another holder of its token, it is as good as leased.
+      -- Put off for another profile with its token, it is as good as leased.
       when connection.claimable_at > now() and connection.lease_id is null
         and not (connection.shares_token and connection.failures = 0) then 'backing_off'
       else 'busy'
@@ -159,7 +159,7 @@ $$;
 revoke all on function public.spotify_check_connection(uuid, interval, interval) from public, anon, authenticated;
 grant execute on function public.spotify_check_connection(uuid, interval, interval) to service_role;
 comment on function public.spotify_check_connection is
-  'Reads one connection; if its token expires within `refresh_within` and nobody holds it, takes a lease of length '
+  'Reads one connection; if its token expires within `refresh_within` and nobody has leased it, takes a lease of length '
   '`lease` in the same call. Also where the grant was found dead: asked again, 30 seconds after the last attempt at '
   'the earliest, until its tokens are removed. Returns {state, spotify_user_id, spotify_user_email, connected_at, '
   'expires_at, seconds_left, reauthorize_by, retry_in, refused, lease}. state: disconnected, connected, leased (the '

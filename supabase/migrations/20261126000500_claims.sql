@@ -28,7 +28,7 @@ declare
   leased spotify_auth.connections[];
   claims jsonb;
   orphans uuid[];
-  holders uuid[];
+  leased_users uuid[];
   is_full boolean;
 begin
   if (batch_size between 1 and 1000) is not true then
@@ -124,7 +124,7 @@ begin
       filter (where p.refresh_token is not null),
     array_agg(c.user_id) filter (where p.refresh_token is null),
     array_agg(c.user_id)
-  into claims, orphans, holders
+  into claims, orphans, leased_users
   from unnest(leased) c left join spotify_auth.safe_profiles p on p.user_id = c.user_id;
 
   if orphans is not null then
@@ -150,7 +150,7 @@ begin
           and c.due_at is not null
           and (c.expires_at is null or c.expires_at <= now() + refresh_within)
           and (c.refreshed_at is null or c.refreshed_at < now() - sweep_age)
-          and c.user_id <> all (coalesce(holders, '{}'))
+          and c.user_id <> all (coalesce(leased_users, '{}'))
         order by c.claimable_at
         limit 1),
       -- Still free and due: its row was locked for a moment, or a whole batch turned out to have no token. Ordered, for
@@ -173,13 +173,13 @@ grant execute on function
 comment on function public.spotify_claim_due is
   'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within '
   '`refresh_within`, soonest expiry first; where fewer are due, also on dead grants whose mark is to be verified. '
-  'Passes over rows that others hold and those refreshed within `sweep_age`, the time since the sweep began. With '
+  'Passes over rows that others have leased and those refreshed within `sweep_age`, the time since the sweep began. With '
   'calls_per_second, reserves the time for a call each, after those of earlier claims, and claims nothing as long as a '
   'call might not be due in the first half of its lease. due_from: the due_up_to of this sweep''s last claim, from '
   'where this one goes on. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], '
   'due_up_to, calls_start_in, next_claim_in, not_before_in}: one document, because the REST API cuts result sets off '
   'silently. due_up_to: null when the batch was not full. next_claim_in: seconds until a connection becomes free that '
-  'others hold or have locked and that expires within the window, or until there is time for the calls; null when '
+  'others have leased or locked and that expires within the window, or until there is time for the calls; null when '
   'there is none, or when the batch was full. calls_start_in: seconds until the first of the reserved calls is due, 0 '
   'without a ceiling. not_before_in: seconds for which nobody may call Spotify, and nothing is claimed; null: anybody '
   'may.';

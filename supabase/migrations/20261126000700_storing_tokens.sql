@@ -10,7 +10,7 @@ create type spotify_auth.outcome as (
   access_token text, refresh_token text, expires_in double precision, retry_after double precision
 );
 
--- What follows from it. A copy is for another profile that holds the same token.
+-- What follows from it. A copy is for another profile with the same token.
 create type spotify_auth.judged_outcome as (
   user_id uuid, lease_id uuid, outcome text, reason text, verdict text, is_copy boolean, has_rotated boolean,
   used_refresh_token text, access_token text, refresh_token text, expires_at timestamptz, retry_at timestamptz,
@@ -82,27 +82,27 @@ returns spotify_auth.judged_outcome[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   served constant uuid[] := array(select j.user_id from unnest(judged) j where j.verdict = 'applied');
-  holder record;
+  sharing record;
   locked uuid[];
 begin
   -- Collected by result, before anything is locked or appended.
-  for holder in
+  for sharing in
     select j.place, j.lease_id, array_agg(p.id order by p.id) as users
     from unnest(judged) with ordinality as j (user_id, lease_id, outcome, reason, verdict, is_copy, has_rotated,
         used_refresh_token, access_token, refresh_token, expires_at, retry_at, held_since, marked_since, place)
       join spotify_auth.token_hashes h on h.token_hash = spotify_auth.hash_token(j.used_refresh_token)
       join public.profiles p on p.id = h.user_id and p.spotify_refresh_token = j.used_refresh_token
-    where j.outcome in ('refreshed', 'rotated')
+    where j.outcome in ('refreshed', 'refresh_token_only')
       and j.verdict in ('applied', 'stale', 'busy')
       and p.id <> j.user_id and p.id <> all (served)
     group by j.place, j.lease_id
   loop
     select array_agg(profile.id) into locked from (
-      select p.id from public.profiles p where p.id = any (holder.users)
+      select p.id from public.profiles p where p.id = any (sharing.users)
       order by p.id for no key update skip locked) profile;
-    if cardinality(locked) is distinct from cardinality(holder.users) then
+    if cardinality(locked) is distinct from cardinality(sharing.users) then
       -- A profile that is locked now would keep the old token, which nobody must send again: to be repeated.
-      judged[holder.place].verdict := 'busy';
+      judged[sharing.place].verdict := 'busy';
       continue;
     end if;
     perform from spotify_auth.connections c where c.user_id = any (locked) order by c.user_id for no key update;
@@ -111,7 +111,7 @@ begin
         case j.outcome when 'refreshed' then j.access_token else p.spotify_access_token end, j.refresh_token,
         case j.outcome when 'refreshed' then j.expires_at else p.spotify_token_expires_at end,
         j.retry_at, null, null)::spotify_auth.judged_outcome
-      from unnest(judged[holder.place:holder.place]) j
+      from unnest(judged[sharing.place:sharing.place]) j
         join public.profiles p on p.id = any (locked) and p.spotify_refresh_token = j.used_refresh_token
       where p.id <> all (array(select each.user_id from unnest(judged) each where each.is_copy)));
   end loop;
@@ -121,7 +121,7 @@ $$;
 revoke all on function spotify_auth.add_copies(spotify_auth.judged_outcome[])
   from public, anon, authenticated, service_role;
 comment on function spotify_auth.add_copies is
-  'Adds to successes the other profiles that hold the refresh token which was used, so that the new tokens reach them '
+  'Adds to successes the other profiles with the refresh token which was used, so that the new tokens reach them '
   'too, whatever has become of the row that was leased. Where one of them is locked, the success is busy.';
 
 commit;

@@ -26,13 +26,13 @@ declare
   wait_seconds double precision;
 begin
   select array_agg(r), array_agg(distinct r.user_id),
-      count(*) filter (where coalesce(r.outcome, '') not in ('refreshed', 'rotated', 'revoked', 'throttled',
+      count(*) filter (where coalesce(r.outcome, '') not in ('refreshed', 'refresh_token_only', 'revoked', 'throttled',
         'unavailable', 'rejected', 'client_rejected', 'released')),
       count(*) filter (where
         r.outcome = 'refreshed' and (r.leased_at is not null and r.used_refresh_token is not null and r.expires_in > 0
           and octet_length(r.access_token) between 1 and 4096
           and coalesce(octet_length(r.refresh_token) between 1 and 4096, true)) is not true
-        or r.outcome = 'rotated' and (r.used_refresh_token is not null
+        or r.outcome = 'refresh_token_only' and (r.used_refresh_token is not null
           and octet_length(r.refresh_token) between 1 and 4096) is not true)
     into outcomes, users, unknown_outcomes, broken_successes
     from jsonb_populate_recordset(null::spotify_auth.outcome, results) r;
@@ -54,11 +54,11 @@ begin
         when p.id is null then 'stale'
         when not p.id = any (locked) then 'busy'
         -- It may be the only living token: it counts whatever became of the lease.
-        when r.outcome in ('refreshed', 'rotated') and r.refresh_token <> r.used_refresh_token
+        when r.outcome in ('refreshed', 'refresh_token_only') and r.refresh_token <> r.used_refresh_token
           and p.spotify_refresh_token = r.used_refresh_token then 'applied'
         when c.settled_lease_id = r.lease_id then 'already_applied'
         -- What Spotify said about one token says nothing about another; a restore can change it and leave the lease.
-        when c.lease_id = r.lease_id and (r.outcome not in ('refreshed', 'rotated', 'revoked')
+        when c.lease_id = r.lease_id and (r.outcome not in ('refreshed', 'refresh_token_only', 'revoked')
           or p.spotify_refresh_token = r.used_refresh_token) then 'applied'
         else 'stale'
       end,
@@ -79,7 +79,7 @@ begin
 
   if has_sharers or exists (
       select from unnest(judged) j
-      where j.outcome in ('refreshed', 'rotated') and j.verdict in ('stale', 'busy')) then
+      where j.outcome in ('refreshed', 'refresh_token_only') and j.verdict in ('stale', 'busy')) then
     judged := spotify_auth.add_copies(judged);
   end if;
 
@@ -87,7 +87,7 @@ begin
     from (
       select array_agg(j.user_id) as users, array_agg(j.access_token) as access_tokens,
         array_agg(j.refresh_token) as refresh_tokens, array_agg(j.expires_at) as expiries
-      from unnest(judged) j where j.verdict = 'applied' and j.outcome in ('refreshed', 'rotated')) w;
+      from unnest(judged) j where j.verdict = 'applied' and j.outcome in ('refreshed', 'refresh_token_only')) w;
   foreach refusal in array refusals loop
     for place in 1 .. cardinality(judged) loop
       if judged[place].user_id = refusal.user_id and judged[place].verdict = 'applied' then
@@ -118,11 +118,11 @@ begin
       attempted_at = case when j.outcome = 'released' then null else c.attempted_at end,
       failures = case
         when is_refreshed then 0
-        when is_held or j.verdict = 'refused' or j.outcome in ('rotated', 'unavailable', 'rejected')
+        when is_held or j.verdict = 'refused' or j.outcome in ('refresh_token_only', 'unavailable', 'rejected')
           then c.failures + 1
         else c.failures end,
       claimable_at = case when is_held or j.verdict = 'refused'
-        or j.outcome in ('rotated', 'throttled', 'unavailable', 'rejected') then wait_until end,
+        or j.outcome in ('refresh_token_only', 'throttled', 'unavailable', 'rejected') then wait_until end,
       due_at = case
         when is_dead then null
         when is_refreshed then j.expires_at
@@ -150,7 +150,7 @@ begin
     from unnest(judged) j,
       lateral (select
         j.verdict = 'applied' and j.outcome = 'refreshed' as is_refreshed,
-        j.verdict = 'applied' and j.outcome in ('refreshed', 'rotated') as is_alive,
+        j.verdict = 'applied' and j.outcome in ('refreshed', 'refresh_token_only') as is_alive,
         j.outcome = 'revoked' and j.marked_since is null
           and (coalesce(j.held_since, now()) + patience <= now()) is not true as is_held) answer,
       lateral (select not is_alive and not is_held
@@ -181,7 +181,7 @@ begin
 
   update spotify_auth.token_hashes h set token_hash = spotify_auth.hash_token(j.refresh_token)
     from unnest(judged) j
-    where h.user_id = j.user_id and j.has_rotated and j.verdict = 'applied' and j.outcome in ('refreshed', 'rotated');
+    where h.user_id = j.user_id and j.has_rotated and j.verdict = 'applied' and j.outcome in ('refreshed', 'refresh_token_only');
 
   if wait_seconds is not null then
     update spotify_auth.shared_state s set not_before = greatest(
@@ -211,11 +211,11 @@ grant execute on function public.spotify_record(jsonb) to service_role;
 comment on function public.spotify_record is
   'Applies a batch of refresh outcomes, one per user: [{user_id, lease_id, leased_at, outcome, reason, '
   'used_refresh_token, access_token, refresh_token, expires_in, retry_after}]. outcome: refreshed (tokens stored; '
-  'refresh_token null keeps the stored one), rotated (only the refresh token stored, again after retry_after '
+  'refresh_token null keeps the stored one), refresh_token_only (only that is stored, again after retry_after '
   'seconds), revoked (marked dead; reason, a hint: expired, revoked, invalid), throttled (again after retry_after '
   'seconds, at most a day, and nobody calls Spotify until then), unavailable or rejected (again after retry_after '
   'seconds), client_rejected (the connection is free, nobody calls Spotify for 60 s), released (the lease was not '
-  'used). New tokens also reach other profiles that hold the token which was used. Returns {verdicts: [{user_id, '
+  'used). New tokens also reach other profiles with the token which was used. Returns {verdicts: [{user_id, '
   'lease_id, verdict, code, constraint}], not_before_in, breaker_is_open} with verdict applied, held (revoked, but '
   'not believed yet: asked again after retry_after seconds), confirmed (revoked, as it was marked before), refused '
   '(Bondhu''s schema does not take the tokens: SQLSTATE and constraint; again after a while, or after a day where '

@@ -128,8 +128,8 @@ begin
         'tokens_cleared_at', c.tokens_cleared_at,
         'implausible_expiry', c.implausible_expiry,
         'shares_token', c.shares_token,
-        'noticed_mark', c.noticed_mark,
-        'noticed_days', case when c.noticed_authorization = c.authorized_at then c.noticed_days end) end
+        'announced_mark', c.announced_mark,
+        'announced_days', case when c.announced_authorization = c.authorized_at then c.announced_days end) end
     from public.profiles p left join spotify_auth.connections c on c.user_id = p.id
     where p.id = for_user),
     jsonb_build_object('user_id', for_user, 'state', 'unknown_user'));

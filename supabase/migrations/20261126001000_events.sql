@@ -1,4 +1,4 @@
--- 10 of 12: notices for other teams: a connection needs its user, or soon will.
+-- 10 of 12: reauthorization events for other teams: a connection needs its user, or soon will.
 
 begin;
 set local lock_timeout = '2s';
@@ -6,7 +6,7 @@ set local search_path = pg_catalog, pg_temp;
 
 -- These read the whole queue once per sweep. In plpgsql, which hands the planner moments that are computed once: as
 -- expressions they are computed for each of a million rows.
-create function public.spotify_pending_notices(batch_size integer) returns jsonb
+create function public.spotify_pending_events(batch_size integer) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
   limit_near timestamptz := now() - interval '6 months' + interval '33 days';
@@ -21,18 +21,18 @@ begin
   return (
     with near as materialized (
       select c.user_id, c.authorized_at, c.authorized_at + interval '6 months' as reauthorize_by,
-        c.noticed_authorization, c.noticed_days
+        c.announced_authorization, c.announced_days
       from spotify_auth.connections c
       where c.authorized_at < limit_near and c.due_at is not null
-        and (c.noticed_authorization is distinct from c.authorized_at or c.noticed_days > 1)
-    ), notice as (
+        and (c.announced_authorization is distinct from c.authorized_at or c.announced_days > 1)
+    ), event as (
       (select 'required' as kind, c.user_id, c.reauthorization_required_since as since,
         c.reauthorization_reason as reason, null::timestamptz as connected_at, null::timestamptz as reauthorize_by,
         null::integer as days
       from spotify_auth.connections c
-      where c.reauthorization_required_since >= state.notices_since
+      where c.reauthorization_required_since >= state.events_since
         and c.reauthorization_required_since <= marked_until
-        and c.noticed_mark is distinct from c.reauthorization_required_since
+        and c.announced_mark is distinct from c.reauthorization_required_since
       limit batch_size)
       union all
       -- Of several that are overdue only the most urgent: nobody is told "in 30 days" and "tomorrow" at once.
@@ -43,59 +43,59 @@ begin
         when n.reauthorize_by <= in_a_month then 30 end as days) ahead
       where n.reauthorize_by > now()
         and ahead.days is not null
-        and (n.noticed_authorization is distinct from n.authorized_at or ahead.days < n.noticed_days)
+        and (n.announced_authorization is distinct from n.authorized_at or ahead.days < n.announced_days)
       limit batch_size)
       limit batch_size
     )
     select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
       'id', md5(concat_ws(' ',
-        n.kind, n.user_id, extract(epoch from coalesce(n.since, n.connected_at)), n.days))::uuid,
-      'kind', n.kind,
-      'user_id', n.user_id,
-      'since', n.since,
-      'reason', n.reason,
-      'connected_at', n.connected_at,
-      'reauthorize_by', n.reauthorize_by,
-      'days', n.days))), '[]')
-    from notice n);
+        e.kind, e.user_id, extract(epoch from coalesce(e.since, e.connected_at)), e.days))::uuid,
+      'kind', e.kind,
+      'user_id', e.user_id,
+      'since', e.since,
+      'reason', e.reason,
+      'connected_at', e.connected_at,
+      'reauthorize_by', e.reauthorize_by,
+      'days', e.days))), '[]')
+    from event e);
 end;
 $$;
-revoke all on function public.spotify_pending_notices(integer) from public, anon, authenticated;
-grant execute on function public.spotify_pending_notices(integer) to service_role;
-comment on function public.spotify_pending_notices is
+revoke all on function public.spotify_pending_events(integer) from public, anon, authenticated;
+grant execute on function public.spotify_pending_events(integer) to service_role;
+comment on function public.spotify_pending_events is
   'Up to `batch_size` things that other teams have not been told yet: [{id, kind, user_id, ...}]. kind required: the '
   'grant is dead, with since and reason (grant_revoked, no_refresh_token); 30 minutes after the mark at the earliest, '
   'and never while the revocation breaker is open. kind due: Spotify''s six-month limit ends a living grant in at most '
-  '`days` (30, 7 or 1) days, with connected_at and reauthorize_by; each once per authorization. The same notice has the '
+  '`days` (30, 7 or 1) days, with connected_at and reauthorize_by; each once per authorization. The same event has the '
   'same id whenever it is asked for. Reads the whole queue.';
 
-create function public.spotify_record_notices(notices jsonb) returns integer
+create function public.spotify_record_events(events jsonb) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
   recorded integer;
 begin
   with sent as materialized (
-    select n.* from jsonb_to_recordset(notices) as n
+    select n.* from jsonb_to_recordset(events) as n
       (kind text, user_id uuid, since timestamptz, connected_at timestamptz, days smallint)
   ), free as materialized (
-    -- Who has one of these rows locked is refreshing it: that notice is sent again, with the same id.
+    -- Who has one of these rows locked is refreshing it: that event is sent again, with the same id.
     select c.user_id from spotify_auth.connections c where c.user_id in (select sent.user_id from sent)
     order by c.user_id for no key update skip locked
   )
   update spotify_auth.connections c set
-    noticed_mark = case sent.kind when 'required' then sent.since else c.noticed_mark end,
-    noticed_authorization = case sent.kind when 'due' then sent.connected_at else c.noticed_authorization end,
-    noticed_days = case sent.kind when 'due' then sent.days else c.noticed_days end
+    announced_mark = case sent.kind when 'required' then sent.since else c.announced_mark end,
+    announced_authorization = case sent.kind when 'due' then sent.connected_at else c.announced_authorization end,
+    announced_days = case sent.kind when 'due' then sent.days else c.announced_days end
   from sent, free
   where c.user_id = sent.user_id and c.user_id = free.user_id;
   get diagnostics recorded = row_count;
   return recorded;
 end;
 $$;
-revoke all on function public.spotify_record_notices(jsonb) from public, anon, authenticated;
-grant execute on function public.spotify_record_notices(jsonb) to service_role;
-comment on function public.spotify_record_notices is
-  'Remembers that these notices, as spotify_pending_notices gave them, have been sent. Returns for how many; one whose '
+revoke all on function public.spotify_record_events(jsonb) from public, anon, authenticated;
+grant execute on function public.spotify_record_events(jsonb) to service_role;
+comment on function public.spotify_record_events is
+  'Remembers that these events, as spotify_pending_events gave them, have been sent. Returns for how many; one whose '
   'connection is locked at the moment is pending again.';
 
 commit;
