@@ -51,9 +51,9 @@ export const MetricNames = {
   missedProfileChanges: 'MissedProfileChanges',
 
   /** Reauthorization events that the event bus took. Count, a batch at a time. */
-  noticesSent: 'NoticesSent',
+  eventsSent: 'EventsSent',
   /** Reauthorization events that the event bus did not take; the next sweep sends them again. Count, a batch at a time. */
-  noticesFailed: 'NoticesFailed',
+  eventsNotSent: 'EventsNotSent',
 
   /** 1 when Spotify refused our client, or a sweep stopped because it refused everything; a sweep writes 0 otherwise. Count. */
   clientRejected: 'ClientRejected',

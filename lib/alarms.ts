@@ -151,9 +151,9 @@ export class Alarms extends Construct {
         threshold: 3000,
         evaluationPeriods: 3,
       }),
-      createAlarm('NoticesFailed', 'events-not-sent', {
+      createAlarm('EventsNotSent', 'events-not-sent', {
         meaning: 'The event bus takes no events, so other teams do not hear who has to authorize again.',
-        metric: createConnectionMetric(this, 'noticesFailed', {
+        metric: createConnectionMetric(this, 'eventsNotSent', {
           statistic: Stats.SUM,
           period: sweepInterval,
         }),

@@ -43,7 +43,7 @@ const PASSING_ERRORS = new Set(['server_error', 'temporarily_unavailable']);
 const CLIENT_ERRORS = new Set(['invalid_client', 'unauthorized_client']);
 
 /** What a token request that brings no token can end in. */
-type Failure = Exclude<TokenAnswer, { kind: 'refreshed' | 'rotated' }>;
+type Failure = Exclude<TokenAnswer, { kind: 'refreshed' | 'refresh_token_only' }>;
 
 /** One kind of token request, and what its success means. */
 type GrantRequest<Success> = {
@@ -186,7 +186,7 @@ function parseTokens(text: string, usedRefreshToken: string, failure: Failure | 
   const refreshToken = findRefreshToken(text);
   return refreshToken === null || refreshToken === usedRefreshToken
     ? { kind: 'unavailable', reason }
-    : { kind: 'rotated', refreshToken, reason };
+    : { kind: 'refresh_token_only', refreshToken, reason };
 }
 
 function readTokens({ access_token, refresh_token, expires_in }: v.InferOutput<typeof TokenResponse>) {

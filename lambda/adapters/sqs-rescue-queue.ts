@@ -41,7 +41,7 @@ const Content = v.pipe(
       access_token: v.string(),
       expires_in: v.number(),
     }),
-    v.object({ ...Common, outcome: v.literal('rotated'), retry_after: v.number() }),
+    v.object({ ...Common, outcome: v.literal('refresh_token_only'), retry_after: v.number() }),
   ]),
 );
 
@@ -104,7 +104,7 @@ function createMessageBody({ lease, outcome }: Rotation, key: string): string {
           access_token: outcome.accessToken,
           expires_in: outcome.expiresInSeconds,
         }
-      : { ...common, outcome: 'rotated', retry_after: outcome.retryAfterSeconds };
+      : { ...common, outcome: 'refresh_token_only', retry_after: outcome.retryAfterSeconds };
   const envelope: v.InferOutput<typeof Envelope> = {
     user_id: lease.userId,
     sealed: sealText(JSON.stringify(content), lease.userId, key),
@@ -134,7 +134,7 @@ function readRotation({ Body }: Message, key: string): Rotation | null {
             expiresInSeconds: content.output.expires_in,
           }
         : {
-            kind: 'rotated',
+            kind: 'refresh_token_only',
             refreshToken: refresh_token,
             retryAfterSeconds: content.output.retry_after,
           },

@@ -218,7 +218,7 @@ function toResult({ lease, outcome }: SettledLease) {
     lease_id: lease.leaseId,
     leased_at: lease.leasedAt,
     outcome: outcome.kind,
-    ...(['refreshed', 'rotated', 'revoked'].includes(outcome.kind) && {
+    ...(['refreshed', 'refresh_token_only', 'revoked'].includes(outcome.kind) && {
       used_refresh_token: lease.refreshToken,
     }),
     ...('refreshToken' in outcome && { refresh_token: outcome.refreshToken }),

@@ -7,7 +7,7 @@ export type RefreshOutcome =
   /** The new tokens are stored. */
   | Extract<TokenAnswer, { kind: 'refreshed' }>
   /** Only the new refresh token is stored; the connection is due again after this many seconds. */
-  | { readonly kind: 'rotated'; readonly refreshToken: string; readonly retryAfterSeconds: number }
+  | { readonly kind: 'refresh_token_only'; readonly refreshToken: string; readonly retryAfterSeconds: number }
   /** The grant is marked dead, or, where that is not believed yet, due again after this many seconds. */
   | {
       readonly kind: 'revoked';
@@ -38,9 +38,9 @@ export function toOutcome(answer: TokenAnswer | null, failures: number, random: 
   switch (answer?.kind) {
     case 'refreshed':
       return answer;
-    case 'rotated':
+    case 'refresh_token_only':
       return {
-        kind: 'rotated',
+        kind: 'refresh_token_only',
         refreshToken: answer.refreshToken,
         retryAfterSeconds: computeBackoffSeconds(failures, random),
       };

@@ -3,7 +3,7 @@ import type { RefreshOutcome, SettledLease } from './refresh-outcome.ts';
 
 /** An outcome that brought another refresh token: it may be the only living one. */
 export type Rotation = SettledLease & {
-  readonly outcome: Extract<RefreshOutcome, { kind: 'refreshed' | 'rotated' }> & {
+  readonly outcome: Extract<RefreshOutcome, { kind: 'refreshed' | 'refresh_token_only' }> & {
     readonly refreshToken: string;
   };
 };
@@ -12,7 +12,7 @@ export type Rotation = SettledLease & {
 export function isRotation(settled: SettledLease): settled is Rotation {
   const { lease, outcome } = settled;
   return (
-    (outcome.kind === 'refreshed' || outcome.kind === 'rotated') &&
+    (outcome.kind === 'refreshed' || outcome.kind === 'refresh_token_only') &&
     outcome.refreshToken !== undefined &&
     outcome.refreshToken !== lease.refreshToken
   );

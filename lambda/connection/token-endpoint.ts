@@ -17,7 +17,7 @@ export type TokenAnswer =
       readonly reason?: string;
     }
   /** A success of which only the new refresh token can be used; the one that was sent may be dead from now on. */
-  | { readonly kind: 'rotated'; readonly refreshToken: string; readonly reason: string }
+  | { readonly kind: 'refresh_token_only'; readonly refreshToken: string; readonly reason: string }
   /** `invalid_grant`: evidence that the user or the six-month limit ended the grant. */
   | { readonly kind: 'revoked'; readonly reason: RevocationReason }
   | { readonly kind: 'throttled'; readonly retryAfterSeconds: number }

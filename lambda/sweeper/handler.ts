@@ -1,10 +1,10 @@
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import middy from '@middy/core';
-import { EventBridgeNoticeBus } from '../adapters/event-bridge-notice-bus.ts';
+import { EventBridgeBus } from '../adapters/event-bridge-bus.ts';
 import { PowertoolsLog } from '../adapters/powertools-log.ts';
 import { SqsSweepQueue } from '../adapters/sqs-sweep-queue.ts';
 import { SupabaseAdministration } from '../adapters/supabase-administration.ts';
-import { SupabaseNoticeStore } from '../adapters/supabase-notice-store.ts';
+import { SupabaseEventStore } from '../adapters/supabase-event-store.ts';
 import { AWS_CLIENT, createAdapters } from '../composition/create-adapters.ts';
 import { parseEnvironment, SweeperEnvironment } from '../composition/environment.ts';
 import { logInvocations } from '../composition/log-invocations.ts';
@@ -41,8 +41,8 @@ const sweepDependencies: RunSweepDependencies = {
   connectionsPerInvocation: environment.SWEEP_CONNECTIONS_PER_INVOCATION,
   intervalSeconds: environment.SWEEP_INTERVAL_SECONDS,
   administration,
-  noticeStore: new SupabaseNoticeStore(supabase),
-  noticeBus: new EventBridgeNoticeBus(
+  eventStore: new SupabaseEventStore(supabase),
+  eventBus: new EventBridgeBus(
     new EventBridgeClient(AWS_CLIENT),
     environment.EVENT_BUS,
     environment.STACK_NAME,

@@ -1,7 +1,7 @@
 import type { ConnectionAdministration } from '../connection/connection-administration.ts';
 import { describeFailure } from '../connection/operational-error.ts';
 import type { SweepPart } from './fan-out.ts';
-import { type SendNoticesDependencies, sendNotices } from './send-notices.ts';
+import { type SendEventsDependencies, sendEvents } from './send-events.ts';
 import { type SweepDependencies, type SweepResult, sweep } from './sweep.ts';
 
 /** Kept free at the end of an invocation to report, however long the events take. */
@@ -9,7 +9,7 @@ const REPORT_RESERVE_MILLISECONDS = 12_000;
 
 /** What a sweep with everything around it works with. */
 export type RunSweepDependencies = SweepDependencies &
-  SendNoticesDependencies & { readonly administration: Pick<ConnectionAdministration, 'finishSweep'> };
+  SendEventsDependencies & { readonly administration: Pick<ConnectionAdministration, 'finishSweep'> };
 
 /**
  * Sweeps; then, in the first invocation of a sweep, tells other teams whose connections need their users, and measures
@@ -25,7 +25,7 @@ export async function runSweep(
 ): Promise<SweepResult> {
   const result = await sweep(part, deadline, dependencies);
   if (part.role === 'first') {
-    await sendNotices(deadline - REPORT_RESERVE_MILLISECONDS, dependencies);
+    await sendEvents(deadline - REPORT_RESERVE_MILLISECONDS, dependencies);
     await measureConnections(didItsWork(result), dependencies);
   }
   report(part, result, dependencies);

@@ -35,7 +35,7 @@ export class Tally {
       verdict === 'unsettled' ||
       verdict === 'held' ||
       verdict === 'refused' ||
-      answer.kind === 'rotated' ||
+      answer.kind === 'refresh_token_only' ||
       answer.kind === 'unavailable' ||
       answer.kind === 'rejected'
     ) {

@@ -29,7 +29,7 @@ export function createThroughputRow(metrics: DashboardMetrics): IWidget[] {
       width: 8,
     }),
     createGraph('Events and rescued tokens', [
-      metrics.count('noticesSent', 'events sent'),
+      metrics.count('eventsSent', 'events sent'),
       metrics.count('rescueQueued', 'tokens sent to the rescue queue'),
       metrics.count('rescueStored', 'tokens stored from it'),
     ]),

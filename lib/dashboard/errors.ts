@@ -46,7 +46,7 @@ export function createErrorRow(
       [
         metrics.count('rescueFailed', 'tokens lost'),
         metrics.count('profilesRefused', "tokens that Bondhu's schema refused"),
-        metrics.count('noticesFailed', 'events not sent'),
+        metrics.count('eventsNotSent', 'events not sent'),
       ],
     ),
     createGraph("What is wrong in Bondhu's profiles", [

@@ -32,14 +32,14 @@ export async function letTimePass(
          held_since = held_since - make_interval(secs => $2),
          verify_at = verify_at - make_interval(secs => $2),
          reauthorization_required_since = reauthorization_required_since - make_interval(secs => $2),
-         noticed_mark = noticed_mark - make_interval(secs => $2),
-         noticed_authorization = noticed_authorization - make_interval(secs => $2)
+         announced_mark = announced_mark - make_interval(secs => $2),
+         announced_authorization = announced_authorization - make_interval(secs => $2)
        where user_id = $1`,
       [userId, seconds],
     );
     // A mark that is older now is still one that other teams have to be told of.
     await client.query(
-      'update spotify_auth.shared_state set notices_since = notices_since - make_interval(secs => $1)',
+      'update spotify_auth.shared_state set events_since = events_since - make_interval(secs => $1)',
       [seconds],
     );
     await client.query('commit');

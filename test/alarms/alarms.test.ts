@@ -178,7 +178,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
   },
 
-  NoticesFailed: {
+  EventsNotSent: {
     async happens() {
       await stack.test.createDueConnections(1, { authorizedAt: monthsAgo(5.5) });
       stack.cloud.eventBridge.makeTrouble({ isThrottling: true });

@@ -78,9 +78,9 @@ test.each([
 
 test('what could not be recorded as sent is sent again, under the same id', async () => {
   const [userId = ''] = await createUsersWithDaysLeft(1, 20);
-  await stack.sql('alter function public.spotify_record_notices rename to not_there');
+  await stack.sql('alter function public.spotify_record_events rename to not_there');
   expect(await stack.sweep()).toMatchObject({ result: { status: 'completed' } });
-  await stack.sql('alter function public.not_there rename to spotify_record_notices');
+  await stack.sql('alter function public.not_there rename to spotify_record_events');
   await stack.sweep();
   await stack.sweep();
 

@@ -55,7 +55,7 @@ const CONNECTION_TIMES = [
   'verify_at',
   'reauthorization_required_since',
   'tokens_cleared_at',
-  'noticed_mark',
+  'announced_mark',
 ];
 
 /** The running stack, and short words for what the end-to-end tests do with it. */
@@ -202,7 +202,7 @@ export class TestStack {
       update spotify_auth.shared_state set not_before = not_before - interval '${hours} hours',
         breaker_opened_at = breaker_opened_at - interval '${hours} hours',
         breaker_closed_at = breaker_closed_at - interval '${hours} hours',
-        notices_since = notices_since - interval '${hours} hours';
+        events_since = events_since - interval '${hours} hours';
       delete from spotify_auth.refreshes_by_minute;
       commit`);
   }

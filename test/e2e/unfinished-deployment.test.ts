@@ -66,7 +66,7 @@ describe('a deployment that is not finished', () => {
 
   test('keeps connections alive while functions of a later migration are missing, and says what is wrong', async () => {
     const [due = ''] = await stack.createDueConnections(1);
-    const added = ['spotify_pending_notices', 'spotify_record_notices', 'spotify_finish_sweep'];
+    const added = ['spotify_pending_events', 'spotify_record_events', 'spotify_finish_sweep'];
     for (const name of added) await stack.sql(`alter function public.${name} rename to ${name}_not_there`);
 
     const lines = await logOf(async () => {

@@ -118,13 +118,13 @@ describe('whatever the order of steps, a grant survives', () => {
 test.each([
   [
     'a late success that rotated needs its lease after all',
-    "when r.outcome in ('refreshed', 'rotated') and r.refresh_token <> r.used_refresh_token\n          and p.spotify_refresh_token = r.used_refresh_token then 'applied'",
+    "when r.outcome in ('refreshed', 'refresh_token_only') and r.refresh_token <> r.used_refresh_token\n          and p.spotify_refresh_token = r.used_refresh_token then 'applied'",
     '',
   ],
   ['whatever comes is applied', "when p.id is null then 'stale'", "when true then 'applied'"],
   [
     'a lease suffices, whatever token is stored',
-    "and (r.outcome not in ('refreshed', 'rotated', 'revoked')\n          or p.spotify_refresh_token = r.used_refresh_token)",
+    "and (r.outcome not in ('refreshed', 'refresh_token_only', 'revoked')\n          or p.spotify_refresh_token = r.used_refresh_token)",
     'or true',
   ],
 ])(

@@ -10,7 +10,7 @@ import { isLongRun } from './run-length.ts';
 /** What is made of an answer; `lost`: unavailable, and the new refresh token, the only living one, was in it. */
 type Outcome =
   | 'refreshed'
-  | 'rotated'
+  | 'refresh_token_only'
   | 'unavailable'
   | 'lost'
   | 'throttled'
@@ -64,7 +64,7 @@ const EXCHANGED: [when: string, Fault, withoutRotation: Outcome, withRotation: O
   ['silence in the body', { kind: 'hang-in-body' }, 'unavailable', 'lost'],
   ['JSON that is cut off', { kind: 'truncated' }, 'unavailable', 'lost'],
   ['another content type', { kind: 'content-type', contentType: 'text/html' }, 'refreshed', 'refreshed'],
-  ['no access token', answerWith({ access_token: null }), 'unavailable', 'rotated'],
+  ['no access token', answerWith({ access_token: null }), 'unavailable', 'refresh_token_only'],
   ['no expires_in', answerWith({ expires_in: null }), 'refreshed', 'refreshed'],
   [
     'fields that nobody needs',
@@ -72,11 +72,11 @@ const EXCHANGED: [when: string, Fault, withoutRotation: Outcome, withRotation: O
     'refreshed',
     'refreshed',
   ],
-  ['expires_in of zero', answerWith({ expires_in: 0 }), 'unavailable', 'rotated'],
-  ['negative expires_in', answerWith({ expires_in: -3_600 }), 'unavailable', 'rotated'],
-  ['huge expires_in', answerWith({ expires_in: 1e12 }), 'unavailable', 'rotated'],
-  ['expires_in that is a text', answerWith({ expires_in: 'an hour' }), 'unavailable', 'rotated'],
-  ['a body of 10 MB', { kind: 'oversized' }, 'unavailable', 'rotated'],
+  ['expires_in of zero', answerWith({ expires_in: 0 }), 'unavailable', 'refresh_token_only'],
+  ['negative expires_in', answerWith({ expires_in: -3_600 }), 'unavailable', 'refresh_token_only'],
+  ['huge expires_in', answerWith({ expires_in: 1e12 }), 'unavailable', 'refresh_token_only'],
+  ['expires_in that is a text', answerWith({ expires_in: 'an hour' }), 'unavailable', 'refresh_token_only'],
+  ['a body of 10 MB', { kind: 'oversized' }, 'unavailable', 'refresh_token_only'],
 ];
 
 const CELLS: Cell[] = [
@@ -315,7 +315,7 @@ describe('a wave of grants that end after six months', () => {
 
 const SWEEP_RESULTS: Record<Outcome, object> = {
   refreshed: { status: 'completed', refreshed: 2, failed: 0, total: 2 },
-  rotated: { refreshed: 0, failed: 2, revoked: 0, total: 2, remaining: 2 },
+  refresh_token_only: { refreshed: 0, failed: 2, revoked: 0, total: 2, remaining: 2 },
   unavailable: { refreshed: 0, failed: 2, revoked: 0, total: 2, remaining: 2 },
   lost: { refreshed: 0, failed: 2, revoked: 0, total: 2, remaining: 2 },
   rejected: { refreshed: 0, failed: 2, revoked: 0, total: 2, remaining: 2 },
@@ -350,13 +350,14 @@ async function expectStored(
     } else {
       expect(others).toEqual({ ...othersBefore, updated_at: others['updated_at'] });
     }
-    if (outcome !== 'refreshed' && outcome !== 'rotated') expect(refreshToken).toBe(usedRefreshToken);
+    if (outcome !== 'refreshed' && outcome !== 'refresh_token_only')
+      expect(refreshToken).toBe(usedRefreshToken);
     expect(spotify.inspectRefreshToken(refreshToken ?? '')?.isAlive).toBe(outcome !== 'lost');
 
     const [connection] = await stack.sql('select * from spotify_auth.connections where user_id = $1', [id]);
     expect(connection).toMatchObject({ lease_id: null, reauthorization_required_since: null });
     expect(connection).toMatchObject({
-      failures: ['rotated', 'unavailable', 'lost', 'rejected'].includes(outcome) ? 1 : 0,
+      failures: ['refresh_token_only', 'unavailable', 'lost', 'rejected'].includes(outcome) ? 1 : 0,
     });
   }
   const [stats] = await stack.sql<{ wait: number | null }>(

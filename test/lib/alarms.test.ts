@@ -27,7 +27,7 @@ describe('the alarms', () => {
       'ProfilesRefuseTokens: Sum of SpotifyAuth ProfilesRefused >= 1, 1 of 1 x 300 s, notBreaching',
       'ApiErrors: 100 * errors / requests > 5, 3 of 3 x 300 s, notBreaching',
       'ApiLatency: p95 of AWS/ApiGateway Latency > 3000, 3 of 3 x 300 s, notBreaching',
-      'NoticesFailed: Sum of SpotifyAuth NoticesFailed >= 1, 2 of 2 x 1800 s, notBreaching',
+      'EventsNotSent: Sum of SpotifyAuth EventsNotSent >= 1, 2 of 2 x 1800 s, notBreaching',
     ]);
   });
 
@@ -51,7 +51,7 @@ describe('the alarms', () => {
       'RescuedTokensInDeadLetterQueue: QueueName {"Fn::GetAtt":["RescueQueueDeadLetterQueue","QueueName"]}',
       `ProfilesRefuseTokens: ${service}`,
       'ApiLatency: ApiId {"Ref":"StatusApiHttpApi"}',
-      `NoticesFailed: ${service}`,
+      `EventsNotSent: ${service}`,
     ]);
   });
 
@@ -88,7 +88,7 @@ describe('the alarms', () => {
   });
 
   test('wait as long as two sweeps for events that the next sweep sends again', () => {
-    expect(findAlarm(synthesize({ sweepIntervalMinutes: 20 }), 'NoticesFailed').Period).toBe(1200);
+    expect(findAlarm(synthesize({ sweepIntervalMinutes: 20 }), 'EventsNotSent').Period).toBe(1200);
   });
 });
 

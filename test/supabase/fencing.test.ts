@@ -45,7 +45,7 @@ function revoked({ refresh_token }: LeaseRow): Json {
 const outcomes: Record<string, (lease: LeaseRow) => Json> = {
   'a success with a new refresh token': (lease) => refreshed(lease, 'new'),
   'a new refresh token and nothing else': (lease) => ({
-    outcome: 'rotated',
+    outcome: 'refresh_token_only',
     used_refresh_token: lease.refresh_token,
     refresh_token: 'new',
     retry_after: 60,
@@ -350,11 +350,11 @@ describe('a batch', () => {
     ['a success without the token that was used', (good) => [{ ...good, used_refresh_token: null }]],
     [
       'a rotation without the new refresh token',
-      (good) => [{ ...good, outcome: 'rotated', refresh_token: null }],
+      (good) => [{ ...good, outcome: 'refresh_token_only', refresh_token: null }],
     ],
     [
       'a rotation without the token that was used',
-      (good) => [{ ...good, outcome: 'rotated', refresh_token: 'new', used_refresh_token: null }],
+      (good) => [{ ...good, outcome: 'refresh_token_only', refresh_token: 'new', used_refresh_token: null }],
     ],
     ['two results of one user', (good) => [good, { ...good, outcome: 'released' }]],
   ];

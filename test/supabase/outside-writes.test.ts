@@ -364,8 +364,8 @@ describe('a signed-in user writes into the own profile', () => {
     await database.call('spotify_due_count', { refresh_within: '40 minutes' });
     await database.call('spotify_connection_stats');
     await database.call('spotify_clear_dead_grants', { grace: '0 seconds', batch_size: 10 });
-    const notices = await database.call('spotify_pending_notices', { batch_size: 10 });
-    await database.call('spotify_record_notices', { notices });
+    const events = await database.call('spotify_pending_events', { batch_size: 10 });
+    await database.call('spotify_record_events', { events });
     await database.call('spotify_restore_connections', { since: '-infinity' });
 
     const lease = claims.find(({ user_id }) => user_id === other) as LeaseRow;

@@ -268,7 +268,7 @@ describe('one profile that refuses new tokens', () => {
       const { claims } = await database.claim();
       const rotated = claims.map((lease) => ({
         ...successOf(lease),
-        outcome: 'rotated',
+        outcome: 'refresh_token_only',
         access_token: null,
         retry_after: 60,
       }));
@@ -384,10 +384,10 @@ describe('one profile that refuses to lose its tokens', () => {
 describe('one profile that refuses every write', () => {
   // They write into our own table alone.
   test.each(refusals)(
-    'because of $what: claims, status calls, restoring and notices serve all, also this user',
+    'because of $what: claims, status calls, restoring and events serve all, also this user',
     async (refusal) => {
       const users = await createUsers(5);
-      await database.owner(`update spotify_auth.shared_state set notices_since = now() - interval '1 day'`);
+      await database.owner(`update spotify_auth.shared_state set events_since = now() - interval '1 day'`);
       const markedLongEnough = '40 minutes';
       const everybody = users.map((user_id) => expect.objectContaining({ user_id }));
 
@@ -402,9 +402,9 @@ describe('one profile that refuses every write', () => {
           [markedLongEnough],
         );
 
-        const notices = await database.call<Json[]>('spotify_pending_notices', { batch_size: 10 });
-        expect(notices).toEqual(expect.arrayContaining(everybody));
-        expect(await database.call('spotify_record_notices', { notices })).toBe(users.length);
+        const events = await database.call<Json[]>('spotify_pending_events', { batch_size: 10 });
+        expect(events).toEqual(expect.arrayContaining(everybody));
+        expect(await database.call('spotify_record_events', { events })).toBe(users.length);
         expect(await database.call('spotify_restore_connections', { since: '-infinity' })).toBe(users.length);
         for (const user of users) {
           expect(await database.check(user)).toMatchObject({ state: 'leased' });

@@ -63,7 +63,7 @@ describe.each(weapons)('a user with $kind of its own in $schema', (weapon) => {
 
     return {
       results: JSON.stringify([{ ...leased, ...refreshed(leased, 'rotated') }]),
-      notices: JSON.stringify([{ kind: 'due', user_id: noticed, connected_at: connectedAt, days: 7 }]),
+      events: JSON.stringify([{ kind: 'due', user_id: noticed, connected_at: connectedAt, days: 7 }]),
       for_user: claims[2]?.user_id,
       batch_size: 100,
       lease: '5 minutes',

@@ -191,7 +191,7 @@ describe('a new token reaches every profile that holds the old one', () => {
     const { lease, other } = await leaseOneOfTwo();
 
     await database.record(lease, {
-      outcome: 'rotated',
+      outcome: 'refresh_token_only',
       used_refresh_token: 'shared',
       refresh_token: 'new',
       retry_after: 60,

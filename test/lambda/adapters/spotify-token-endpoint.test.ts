@@ -28,7 +28,7 @@ const success = {
 };
 
 const ROTATED: TokenAnswer = {
-  kind: 'rotated',
+  kind: 'refresh_token_only',
   refreshToken: 'AQDcanary-rotated',
   reason: expect.any(String) as never,
 };

@@ -74,7 +74,7 @@ describe('a rotated refresh token', () => {
   test('without an access token, too', async () => {
     const rotation: Rotation = {
       ...aRotation(),
-      outcome: { kind: 'rotated', refreshToken: 'all-that-was-usable', retryAfterSeconds: 21 },
+      outcome: { kind: 'refresh_token_only', refreshToken: 'all-that-was-usable', retryAfterSeconds: 21 },
     };
     await rescueQueue.put(rotation, 1_000);
     expect((await rescueQueue.receive()).map((message) => message.rotation)).toEqual([rotation]);

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Secret, SUPABASE_CREDENTIALS } from '../../../lambda/adapters/secret.ts';
 import { SupabaseAdministration } from '../../../lambda/adapters/supabase-administration.ts';
+import { SupabaseEventStore } from '../../../lambda/adapters/supabase-event-store.ts';
 import { SupabaseFunctions } from '../../../lambda/adapters/supabase-functions.ts';
-import { SupabaseNoticeStore } from '../../../lambda/adapters/supabase-notice-store.ts';
-import type { Notice } from '../../../lambda/connection/notice.ts';
+import type { ReauthorizationEvent } from '../../../lambda/connection/reauthorization-event.ts';
 import { FakeSecretsManager } from '../fakes/fake-secrets-manager.ts';
 import { FakeHttpServer, json } from '../fakes/http-server.ts';
 import { RecordingMetrics } from '../fakes/recording-metrics.ts';
@@ -27,7 +27,7 @@ beforeEach(() => {
   functions = new SupabaseFunctions(supabase.url, secret, new RecordingMetrics());
 });
 
-describe('notices', () => {
+describe('events', () => {
   const rows = [
     {
       kind: 'required',
@@ -45,7 +45,7 @@ describe('notices', () => {
       days: 7,
     },
   ];
-  const notices: Notice[] = [
+  const events: ReauthorizationEvent[] = [
     {
       kind: 'required',
       id: 'a',
@@ -65,17 +65,17 @@ describe('notices', () => {
 
   test('are read with their times as the database wrote them', async () => {
     supabase.respond = json(200, rows);
-    expect(await new SupabaseNoticeStore(functions).pending(1_000, TIMEOUT_MILLISECONDS)).toEqual(notices);
-    expect(sent()).toEqual(['spotify_pending_notices', { batch_size: 1_000 }]);
+    expect(await new SupabaseEventStore(functions).pending(1_000, TIMEOUT_MILLISECONDS)).toEqual(events);
+    expect(sent()).toEqual(['spotify_pending_events', { batch_size: 1_000 }]);
   });
 
   test('that were sent go back with the very same times, to the microsecond', async () => {
     supabase.respond = json(200, 2);
-    expect(await new SupabaseNoticeStore(functions).recordSent(notices, TIMEOUT_MILLISECONDS)).toBe(2);
+    expect(await new SupabaseEventStore(functions).recordSent(events, TIMEOUT_MILLISECONDS)).toBe(2);
     expect(sent()).toEqual([
-      'spotify_record_notices',
+      'spotify_record_events',
       {
-        notices: [
+        events: [
           { kind: 'required', user_id: USER, since: '2026-11-24T12:00:00.123456+00:00' },
           { kind: 'due', user_id: USER, connected_at: '2026-05-30T08:00:00.654321+00:00', days: 7 },
         ],
@@ -86,7 +86,7 @@ describe('notices', () => {
   test('of a kind that nobody knows are refused', async () => {
     supabase.respond = json(200, [{ ...rows[0], kind: 'other' }]);
     await expect(
-      new SupabaseNoticeStore(functions).pending(1_000, TIMEOUT_MILLISECONDS),
+      new SupabaseEventStore(functions).pending(1_000, TIMEOUT_MILLISECONDS),
     ).rejects.toMatchObject({ code: 'STORE_REFUSED' });
   });
 });

@@ -12,9 +12,13 @@ describe('what an answer means for the connection', () => {
   );
 
   test('a new refresh token is stored, and the connection backs off', () => {
-    const answer = { kind: 'rotated', refreshToken: 'new', reason: 'unusable expires_in' } as const;
+    const answer = {
+      kind: 'refresh_token_only',
+      refreshToken: 'new',
+      reason: 'unusable expires_in',
+    } as const;
     expect(toOutcome(answer, 2, 0.25)).toEqual({
-      kind: 'rotated',
+      kind: 'refresh_token_only',
       refreshToken: 'new',
       retryAfterSeconds: computeBackoffSeconds(2, 0.25),
     });

@@ -58,7 +58,7 @@ let tokensIssued = 0;
 export const answersOfEachKind: readonly TokenAnswer[] = [
   refreshedAnswer(),
   refreshedAnswer({ rotated: true }),
-  { kind: 'rotated', refreshToken: 'all-that-is-usable', reason: 'unusable expires_in' },
+  { kind: 'refresh_token_only', refreshToken: 'all-that-is-usable', reason: 'unusable expires_in' },
   { kind: 'revoked', reason: 'revoked' },
   { kind: 'throttled', retryAfterSeconds: 17 },
   { kind: 'unavailable', reason: 'status 503' },

@@ -286,7 +286,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
     if (!(rotated && tokenIsStored) && !holdsLease) {
       return 'stale';
     }
-    if (connection.refusesTokens && (outcome.kind === 'refreshed' || outcome.kind === 'rotated')) {
+    if (connection.refusesTokens && (outcome.kind === 'refreshed' || outcome.kind === 'refresh_token_only')) {
       return 'refused';
     }
     return outcome.kind === 'revoked' && this.breakerIsOpen ? 'held' : 'applied';
@@ -388,7 +388,7 @@ function failuresAfter(outcome: RefreshOutcome, failures: number): number {
   switch (outcome.kind) {
     case 'refreshed':
       return 0;
-    case 'rotated':
+    case 'refresh_token_only':
     case 'unavailable':
     case 'rejected':
       return failures + 1;

@@ -18,7 +18,7 @@ beforeEach(() => {
 test.each<TokenAnswer>([
   refreshed,
   rejected,
-  { kind: 'rotated', refreshToken: 'new', reason: 'not JSON' },
+  { kind: 'refresh_token_only', refreshToken: 'new', reason: 'not JSON' },
   { kind: 'revoked', reason: 'revoked' },
   { kind: 'unavailable', reason: 'status 503' },
 ])('one answer of $kind stops nothing', (answer) => {

@@ -7,7 +7,7 @@ import type { SweepPart } from '../../../lambda/sweeper/fan-out.ts';
 import { runSweep } from '../../../lambda/sweeper/run-sweep.ts';
 import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
-import { InMemoryNoticeBus, InMemoryNoticeStore } from '../fakes/in-memory-notices.ts';
+import { InMemoryEventBus, InMemoryEventStore } from '../fakes/in-memory-events.ts';
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { InMemorySweepQueue } from '../fakes/in-memory-sweep-queue.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
@@ -29,8 +29,8 @@ const statistics: FinishedSweep = {
 
 let clock: VirtualClock;
 let store: InMemoryConnectionStore;
-let noticeStore: InMemoryNoticeStore;
-let noticeBus: InMemoryNoticeBus;
+let eventStore: InMemoryEventStore;
+let eventBus: InMemoryEventBus;
 let log: RecordingLog;
 let metrics: RecordingMetrics;
 let answer: () => TokenAnswer;
@@ -40,8 +40,8 @@ let measure: () => FinishedSweep;
 beforeEach(() => {
   clock = new VirtualClock();
   store = new InMemoryConnectionStore(clock);
-  noticeStore = new InMemoryNoticeStore();
-  noticeBus = new InMemoryNoticeBus();
+  eventStore = new InMemoryEventStore();
+  eventBus = new InMemoryEventBus();
   log = new RecordingLog();
   metrics = new RecordingMetrics();
   answer = () => refreshedAnswer();
@@ -158,26 +158,26 @@ describe('a sweep that Spotify lets do nothing', () => {
 
 describe('other teams', () => {
   test('are told everything that is pending, batch after batch', async () => {
-    noticeStore.add(2_345);
+    eventStore.add(2_345);
     await run();
-    expect(noticeBus.taken).toHaveLength(2_345);
-    expect(noticeStore.notices).toEqual([]);
-    expect(sumOf('noticesSent')).toBe(2_345);
-    expect(sumOf('noticesFailed')).toBe(0);
+    expect(eventBus.taken).toHaveLength(2_345);
+    expect(eventStore.events).toEqual([]);
+    expect(sumOf('eventsSent')).toBe(2_345);
+    expect(sumOf('eventsNotSent')).toBe(0);
   });
 
   test('are told by the first invocation of a sweep alone', async () => {
-    noticeStore.add(1);
+    eventStore.add(1);
     await run({ role: 'helper' });
-    expect(noticeBus.taken).toEqual([]);
+    expect(eventBus.taken).toEqual([]);
     expect(finished).toEqual([]);
   });
 
   test('are told the rest by the next sweep where the bus took some only; the sweep succeeds', async () => {
-    noticeStore.add(3);
-    noticeBus.takes = ({ id }) => id !== 'notice-1';
+    eventStore.add(3);
+    eventBus.takes = ({ id }) => id !== 'event-1';
     expect(await run()).toMatchObject({ status: 'completed' });
-    expect(measured()).toMatchObject({ noticesSent: 2, noticesFailed: 1 });
+    expect(measured()).toMatchObject({ eventsSent: 2, eventsNotSent: 1 });
     expect(log.lines).toContainEqual({
       level: 'error',
       message: 'events not sent',
@@ -188,40 +188,40 @@ describe('other teams', () => {
       },
     });
 
-    noticeBus.takes = () => true;
+    eventBus.takes = () => true;
     await run();
-    expect(noticeBus.taken.map(({ id }) => id)).toEqual(['notice-0', 'notice-2', 'notice-1']);
+    expect(eventBus.taken.map(({ id }) => id)).toEqual(['event-0', 'event-2', 'event-1']);
   });
 
   test('are not asked again and again by a sweep whose bus takes nothing', async () => {
-    noticeStore.add(5_000);
-    noticeBus.takes = () => false;
+    eventStore.add(5_000);
+    eventBus.takes = () => false;
     await run();
-    expect(sumOf('noticesFailed')).toBe(1_000);
+    expect(sumOf('eventsNotSent')).toBe(1_000);
   });
 
   test('are told again by the next sweep where it could not be recorded; the sweep succeeds', async () => {
-    noticeStore.add(1);
-    noticeStore.recordSent = async () => {
+    eventStore.add(1);
+    eventStore.recordSent = async () => {
       throw new StoreError('STORE_UNAVAILABLE', 'down');
     };
     expect(await run()).toMatchObject({ status: 'completed' });
     await run();
-    expect(noticeBus.taken.map(({ id }) => id)).toEqual(['notice-0', 'notice-0']);
+    expect(eventBus.taken.map(({ id }) => id)).toEqual(['event-0', 'event-0']);
   });
 
   test('are not told when the time of the invocation is up', async () => {
-    noticeStore.add(1);
+    eventStore.add(1);
     await run({}, 11_000);
-    expect(noticeBus.taken).toEqual([]);
+    expect(eventBus.taken).toEqual([]);
   });
 
   test('are told although Spotify refuses our client', async () => {
     store.connect('a', 60);
-    noticeStore.add(1);
+    eventStore.add(1);
     answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
     expect(await run()).toMatchObject({ status: 'client_rejected' });
-    expect(noticeBus.taken).toHaveLength(1);
+    expect(eventBus.taken).toHaveLength(1);
   });
 });
 
@@ -247,8 +247,8 @@ function run(part: Partial<SweepPart> = {}, milliseconds = 900_000) {
       sweepQueue: new InMemorySweepQueue(),
       connectionsPerInvocation: 100_000,
       intervalSeconds: 1_800,
-      noticeStore,
-      noticeBus,
+      eventStore,
+      eventBus,
       administration: {
         finishSweep: async (didItsWork) => {
           finished.push(didItsWork);

@@ -1,16 +1,16 @@
 import { type Clock, millisecondsUntil } from '../connection/clock.ts';
 import type { Log } from '../connection/log.ts';
 import type { Metrics } from '../connection/metrics.ts';
-import type { NoticeBus, NoticeStore } from '../connection/notice.ts';
 import { describeFailure } from '../connection/operational-error.ts';
+import type { EventBus, ReauthorizationEventStore } from '../connection/reauthorization-event.ts';
 
 const BATCH_SIZE = 1_000;
 const DATABASE_TIMEOUT_MILLISECONDS = 10_000;
 
 /** What telling other teams works with. */
-export type SendNoticesDependencies = {
-  readonly noticeStore: NoticeStore;
-  readonly noticeBus: NoticeBus;
+export type SendEventsDependencies = {
+  readonly eventStore: ReauthorizationEventStore;
+  readonly eventBus: EventBus;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -22,7 +22,7 @@ export type SendNoticesDependencies = {
  *
  * @param until a moment of the monotonic clock after which nothing more is sent
  */
-export async function sendNotices(until: number, dependencies: SendNoticesDependencies): Promise<void> {
+export async function sendEvents(until: number, dependencies: SendEventsDependencies): Promise<void> {
   const { clock, log } = dependencies;
   try {
     while (millisecondsUntil(clock, until) > 0 && (await sendBatch(dependencies))) {}
@@ -32,18 +32,13 @@ export async function sendNotices(until: number, dependencies: SendNoticesDepend
 }
 
 /** @returns whether there may be more */
-async function sendBatch({
-  noticeStore,
-  noticeBus,
-  log,
-  metrics,
-}: SendNoticesDependencies): Promise<boolean> {
-  const pending = await noticeStore.pending(BATCH_SIZE, DATABASE_TIMEOUT_MILLISECONDS);
+async function sendBatch({ eventStore, eventBus, log, metrics }: SendEventsDependencies): Promise<boolean> {
+  const pending = await eventStore.pending(BATCH_SIZE, DATABASE_TIMEOUT_MILLISECONDS);
   if (pending.length === 0) {
     return false;
   }
-  const { taken, failure } = await noticeBus.send(pending);
-  metrics.add({ noticesSent: taken.length, noticesFailed: pending.length - taken.length });
+  const { taken, failure } = await eventBus.send(pending);
+  metrics.add({ eventsSent: taken.length, eventsNotSent: pending.length - taken.length });
   log.info('events sent', { count: taken.length });
   if (failure !== null) {
     log.error('events not sent', {
@@ -52,8 +47,7 @@ async function sendBatch({
       reason: `the event bus did not take them: ${failure}`,
     });
   }
-  const recorded =
-    taken.length === 0 ? 0 : await noticeStore.recordSent(taken, DATABASE_TIMEOUT_MILLISECONDS);
+  const recorded = taken.length === 0 ? 0 : await eventStore.recordSent(taken, DATABASE_TIMEOUT_MILLISECONDS);
   // What was not recorded is pending still, and would be sent again at once.
   return recorded === BATCH_SIZE;
 }

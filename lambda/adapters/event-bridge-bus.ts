@@ -3,12 +3,12 @@ import {
   type EventBridgeClient,
   PutEventsCommand,
 } from '@aws-sdk/client-eventbridge';
-import type { Notice, NoticeBus, SentNotices } from '../connection/notice.ts';
+import type { EventBus, ReauthorizationEvent, SentEvents } from '../connection/reauthorization-event.ts';
 
 /** As many as EventBridge takes at once. */
 const LARGEST_BATCH = 10;
 
-/** Calls under way at once: a day's notices of a million users are sent in seconds. */
+/** Calls under way at once: a day's events of a million users are sent in seconds. */
 const CONCURRENCY = 8;
 
 const SOURCE = 'bondhu.spotify-auth';
@@ -17,7 +17,7 @@ const SOURCE = 'bondhu.spotify-auth';
 const SCHEMA_VERSION = '1';
 
 /** EventBridge; the events are described in `docs/events.md`. */
-export class EventBridgeNoticeBus implements NoticeBus {
+export class EventBridgeBus implements EventBus {
   readonly #client: EventBridgeClient;
   readonly #eventBus: string;
   readonly #stackName: string;
@@ -29,15 +29,15 @@ export class EventBridgeNoticeBus implements NoticeBus {
     this.#stackName = stackName;
   }
 
-  async send(notices: readonly Notice[]): Promise<SentNotices> {
+  async send(events: readonly ReauthorizationEvent[]): Promise<SentEvents> {
     if (await this.#isMissing()) {
       return { taken: [], failure: `there is no bus ${this.#eventBus}` };
     }
-    const taken: Notice[] = [];
+    const taken: ReauthorizationEvent[] = [];
     const stretch = LARGEST_BATCH * CONCURRENCY;
-    for (let start = 0; start < notices.length; start += stretch) {
+    for (let start = 0; start < events.length; start += stretch) {
       const sent = await Promise.all(
-        splitIntoBatches(notices.slice(start, start + stretch)).map((batch) => this.#sendBatch(batch)),
+        splitIntoBatches(events.slice(start, start + stretch)).map((batch) => this.#sendBatch(batch)),
       );
       taken.push(...sent.flatMap((batch) => batch.taken));
       const failure = sent.find((batch) => batch.failure !== null)?.failure ?? null;
@@ -60,19 +60,19 @@ export class EventBridgeNoticeBus implements NoticeBus {
     );
   }
 
-  async #sendBatch(notices: readonly Notice[]): Promise<SentNotices> {
+  async #sendBatch(events: readonly ReauthorizationEvent[]): Promise<SentEvents> {
     const command = new PutEventsCommand({
-      Entries: notices.map((notice) => ({
+      Entries: events.map((event) => ({
         EventBusName: this.#eventBus,
         Source: SOURCE,
-        DetailType: DETAIL_TYPES[notice.kind],
-        Detail: JSON.stringify(toDetail(notice, this.#stackName)),
+        DetailType: DETAIL_TYPES[event.kind],
+        Detail: JSON.stringify(toDetail(event, this.#stackName)),
       })),
     });
     try {
       const { Entries = [] } = await this.#client.send(command);
       return {
-        taken: notices.filter((_, index) => Entries[index]?.EventId !== undefined),
+        taken: events.filter((_, index) => Entries[index]?.EventId !== undefined),
         failure: Entries.find(({ ErrorCode }) => ErrorCode !== undefined)?.ErrorCode ?? null,
       };
     } catch (error) {
@@ -84,17 +84,17 @@ export class EventBridgeNoticeBus implements NoticeBus {
 const DETAIL_TYPES = {
   required: 'SpotifyReauthorizationRequired',
   due: 'SpotifyReauthorizationDue',
-} as const satisfies Record<Notice['kind'], string>;
+} as const satisfies Record<ReauthorizationEvent['kind'], string>;
 
-function toDetail(notice: Notice, stack: string) {
-  const common = { version: SCHEMA_VERSION, id: notice.id, stack, user_id: notice.userId };
-  return notice.kind === 'required'
-    ? { ...common, since: toInstant(notice.since), reason: notice.reason }
+function toDetail(event: ReauthorizationEvent, stack: string) {
+  const common = { version: SCHEMA_VERSION, id: event.id, stack, user_id: event.userId };
+  return event.kind === 'required'
+    ? { ...common, since: toInstant(event.since), reason: event.reason }
     : {
         ...common,
-        days: notice.days,
-        connected_at: toInstant(notice.connectedAt),
-        reauthorize_by: toInstant(notice.reauthorizeBy),
+        days: event.days,
+        connected_at: toInstant(event.connectedAt),
+        reauthorize_by: toInstant(event.reauthorizeBy),
       };
 }
 
@@ -103,8 +103,8 @@ function toInstant(databaseTime: string): string {
   return new Date(databaseTime).toISOString();
 }
 
-function splitIntoBatches(notices: readonly Notice[]): Notice[][] {
-  return Array.from({ length: Math.ceil(notices.length / LARGEST_BATCH) }, (_, index) =>
-    notices.slice(index * LARGEST_BATCH, (index + 1) * LARGEST_BATCH),
+function splitIntoBatches(events: readonly ReauthorizationEvent[]): ReauthorizationEvent[][] {
+  return Array.from({ length: Math.ceil(events.length / LARGEST_BATCH) }, (_, index) =>
+    events.slice(index * LARGEST_BATCH, (index + 1) * LARGEST_BATCH),
   );
 }

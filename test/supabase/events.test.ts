@@ -12,15 +12,15 @@ beforeAll(async () => {
 afterAll(() => database.stop());
 beforeEach(async () => {
   await database.clear();
-  await database.owner(`update spotify_auth.shared_state set notices_since = now() - interval '1 day'`);
+  await database.owner(`update spotify_auth.shared_state set events_since = now() - interval '1 day'`);
 });
 
 function pending(batchSize = 100): Promise<Json[]> {
-  return database.call('spotify_pending_notices', { batch_size: batchSize });
+  return database.call('spotify_pending_events', { batch_size: batchSize });
 }
 
-function record(notices: readonly Json[]): Promise<number> {
-  return database.call('spotify_record_notices', { notices });
+function record(events: readonly Json[]): Promise<number> {
+  return database.call('spotify_record_events', { events });
 }
 
 /**
@@ -85,17 +85,17 @@ describe('a connection that its six-month limit will end', () => {
       // As if the time had passed until so much is left.
       await database.bypassingTriggers(
         `update spotify_auth.connections set
-          noticed_authorization = case when noticed_days is not null then ${authorizedWithLeft} end,
+          announced_authorization = case when announced_days is not null then ${authorizedWithLeft} end,
           authorized_at = ${authorizedWithLeft}
         where user_id = $2`,
         [left, user],
       );
       const days = await daysToAnnounce(user);
-      const notices = await pending();
-      expect(notices).toMatchObject(days === undefined ? [] : [{ user_id: user, days }]);
-      expect(await record(notices)).toBe(notices.length);
+      const events = await pending();
+      expect(events).toMatchObject(days === undefined ? [] : [{ user_id: user, days }]);
+      expect(await record(events)).toBe(events.length);
       expect(await pending()).toEqual([]);
-      announced.push(...notices.map(({ id }) => id));
+      announced.push(...events.map(({ id }) => id));
     }
     expect(announced.length).toBeGreaterThanOrEqual(2);
     expect(new Set(announced).size).toBe(announced.length);
@@ -140,8 +140,8 @@ describe('a connection that its six-month limit will end', () => {
 describe('a dead grant', () => {
   test('is announced with its reason, once', async () => {
     const user = await deadUser('31 minutes');
-    const notices = await pending();
-    expect(notices).toEqual([
+    const events = await pending();
+    expect(events).toEqual([
       {
         id: expect.any(String),
         kind: 'required',
@@ -150,7 +150,7 @@ describe('a dead grant', () => {
         reason: 'grant_revoked',
       },
     ]);
-    expect(await record(notices)).toBe(1);
+    expect(await record(events)).toBe(1);
     expect(await pending()).toEqual([]);
   });
 
@@ -197,16 +197,16 @@ describe('a dead grant', () => {
 test('what others have locked is announced again, and holds nobody up', async () => {
   const locked = await userWithLeft(20 * day);
   await userWithLeft(20 * day);
-  const notices = await pending();
+  const events = await pending();
   const holder = await database.hold('select 1 from spotify_auth.connections where user_id = $1 for update', [
     locked,
   ]);
-  expect(await record(notices)).toBe(1);
+  expect(await record(events)).toBe(1);
   await holder.commit();
   expect(await pending()).toMatchObject([{ user_id: locked }]);
 });
 
-test('notices come in batches', async () => {
+test('events come in batches', async () => {
   for (let index = 0; index < 5; index += 1) await userWithLeft(20 * day);
   expect(await pending(2)).toHaveLength(2);
 });

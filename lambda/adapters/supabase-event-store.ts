@@ -1,10 +1,10 @@
 import * as v from 'valibot';
-import type { Notice, NoticeStore } from '../connection/notice.ts';
+import type { ReauthorizationEvent, ReauthorizationEventStore } from '../connection/reauthorization-event.ts';
 import type { SupabaseFunctions } from './supabase-functions.ts';
 
 const Common = { id: v.string(), user_id: v.string() };
 
-const NoticeRow = v.variant('kind', [
+const EventRow = v.variant('kind', [
   v.object({
     kind: v.literal('required'),
     ...Common,
@@ -20,32 +20,32 @@ const NoticeRow = v.variant('kind', [
   }),
 ]);
 
-/** Notices in Bondhu's Supabase project. */
-export class SupabaseNoticeStore implements NoticeStore {
+/** Reauthorization events in Bondhu's Supabase project. */
+export class SupabaseEventStore implements ReauthorizationEventStore {
   readonly #functions: SupabaseFunctions;
 
   constructor(functions: SupabaseFunctions) {
     this.#functions = functions;
   }
 
-  async pending(batchSize: number, timeoutMilliseconds: number): Promise<readonly Notice[]> {
+  async pending(batchSize: number, timeoutMilliseconds: number): Promise<readonly ReauthorizationEvent[]> {
     const rows = await this.#functions.call(
-      'spotify_pending_notices',
-      v.array(NoticeRow),
+      'spotify_pending_events',
+      v.array(EventRow),
       timeoutMilliseconds,
       { batch_size: batchSize },
     );
     return rows.map(toEvent);
   }
 
-  recordSent(notices: readonly Notice[], timeoutMilliseconds: number): Promise<number> {
-    return this.#functions.call('spotify_record_notices', v.number(), timeoutMilliseconds, {
-      notices: notices.map(toRow),
+  recordSent(events: readonly ReauthorizationEvent[], timeoutMilliseconds: number): Promise<number> {
+    return this.#functions.call('spotify_record_events', v.number(), timeoutMilliseconds, {
+      events: events.map(toRow),
     });
   }
 }
 
-function toEvent(row: v.InferOutput<typeof NoticeRow>): Notice {
+function toEvent(row: v.InferOutput<typeof EventRow>): ReauthorizationEvent {
   const common = { id: row.id, userId: row.user_id };
   return row.kind === 'required'
     ? { ...common, kind: row.kind, since: row.since, reason: row.reason }
@@ -58,12 +58,12 @@ function toEvent(row: v.InferOutput<typeof NoticeRow>): Notice {
       };
 }
 
-function toRow(notice: Notice) {
+function toRow(event: ReauthorizationEvent) {
   return {
-    kind: notice.kind,
-    user_id: notice.userId,
-    ...(notice.kind === 'required'
-      ? { since: notice.since }
-      : { connected_at: notice.connectedAt, days: notice.days }),
+    kind: event.kind,
+    user_id: event.userId,
+    ...(event.kind === 'required'
+      ? { since: event.since }
+      : { connected_at: event.connectedAt, days: event.days }),
   };
 }

@@ -4,8 +4,8 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import { EventBridgeNoticeBus } from '../../../lambda/adapters/event-bridge-notice-bus.ts';
-import type { Notice } from '../../../lambda/connection/notice.ts';
+import { EventBridgeBus } from '../../../lambda/adapters/event-bridge-bus.ts';
+import type { ReauthorizationEvent } from '../../../lambda/connection/reauthorization-event.ts';
 import { FakeHttpServer } from '../fakes/http-server.ts';
 
 type Entry = {
@@ -16,14 +16,14 @@ type Entry = {
 };
 
 const USER = '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e11';
-const required: Notice = {
+const required: ReauthorizationEvent = {
   kind: 'required',
   id: '0d9c6cf6-55a5-4f1f-9c0b-1f0b7e4f7a10',
   userId: USER,
   since: '2026-11-24T12:00:00.123456+00:00',
   reason: 'grant_revoked',
 };
-const due: Notice = {
+const due: ReauthorizationEvent = {
   kind: 'due',
   id: '1d9c6cf6-55a5-4f1f-9c0b-1f0b7e4f7a10',
   userId: USER,
@@ -34,7 +34,7 @@ const due: Notice = {
 
 let eventBridge: FakeHttpServer;
 let client: EventBridgeClient;
-let bus: EventBridgeNoticeBus;
+let bus: EventBridgeBus;
 
 beforeAll(async () => {
   eventBridge = await FakeHttpServer.start();
@@ -44,7 +44,7 @@ beforeAll(async () => {
     credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
     maxAttempts: 1,
   });
-  bus = new EventBridgeNoticeBus(client, 'bondhu-events', 'SpotifyAuth-test');
+  bus = new EventBridgeBus(client, 'bondhu-events', 'SpotifyAuth-test');
 });
 afterAll(() => eventBridge.stop());
 beforeEach(() => {
@@ -82,14 +82,14 @@ describe('the event of', () => {
     ]);
   });
 
-  test.each([required, due])('each kind is as its schema says: $kind', async (notice) => {
-    const type = notice.kind === 'required' ? 'SpotifyReauthorizationRequired' : 'SpotifyReauthorizationDue';
+  test.each([required, due])('each kind is as its schema says: $kind', async (event) => {
+    const type = event.kind === 'required' ? 'SpotifyReauthorizationRequired' : 'SpotifyReauthorizationDue';
     const schema = JSON.parse(
       readFileSync(join(import.meta.dirname, `../../../docs/events/${type}.v1.json`), 'utf8'),
     );
     const ajv = new Ajv2020();
     addFormats.default(ajv);
-    await bus.send([notice]);
+    await bus.send([event]);
     const [detail] = detailsOf(type);
     expect(ajv.validate(schema, detail) || ajv.errors).toBe(true);
     expect(ajv.validate(schema, { ...detail, token: 'x' })).toBe(false);
@@ -103,8 +103,11 @@ describe('the event of', () => {
   });
 });
 
-describe('notices', () => {
-  const many = Array.from({ length: 95 }, (_, index): Notice => ({ ...due, id: `notice-${index}` }));
+describe('events', () => {
+  const many = Array.from(
+    { length: 95 },
+    (_, index): ReauthorizationEvent => ({ ...due, id: `event-${index}` }),
+  );
 
   test('are sent ten at a time, all of them', async () => {
     expect(await bus.send(many)).toEqual({ taken: many, failure: null });
@@ -113,9 +116,9 @@ describe('notices', () => {
   });
 
   test('of which the bus took some are told apart from the others', async () => {
-    answerEach(({ Detail }) => JSON.parse(Detail).id !== 'notice-3');
+    answerEach(({ Detail }) => JSON.parse(Detail).id !== 'event-3');
     expect(await bus.send(many.slice(0, 10))).toEqual({
-      taken: many.slice(0, 10).filter(({ id }) => id !== 'notice-3'),
+      taken: many.slice(0, 10).filter(({ id }) => id !== 'event-3'),
       failure: 'InternalFailure',
     });
   });
@@ -139,7 +142,7 @@ describe('notices', () => {
   });
 
   test('for the default bus, which always exists, need no look at it', async () => {
-    await new EventBridgeNoticeBus(client, 'default', 'SpotifyAuth-test').send([due]);
+    await new EventBridgeBus(client, 'default', 'SpotifyAuth-test').send([due]);
     expect(eventBridge.requests).toEqual(puts());
     expect(puts()).toHaveLength(1);
   });

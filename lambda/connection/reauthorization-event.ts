@@ -1,6 +1,6 @@
 /** What other teams are told of a connection, so that they can tell its user. */
-export type Notice = {
-  /** The same whenever the same notice is sent again: consumers drop what they have seen. */
+export type ReauthorizationEvent = {
+  /** The same whenever the same event is sent again: consumers drop what they have seen. */
   readonly id: string;
   readonly userId: string;
 } & (
@@ -22,19 +22,19 @@ export type Notice = {
     }
 );
 
-/** Which notices have to be sent, and which have been. Rejects with a StoreError or SecretError. */
-export interface NoticeStore {
+/** Which events have to be sent, and which have been. Rejects with a StoreError or SecretError. */
+export interface ReauthorizationEventStore {
   /** Up to so many that have not been sent; times are as the database wrote them. */
-  pending(batchSize: number, timeoutMilliseconds: number): Promise<readonly Notice[]>;
+  pending(batchSize: number, timeoutMilliseconds: number): Promise<readonly ReauthorizationEvent[]>;
   /** Remembers that these were sent; answers for how many it could. The others are pending again. */
-  recordSent(notices: readonly Notice[], timeoutMilliseconds: number): Promise<number>;
+  recordSent(events: readonly ReauthorizationEvent[], timeoutMilliseconds: number): Promise<number>;
 }
 
 /** The bus that other teams listen to. */
-export interface NoticeBus {
-  /** Sends notices, each at least once. Never rejects for what the bus does. */
-  send(notices: readonly Notice[]): Promise<SentNotices>;
+export interface EventBus {
+  /** Sends events, each at least once. Never rejects for what the bus does. */
+  send(events: readonly ReauthorizationEvent[]): Promise<SentEvents>;
 }
 
 /** What the bus took, and why it did not take the rest; null: it took all. */
-export type SentNotices = { readonly taken: readonly Notice[]; readonly failure: string | null };
+export type SentEvents = { readonly taken: readonly ReauthorizationEvent[]; readonly failure: string | null };
