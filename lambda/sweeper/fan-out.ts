@@ -11,7 +11,7 @@ const MOST_HELPERS = 100;
 
 /** Which sweep an invocation takes part in, and how. */
 export type SweepPart = WakeUp & {
-  /** `first` counts, wakes the others and waits for what is held or backs off; `helper` refreshes what it can claim. */
+  /** `first` counts, wakes the others and waits for what is leased or backs off; `helper` refreshes what it can claim. */
   readonly role: 'first' | 'helper';
 };
 

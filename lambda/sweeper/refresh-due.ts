@@ -46,7 +46,7 @@ export type RefreshDueDependencies = RefreshDependencies & {
 
 /**
  * - `completed`: no connection expires before the next sweep, except those that could not be refreshed now; where the
- *   invocation helps, also except those that others hold or that back off.
+ *   invocation helps, also except those that others have leased or that back off.
  * - `out_of_time`: the invocation's time is up; connections are still due.
  * - `throttled`: nobody may call Spotify for a while; the shared not-before says until when.
  * - `client_rejected`: Spotify refuses our client, or refuses everything; no connection changed because of it.
@@ -70,7 +70,7 @@ export function computeSweepLeaseSeconds(batchSize: number): number {
 /**
  * Refreshes connections until nothing is left to claim, time is up, or Spotify makes going on pointless. Starts a call
  * for each lease of a batch as soon as the pace allows, and claims the next batch meanwhile. The first invocation of a
- * sweep waits for connections that others hold or that back off; one that helps leaves them to it.
+ * sweep waits for connections that others have leased or that back off; one that helps leaves them to it.
  *
  * Every lease is settled, however it ends: those that were not used are given back, and those under way are recorded,
  * for their answers may carry the only living tokens. Memory does not grow with the number of connections.
@@ -143,7 +143,7 @@ class BulkRefresh {
         await this.#settle();
         continue;
       }
-      // Nothing of ours is under way, so this is about what others hold, what backs off, and whose turn it is.
+      // Nothing of ours is under way, so this is about what others have leased, what backs off, and whose turn it is.
       if (batch.nextClaimInSeconds === null || this.#part.role === 'helper') {
         return 'completed';
       }
