@@ -73,7 +73,7 @@ export type Recorded = SharedState & {
 /** The claims of one batch. */
 export type ClaimedBatch = Pick<SharedState, 'notBeforeInSeconds'> & {
   readonly leases: readonly Lease[];
-  /** Seconds until a connection becomes free that others hold and that is due; null: none will. */
+  /** Seconds until a connection becomes free that others have leased and that is due; null: none will. */
   readonly nextClaimInSeconds: number | null;
   /** Where there is a ceiling on calls: seconds until the first call of this batch is due. Otherwise 0. */
   readonly callsStartInSeconds: number;

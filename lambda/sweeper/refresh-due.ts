@@ -31,7 +31,7 @@ const LONGEST_BATCH_UNDER_CEILING_SECONDS = 5;
 /** So much longer are leases then: in half of that, two batches have their turn, and the other half is for the call. */
 const LEASE_UNDER_CEILING_SECONDS = 4 * LONGEST_BATCH_UNDER_CEILING_SECONDS;
 
-/** A lease that somebody holds lapses minutes from now, but is as a rule settled within seconds: time is paid for. */
+/** Somebody's lease lapses minutes from now, but is as a rule settled within seconds: time is paid for. */
 const LONGEST_SLEEP_MILLISECONDS = 5_000;
 
 /** What refreshing connections in bulk works with. */
