@@ -24,6 +24,7 @@ import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { listen } from '../listen.ts';
+import type { Answer } from './answer.ts';
 import { AuthorizationEndpoint } from './authorization-endpoint.ts';
 import { type Fault, FaultPlan } from './faults.ts';
 import {
@@ -89,14 +90,6 @@ export interface AccountsService {
   /** Tells about a refresh token without using it. @returns undefined if it was never issued */
   inspectRefreshToken(refreshToken: string): IssuedRefreshToken | undefined;
   stop(): Promise<void>;
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: unknown;
-  /** How much of the body is sent before the service falls silent. @default - all of it */
-  readonly hangsAfterBytes?: number;
 }
 
 /** What a token request led to; without an answer, the connection is closed (`reset`) or left alone (`hang`). */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { html } from 'hono/html';
-import type { Answer } from './accounts-service.ts';
+import type { Answer } from './answer.ts';
 
 const CODE_LIFE_MILLISECONDS = 600_000;
 

@@ -3,7 +3,7 @@ import { useSpotifyConnection, useSpotifyLanding } from '@bondhu/spotify-connect
 import type { SupabaseClient } from '@supabase/supabase-js';
 import { useState } from 'react';
 import type { SampleSignIn } from '../page-configuration.ts';
-import { ConnectionCard } from './connection-card.tsx';
+import { ConnectionCard, type Landing } from './connection-card.tsx';
 import type { DemoClient } from './demo-client.ts';
 import { LiveView } from './live-view.tsx';
 import { Panel } from './panel.tsx';
@@ -70,6 +70,3 @@ function Account({ email, supabase }: { readonly email: string; readonly supabas
     </div>
   );
 }
-
-/** How the user came back from Spotify. */
-export type Landing = { readonly kind: 'connected' } | { readonly kind: 'failed'; readonly code: string };

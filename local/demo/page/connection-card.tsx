@@ -1,7 +1,6 @@
 import type { Connection } from '@bondhu/spotify-connection';
 import type { SpotifyConnection } from '@bondhu/spotify-connection/react';
 import { useState } from 'react';
-import type { Landing } from './app.tsx';
 import type { DemoClient } from './demo-client.ts';
 import { formatDay, formatDuration } from './times.ts';
 import { useNow } from './use-now.ts';
@@ -23,6 +22,9 @@ const EXPLANATIONS = {
   reconnect: 'Its permission has ended: it was revoked, or six months are over. One click renews it.',
   unavailable: 'Something in between does not answer. Nothing is lost; it is asked again by itself.',
 } as const;
+
+/** How the user came back from Spotify. */
+export type Landing = { readonly kind: 'connected' } | { readonly kind: 'failed'; readonly code: string };
 
 /** What the user sees of the connection: this card is what Bondhu's page would show. */
 export function ConnectionCard({
