@@ -23,7 +23,7 @@ import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { listen } from '../listen.ts';
+import { listen } from 'cdk-out-local/listen';
 import type { Answer } from './answer.ts';
 import { AuthorizationEndpoint } from './authorization-endpoint.ts';
 import { type Fault, FaultPlan } from './faults.ts';

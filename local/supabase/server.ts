@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import http from 'node:http';
 import { getRequestListener } from '@hono/node-server';
+import { listen } from 'cdk-out-local/listen';
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { decodeJwt } from 'jose';
-import { listen } from '../listen.ts';
 import type { BondhuDatabase } from './bondhu-database.ts';
 import { type SupabaseFault, SupabaseFaultPlan } from './faults.ts';
 import { createFunctionCaller } from './function-calls.ts';

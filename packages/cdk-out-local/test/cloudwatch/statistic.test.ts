@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { computeStatistic } from '../../../../local/aws/cloudwatch/statistic.ts';
+import { computeStatistic } from '../../src/cloudwatch/statistic.ts';
 
 test.each([
   ['SampleCount', 4],

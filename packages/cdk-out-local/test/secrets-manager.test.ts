@@ -1,9 +1,9 @@
 import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { AccessControl } from '../../../local/aws/access.ts';
-import { CredentialIssuer } from '../../../local/aws/credentials.ts';
-import { SecretsManager } from '../../../local/aws/secrets-manager.ts';
-import { loadTemplate } from '../../../local/aws/template.ts';
+import { AccessControl } from '../src/access.ts';
+import { CredentialIssuer } from '../src/credentials.ts';
+import { SecretsManager } from '../src/secrets-manager.ts';
+import { loadTemplate } from '../src/template.ts';
 import { createFakeCdkOut, createRole } from './fake-cdk-out.ts';
 
 let secretsManager: SecretsManager;
@@ -27,7 +27,7 @@ beforeAll(async () => {
   };
   const template = loadTemplate(
     createFakeCdkOut({
-      Secret: { Type: 'AWS::SecretsManager::Secret', Properties: { Name: 'spotify' } },
+      Secret: { Type: 'AWS::SecretsManager::Secret', Properties: { Name: 'credentials' } },
       One: generated,
       Other: generated,
       Reader: createRole('lambda.amazonaws.com', [
@@ -76,8 +76,8 @@ test('a secret is empty until it is filled in, and again when it is cleared', as
 
   secretsManager.putSecretValue('Secret', 'hush');
   const byArn = await getSecretValue(readerRoleArn, secretArn);
-  expect(byArn).toMatchObject({ ARN: secretArn, Name: 'spotify', SecretString: 'hush' });
-  expect((await getSecretValue(readerRoleArn, 'spotify')).SecretString).toBe('hush');
+  expect(byArn).toMatchObject({ ARN: secretArn, Name: 'credentials', SecretString: 'hush' });
+  expect((await getSecretValue(readerRoleArn, 'credentials')).SecretString).toBe('hush');
 
   secretsManager.clearSecretValue('Secret');
   await expect(getSecretValue(readerRoleArn, secretArn)).rejects.toMatchObject(empty);

@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals';
-import { AccessControl } from '../../../local/aws/access.ts';
-import { AsynchronousInvoker } from '../../../local/aws/asynchronous-invoker.ts';
-import { Metrics } from '../../../local/aws/cloudwatch/metrics.ts';
-import type { InvocationResult } from '../../../local/aws/invocation.ts';
-import { Queues } from '../../../local/aws/queue.ts';
-import { loadTemplate } from '../../../local/aws/template.ts';
+import { AccessControl } from '../src/access.ts';
+import { AsynchronousInvoker } from '../src/asynchronous-invoker.ts';
+import { Metrics } from '../src/cloudwatch/metrics.ts';
+import type { InvocationResult } from '../src/invocation.ts';
+import { Queues } from '../src/queue.ts';
+import { loadTemplate } from '../src/template.ts';
 import { createFakeCdkOut, createFunction, createRole } from './fake-cdk-out.ts';
 
 const functionArn = 'arn:aws:lambda:us-east-1:123456789012:function:worker';
@@ -71,7 +71,7 @@ test('an event that succeeds at a retry is done', async () => {
 
 test('an event that fails at every attempt goes to the failure destination, under one request id, and is counted', async () => {
   const { invoker, requestIds, dropped, failures } = arrange([]);
-  await invoker.invoke(functionArn, { sweep: 1 });
+  await invoker.invoke(functionArn, { tick: 1 });
   expect(requestIds).toHaveLength(3);
   expect(new Set(requestIds).size).toBe(1);
   expect(dropped()).toEqual([1]);
@@ -83,7 +83,7 @@ test('an event that fails at every attempt goes to the failure destination, unde
         condition: 'RetriesExhausted',
         approximateInvokeCount: 3,
       },
-      requestPayload: { sweep: 1 },
+      requestPayload: { tick: 1 },
       responsePayload: { errorType: 'Error' },
     }),
   ]);

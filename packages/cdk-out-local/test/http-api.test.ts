@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { Metrics } from '../../../local/aws/cloudwatch/metrics.ts';
-import { HttpApi } from '../../../local/aws/http-api/http-api.ts';
-import type { InvocationResult } from '../../../local/aws/invocation.ts';
-import { loadTemplate } from '../../../local/aws/template.ts';
+import { Metrics } from '../src/cloudwatch/metrics.ts';
+import { HttpApi } from '../src/http-api/http-api.ts';
+import type { InvocationResult } from '../src/invocation.ts';
+import { loadTemplate } from '../src/template.ts';
 import { createFakeCdkOut, createFunction, createRole } from './fake-cdk-out.ts';
 
 const template = loadTemplate(
@@ -18,7 +18,7 @@ const template = loadTemplate(
           CorsConfiguration: {
             AllowHeaders: ['authorization'],
             AllowMethods: ['GET'],
-            AllowOrigins: ['https://bondhu.example'],
+            AllowOrigins: ['https://app.example'],
             ExposeHeaders: ['retry-after', 'apigw-requestid'],
             MaxAge: 3600,
           },
@@ -227,12 +227,12 @@ describe('CORS', () => {
     Object.fromEntries([...response.headers].filter(([name]) => name.startsWith('access-control-')));
 
   test('a preflight from a configured origin is answered by the gateway', async () => {
-    const response = await preflight('https://bondhu.example');
+    const response = await preflight('https://app.example');
     expect(response.status).toBe(204);
     expect(corsHeaders(response)).toEqual({
       'access-control-allow-headers': 'authorization',
       'access-control-allow-methods': 'GET',
-      'access-control-allow-origin': 'https://bondhu.example',
+      'access-control-allow-origin': 'https://app.example',
       'access-control-expose-headers': 'retry-after,apigw-requestid',
       'access-control-max-age': '3600',
     });
@@ -250,7 +250,7 @@ describe('CORS', () => {
   });
 
   test('a preflight from any other origin is permitted nothing', async () => {
-    const response = await preflight('https://bondhu.example.evil.example');
+    const response = await preflight('https://app.example.evil.example');
     expect(response.status).toBe(204);
     expect(corsHeaders(response)).toEqual({});
   });
@@ -259,8 +259,8 @@ describe('CORS', () => {
     result = { payload: '{"statusCode":200,"headers":{"Access-Control-Allow-Origin":"*"}}' };
     const read = async (origin: string) =>
       corsHeaders(await fetch(`${api.url}/status/1`, { headers: { origin } }));
-    expect(await read('https://bondhu.example')).toEqual({
-      'access-control-allow-origin': 'https://bondhu.example',
+    expect(await read('https://app.example')).toEqual({
+      'access-control-allow-origin': 'https://app.example',
       'access-control-expose-headers': 'retry-after,apigw-requestid',
     });
     expect(await read('https://evil.example')).toEqual({});

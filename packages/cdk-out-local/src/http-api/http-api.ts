@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import { listen } from '../../listen.ts';
 import type { Metrics } from '../cloudwatch/metrics.ts';
 import type { InvocationResult, OnLog } from '../invocation.ts';
+import { listen } from '../listen.ts';
 import type { Resource, StackTemplate } from '../template.ts';
 import { compileAccessLogFormat } from './access-log.ts';
 import { applyCors, type CorsConfiguration, createPreflightAnswer } from './cors.ts';

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type Cloud, startCloud } from '../../../local/aws/cloud.ts';
-import { listen } from '../../../local/listen.ts';
+import { type Cloud, startCloud } from '../src/cloud.ts';
+import { listen } from '../src/listen.ts';
 import { createFakeCdkOut, createFunction, createRole, type FakeResources } from './fake-cdk-out.ts';
 
 const readSecret = `

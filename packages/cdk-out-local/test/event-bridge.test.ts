@@ -6,10 +6,10 @@ import {
   type PutEventsRequestEntry,
 } from '@aws-sdk/client-eventbridge';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { AccessControl } from '../../../local/aws/access.ts';
-import { CredentialIssuer } from '../../../local/aws/credentials.ts';
-import { EventBridge } from '../../../local/aws/event-bridge.ts';
-import { loadTemplate } from '../../../local/aws/template.ts';
+import { AccessControl } from '../src/access.ts';
+import { CredentialIssuer } from '../src/credentials.ts';
+import { EventBridge } from '../src/event-bridge.ts';
+import { loadTemplate } from '../src/template.ts';
 import { createFakeCdkOut, createRole } from './fake-cdk-out.ts';
 
 const BUS_ARN = 'arn:aws:events:us-east-1:123456789012:event-bus/default';

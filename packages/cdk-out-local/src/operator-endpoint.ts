@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { listen } from '../listen.ts';
 import type { Cloud } from './cloud.ts';
 import type { LambdaService } from './lambda-service.ts';
+import { listen } from './listen.ts';
 import { type QueryValue, queryAnswer, queryError } from './query-protocol.ts';
 
 interface Answer {

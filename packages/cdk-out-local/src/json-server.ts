@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server } from 'node:http';
 import { json } from 'node:stream/consumers';
-import { listen } from '../listen.ts';
+import { listen } from './listen.ts';
 
 export interface JsonAnswer {
   readonly status: number;

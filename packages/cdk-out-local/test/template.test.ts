@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { loadTemplate } from '../../../local/aws/template.ts';
+import { loadTemplate } from '../src/template.ts';
 import { createFakeCdkOut, createFunction, createRole, type FakeResources } from './fake-cdk-out.ts';
 
 function load(resources: FakeResources) {

@@ -6,11 +6,11 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { AccessControl } from '../../../local/aws/access.ts';
-import { CredentialIssuer } from '../../../local/aws/credentials.ts';
-import { type Queue, Queues } from '../../../local/aws/queue.ts';
-import { SqsEndpoint } from '../../../local/aws/sqs-endpoint.ts';
-import { loadTemplate } from '../../../local/aws/template.ts';
+import { AccessControl } from '../src/access.ts';
+import { CredentialIssuer } from '../src/credentials.ts';
+import { type Queue, Queues } from '../src/queue.ts';
+import { SqsEndpoint } from '../src/sqs-endpoint.ts';
+import { loadTemplate } from '../src/template.ts';
 import { createFakeCdkOut, createRole } from './fake-cdk-out.ts';
 
 let endpoint: SqsEndpoint;

@@ -1,18 +1,21 @@
-import { DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
-import { DescribeEventBusCommand } from '@aws-sdk/client-eventbridge';
-import { InvokeCommand } from '@aws-sdk/client-lambda';
-import { GetScheduleCommand } from '@aws-sdk/client-scheduler';
-import { ListSecretsCommand, PutSecretValueCommand } from '@aws-sdk/client-secrets-manager';
-import { ListSubscriptionsByTopicCommand, ListTopicsCommand } from '@aws-sdk/client-sns';
+import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import { DescribeEventBusCommand, EventBridgeClient } from '@aws-sdk/client-eventbridge';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { GetScheduleCommand, SchedulerClient } from '@aws-sdk/client-scheduler';
+import {
+  ListSecretsCommand,
+  PutSecretValueCommand,
+  SecretsManagerClient,
+} from '@aws-sdk/client-secrets-manager';
+import { ListSubscriptionsByTopicCommand, ListTopicsCommand, SNSClient } from '@aws-sdk/client-sns';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type Cloud, startCloud } from '../../../local/aws/cloud.ts';
-import { OperatorEndpoint } from '../../../local/aws/operator-endpoint.ts';
-import { type Aws, connect } from '../../../operator/aws.ts';
+import { type Cloud, startCloud } from '../src/cloud.ts';
+import { OperatorEndpoint } from '../src/operator-endpoint.ts';
 import { createFakeCdkOut, createFunction, createRole } from './fake-cdk-out.ts';
 
 let cloud: Cloud;
 let endpoint: OperatorEndpoint;
-let aws: Aws;
+let aws: ReturnType<typeof connect>;
 
 const topicArn = 'arn:aws:sns:us-east-1:123456789012:alarms';
 const subscription = (topic: unknown) => ({
@@ -23,7 +26,7 @@ const subscription = (topic: unknown) => ({
 beforeAll(async () => {
   const cdkOutDirectory = createFakeCdkOut(
     {
-      Secret: { Type: 'AWS::SecretsManager::Secret', Properties: { Name: 'spotify' } },
+      Secret: { Type: 'AWS::SecretsManager::Secret', Properties: { Name: 'credentials' } },
       echoRole: createRole('lambda.amazonaws.com'),
       echo: createFunction('echo'),
       Topic: { Type: 'AWS::SNS::Topic', Properties: { TopicName: 'alarms' } },
@@ -43,6 +46,23 @@ beforeAll(async () => {
   endpoint = await OperatorEndpoint.start(cloud, 0);
   aws = connect(endpoint.url);
 });
+
+/** A client of each service, all of them with the one address. */
+function connect(url: string) {
+  const place = {
+    endpoint: url,
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'operator', secretAccessKey: 'operator' },
+  };
+  return {
+    cloudFormation: new CloudFormationClient(place),
+    eventBridge: new EventBridgeClient(place),
+    lambda: new LambdaClient(place),
+    scheduler: new SchedulerClient(place),
+    secretsManager: new SecretsManagerClient(place),
+    sns: new SNSClient(place),
+  };
+}
 
 afterAll(async () => {
   endpoint.stop();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { AccessControl } from '../../../local/aws/access.ts';
-import { loadTemplate } from '../../../local/aws/template.ts';
+import { AccessControl } from '../src/access.ts';
+import { loadTemplate } from '../src/template.ts';
 import { createFakeCdkOut, createPolicyDocument, createRole, type FakeResources } from './fake-cdk-out.ts';
 
 const queueArn = 'arn:aws:sqs:us-east-1:123456789012:work';

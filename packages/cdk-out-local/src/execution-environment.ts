@@ -4,8 +4,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-import { listen } from '../listen.ts';
 import { type InvocationResult, platformError } from './invocation.ts';
+import { listen } from './listen.ts';
 
 const runtimeClientPath = createRequire(import.meta.url).resolve('aws-lambda-ric');
 const preloadUrl = new URL('runtime-client/preload.mjs', import.meta.url).href;

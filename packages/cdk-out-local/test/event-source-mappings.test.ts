@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { AccessControl } from '../../../local/aws/access.ts';
-import { EventSourceMappings } from '../../../local/aws/event-source-mappings.ts';
-import type { InvocationResult } from '../../../local/aws/invocation.ts';
-import { Queues } from '../../../local/aws/queue.ts';
-import { loadTemplate } from '../../../local/aws/template.ts';
+import { AccessControl } from '../src/access.ts';
+import { EventSourceMappings } from '../src/event-source-mappings.ts';
+import type { InvocationResult } from '../src/invocation.ts';
+import { Queues } from '../src/queue.ts';
+import { loadTemplate } from '../src/template.ts';
 import { createFakeCdkOut, createFunction, createRole } from './fake-cdk-out.ts';
 
 const failed: InvocationResult = { payload: '{"errorType":"Error"}', functionError: 'Unhandled' };

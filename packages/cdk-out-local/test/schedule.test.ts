@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
-import { AccessControl } from '../../../local/aws/access.ts';
-import { Queues } from '../../../local/aws/queue.ts';
-import { parseRate, Scheduler } from '../../../local/aws/schedule.ts';
-import { loadTemplate } from '../../../local/aws/template.ts';
+import { AccessControl } from '../src/access.ts';
+import { Queues } from '../src/queue.ts';
+import { parseRate, Scheduler } from '../src/schedule.ts';
+import { loadTemplate } from '../src/template.ts';
 import { createFakeCdkOut, createFunction, createRole } from './fake-cdk-out.ts';
 
 interface Arrangement {
@@ -38,7 +38,7 @@ async function run({
             Target: {
               Arn: { 'Fn::GetAtt': ['worker', 'Arn'] },
               RoleArn: { 'Fn::GetAtt': ['ScheduleRole', 'Arn'] },
-              Input: '{"sweep":{"scheduledAt":"<aws.scheduler.scheduled-time>"}}',
+              Input: '{"tick":{"scheduledAt":"<aws.scheduler.scheduled-time>"}}',
               DeadLetterConfig: { Arn: { 'Fn::GetAtt': ['DeadLetters', 'Arn'] } },
             },
           },
@@ -72,7 +72,7 @@ test('a schedule invokes its function with the time it was scheduled for, until 
   expect(events.length).toBeGreaterThan(1);
   expect(events[0]).toEqual([
     'arn:aws:lambda:us-east-1:123456789012:function:worker',
-    { sweep: { scheduledAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/) } },
+    { tick: { scheduledAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/) } },
   ]);
   expect(deadLetters).toEqual([]);
 });

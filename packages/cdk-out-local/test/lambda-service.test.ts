@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { AccessControl } from '../../../local/aws/access.ts';
-import { Metrics } from '../../../local/aws/cloudwatch/metrics.ts';
-import { CredentialIssuer } from '../../../local/aws/credentials.ts';
-import { LambdaService } from '../../../local/aws/lambda-service.ts';
-import { loadTemplate } from '../../../local/aws/template.ts';
+import { AccessControl } from '../src/access.ts';
+import { Metrics } from '../src/cloudwatch/metrics.ts';
+import { CredentialIssuer } from '../src/credentials.ts';
+import { LambdaService } from '../src/lambda-service.ts';
+import { loadTemplate } from '../src/template.ts';
 import { createFakeCdkOut, createFunction, createRole } from './fake-cdk-out.ts';
 
 const code = {

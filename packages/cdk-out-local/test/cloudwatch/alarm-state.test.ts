@@ -1,9 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import {
-  type AlarmState,
-  decideState,
-  evaluationRangeOf,
-} from '../../../../local/aws/cloudwatch/alarm-state.ts';
+import { type AlarmState, decideState, evaluationRangeOf } from '../../src/cloudwatch/alarm-state.ts';
 
 /** What a cell of CloudWatch's tables says; `retained`: the state that the alarm was in. */
 type Cell = AlarmState | 'retained';

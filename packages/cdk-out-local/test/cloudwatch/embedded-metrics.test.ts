@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { readEmbeddedMetrics } from '../../../../local/aws/cloudwatch/embedded-metrics.ts';
+import { readEmbeddedMetrics } from '../../src/cloudwatch/embedded-metrics.ts';
 
 const AT = 1_795_000_000_000;
 
@@ -43,7 +43,7 @@ describe('a line of the embedded metric format', () => {
   });
 });
 
-test.each(['START RequestId: 1', '{"level":"INFO","message":"sweep finished"}', '{"_aws":{}}', 'null'])(
+test.each(['START RequestId: 1', '{"level":"INFO","message":"finished"}', '{"_aws":{}}', 'null'])(
   'any other line measures nothing: %s',
   (other) => {
     expect(readEmbeddedMetrics(other)).toEqual([]);

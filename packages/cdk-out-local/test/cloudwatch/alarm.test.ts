@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { evaluateAlarm } from '../../../../local/aws/cloudwatch/alarm.ts';
-import { Metrics } from '../../../../local/aws/cloudwatch/metrics.ts';
-import { loadTemplate } from '../../../../local/aws/template.ts';
+import { evaluateAlarm } from '../../src/cloudwatch/alarm.ts';
+import { Metrics } from '../../src/cloudwatch/metrics.ts';
+import { loadTemplate } from '../../src/template.ts';
 import { createFakeCdkOut } from '../fake-cdk-out.ts';
 
 const NOON = Date.UTC(2026, 10, 24, 12);
