@@ -1,7 +1,7 @@
 import { setInterval } from 'node:timers';
 import type pg from 'pg';
 import * as v from 'valibot';
-import type { Call } from '../spotify/accounts-service.ts';
+import type { Call } from '../stand-ins/spotify/accounts-service.ts';
 import type { LogLine, Snapshot, ViewedCall, ViewedConnection, ViewedSweep } from './live-view-events.ts';
 
 const POLL_INTERVAL_MILLISECONDS = 500;

@@ -16,7 +16,7 @@
  * | `GET /control/calls` | | lists the token requests so far |
  * | `DELETE /control/calls` | | forgets them |
  *
- * As a process of its own: `node local/spotify/accounts-service.ts --port 4010 --client-id a --client-secret b`.
+ * As a process of its own: `node stand-ins/spotify/accounts-service.ts --port 4010 --client-id a --client-secret b`.
  */
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
@@ -221,7 +221,7 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
         default:
           return {
             status: 404,
-            body: { message: 'There is no such switch: see local/spotify/accounts-service.ts' },
+            body: { message: 'There is no such switch: see stand-ins/spotify/accounts-service.ts' },
           };
       }
     } catch (error) {

@@ -1,5 +1,5 @@
 import { createClient, type SupabaseClient } from '@supabase/supabase-js';
-import type { Supabase } from './supabase/server.ts';
+import type { Supabase } from '../supabase/server.ts';
 
 /** What Bondhu's OAuth callback stores of a connection; null clears a column. Times are naive UTC, as it writes them. */
 export interface StoredConnection {

@@ -1,7 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { type BondhuDatabase, createBondhuDatabase } from '../../../local/supabase/bondhu-database.ts';
-import { type Postgres, settingsWithoutDurability, startPostgres } from '../../../local/supabase/postgres.ts';
+import { type BondhuDatabase, createBondhuDatabase } from '../../../stand-ins/supabase/bondhu-database.ts';
+import {
+  type Postgres,
+  settingsWithoutDurability,
+  startPostgres,
+} from '../../../stand-ins/supabase/postgres.ts';
 
 const aliceId = '00000000-0000-4000-8000-00000000000a';
 const bobId = '00000000-0000-4000-8000-00000000000b';

@@ -1,12 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import * as v from 'valibot';
-import type { BondhuBackend } from '../bondhu-backend.ts';
-import { naiveUtc } from '../bondhu-backend.ts';
 import type { AccountsService } from '../spotify/accounts-service.ts';
-import type { SpotifyClient } from '../stack.ts';
+import type { BondhuBackend } from './backend.ts';
+import { naiveUtc } from './backend.ts';
 
 const Tokens = v.object({ access_token: v.string(), refresh_token: v.string(), expires_in: v.number() });
 const SpotifyProfile = v.object({ id: v.string(), email: v.optional(v.string()) });
+
+/** Bondhu's app at Spotify, spelt as in the secret that holds it. */
+export interface SpotifyClient {
+  readonly client_id: string;
+  readonly client_secret: string;
+}
 
 export interface BondhuOAuthOptions {
   readonly spotify: AccountsService;

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { AccountsService } from '../spotify/accounts-service.ts';
+import type { AccountsService } from '../stand-ins/spotify/accounts-service.ts';
 
 /**
  * Lets time pass for one user: everything that the database and Spotify know about the connection becomes that much

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type AccountsService, startAccountsService } from '../../../local/spotify/accounts-service.ts';
-import type { Fault } from '../../../local/spotify/faults.ts';
-import type { GrantedTokens } from '../../../local/spotify/grants.ts';
+import { type AccountsService, startAccountsService } from '../../../stand-ins/spotify/accounts-service.ts';
+import type { Fault } from '../../../stand-ins/spotify/faults.ts';
+import type { GrantedTokens } from '../../../stand-ins/spotify/grants.ts';
 
 const credentials = { clientId: 'client', clientSecret: 'se:cret' };
 
@@ -384,7 +384,7 @@ describe('over HTTP', () => {
 test('it runs as a process of its own, and ends when told to', async () => {
   const child = spawn(
     process.execPath,
-    ['local/spotify/accounts-service.ts', '--client-id', 'client', '--client-secret', 'secret'],
+    ['stand-ins/spotify/accounts-service.ts', '--client-id', 'client', '--client-secret', 'secret'],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const [line] = await once(child.stdout, 'data');

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import pg from 'pg';
-import { startPostgres } from '../../../local/supabase/postgres.ts';
+import { startPostgres } from '../../../stand-ins/supabase/postgres.ts';
 
 test('a server answers as PostgreSQL 17, and is gone after stop', async () => {
   const postgres = await startPostgres();

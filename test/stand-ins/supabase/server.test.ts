@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
-import { type BondhuDatabase, createBondhuDatabase } from '../../../local/supabase/bondhu-database.ts';
+import { type BondhuDatabase, createBondhuDatabase } from '../../../stand-ins/supabase/bondhu-database.ts';
 import {
   type Postgres,
   runSql,
   settingsWithoutDurability,
   startPostgres,
-} from '../../../local/supabase/postgres.ts';
-import { type Supabase, startSupabase } from '../../../local/supabase/server.ts';
+} from '../../../stand-ins/supabase/postgres.ts';
+import { type Supabase, startSupabase } from '../../../stand-ins/supabase/server.ts';
 
 let postgres: Postgres;
 let database: BondhuDatabase;

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { type AccountsService, startAccountsService } from '../../../local/spotify/accounts-service.ts';
+import { type AccountsService, startAccountsService } from '../../../stand-ins/spotify/accounts-service.ts';
 
 const redirectUri = 'http://127.0.0.1:8788/callback';
 

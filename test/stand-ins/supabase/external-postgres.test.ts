@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { openBondhuDatabase } from '../../../local/supabase/bondhu-database.ts';
-import { connectToPostgres } from '../../../local/supabase/external-postgres.ts';
-import { type Postgres, runSql, startPostgres } from '../../../local/supabase/postgres.ts';
+import { openBondhuDatabase } from '../../../stand-ins/supabase/bondhu-database.ts';
+import { connectToPostgres } from '../../../stand-ins/supabase/external-postgres.ts';
+import { type Postgres, runSql, startPostgres } from '../../../stand-ins/supabase/postgres.ts';
 
 let server: Postgres;
 

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Stack } from '../stack.ts';
+import type { Stack } from '../local/stack.ts';
 import type { DatabaseCondition, SpotifyCondition } from './live-view-events.ts';
 import { letTimePass } from './time-travel.ts';
 
