@@ -22,6 +22,11 @@ export default {
     },
     {
       ...project,
+      displayName: 'cdk-out-local',
+      testMatch: ['<rootDir>/packages/cdk-out-local/test/**/*.test.ts'],
+    },
+    {
+      ...project,
       displayName: 'end to end',
       testMatch: ['e2e', 'faults', 'alarms'].map((folder) => `<rootDir>/test/${folder}/**/*.test.ts`),
       globalSetup: '<rootDir>/test/e2e/synthesize-once.js',

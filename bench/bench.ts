@@ -1,13 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { synthesize } from '../local/synthesize.ts';
 import {
   type BondhuDatabase,
   createBondhuDatabase,
   openBondhuDatabase,
-} from '../local/supabase/bondhu-database.ts';
-import { type Postgres, settingsWithoutDurability, startPostgres } from '../local/supabase/postgres.ts';
-import { synthesize } from '../local/synthesize.ts';
+} from '../stand-ins/supabase/bondhu-database.ts';
+import { type Postgres, settingsWithoutDurability, startPostgres } from '../stand-ins/supabase/postgres.ts';
 import { type Child, startChild } from './child.ts';
 import { type DeployedFunctions, deployFunctions } from './deployed-function.ts';
 import type { SupabaseCalls } from './processes/supabase.ts';

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { runSql } from '../local/supabase/postgres.ts';
+import { runSql } from '../stand-ins/supabase/postgres.ts';
 
 /** A connection of its own, which disposing of it ends. */
 export async function connect(url: string): Promise<pg.Client & AsyncDisposable> {

@@ -1,9 +1,11 @@
-import { AccessControl } from '../local/aws/access.ts';
-import { CredentialIssuer } from '../local/aws/credentials.ts';
-import { Queues } from '../local/aws/queue.ts';
-import { SecretsManager } from '../local/aws/secrets-manager.ts';
-import { SqsEndpoint } from '../local/aws/sqs-endpoint.ts';
-import { loadTemplate } from '../local/aws/template.ts';
+import {
+  AccessControl,
+  CredentialIssuer,
+  loadTemplate,
+  Queues,
+  SecretsManager,
+  SqsEndpoint,
+} from 'cdk-out-local';
 
 /** A function as the stack deploys it: its bundle, and the environment that its process needs. */
 export interface DeployedFunction {

@@ -1,7 +1,7 @@
-import type { BondhuBackend } from './bondhu-backend.ts';
-import { naiveUtc } from './bondhu-backend.ts';
-import type { AccountsService } from './spotify/accounts-service.ts';
-import type { Supabase } from './supabase/server.ts';
+import type { BondhuBackend } from '../stand-ins/bondhu/backend.ts';
+import { naiveUtc } from '../stand-ins/bondhu/backend.ts';
+import type { AccountsService } from '../stand-ins/spotify/accounts-service.ts';
+import type { Supabase } from '../stand-ins/supabase/server.ts';
 
 /** A state in which a connection is met in real data, and what to expect of it. */
 interface SampleState {

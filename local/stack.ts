@@ -2,16 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Cloud, startCloud } from './aws/cloud.ts';
-import type { OnLog } from './aws/invocation.ts';
-import { OperatorEndpoint } from './aws/operator-endpoint.ts';
-import { BondhuBackend } from './bondhu-backend.ts';
+import { type Cloud, type OnLog, OperatorEndpoint, startCloud } from 'cdk-out-local';
+import { BondhuBackend } from '../stand-ins/bondhu/backend.ts';
+import type { SpotifyClient } from '../stand-ins/bondhu/oauth.ts';
+import { type AccountsService, startAccountsService } from '../stand-ins/spotify/accounts-service.ts';
+import { type BondhuDatabase, openBondhuDatabase } from '../stand-ins/supabase/bondhu-database.ts';
+import { connectToPostgres } from '../stand-ins/supabase/external-postgres.ts';
+import { settingsWithoutDurability, startPostgres } from '../stand-ins/supabase/postgres.ts';
+import { type Supabase, startSupabase } from '../stand-ins/supabase/server.ts';
 import { type SampleUser, seedUsers } from './seed.ts';
-import { type AccountsService, startAccountsService } from './spotify/accounts-service.ts';
-import { type BondhuDatabase, openBondhuDatabase } from './supabase/bondhu-database.ts';
-import { connectToPostgres } from './supabase/external-postgres.ts';
-import { settingsWithoutDurability, startPostgres } from './supabase/postgres.ts';
-import { type Supabase, startSupabase } from './supabase/server.ts';
 import { synthesize } from './synthesize.ts';
 
 /** Ports to listen on; where one is taken, and by default, a free one serves. */
@@ -45,12 +44,6 @@ export interface StackOptions {
   readonly onLog: OnLog;
   /** Receives a line per step of the start. */
   readonly onProgress: (line: string) => void;
-}
-
-/** The Spotify secret's content. */
-export interface SpotifyClient {
-  readonly client_id: string;
-  readonly client_secret: string;
 }
 
 /** The whole system on this machine: the synthesized stack, Bondhu's Supabase, Spotify's accounts service. */

@@ -1,7 +1,7 @@
 import { setInterval } from 'node:timers';
 import { parseArgs } from 'node:util';
-import type { AlarmChange } from './aws/cloudwatch/cloud-watch.ts';
-import { type Demo, startDemo } from './demo/demo-server.ts';
+import type { AlarmChange } from 'cdk-out-local';
+import { type Demo, startDemo } from '../demo/demo-server.ts';
 import type { StackOptions, StackPorts } from './stack.ts';
 import { type Stack, startStack } from './stack.ts';
 import { removeState, writeState } from './state-file.ts';

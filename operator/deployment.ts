@@ -5,8 +5,8 @@ import {
   paginateDescribeStacks,
   type Stack,
 } from '@aws-sdk/client-cloudformation';
-import { readState } from '../local/state-file.ts';
 import { type Aws, connect } from './aws.ts';
+import { findLocalAws } from './local-stack.ts';
 import { OperatorError } from './operator-error.ts';
 import { withProgress } from './progress.ts';
 
@@ -26,7 +26,7 @@ export interface Deployment {
 
 /** Finds the stack of a stage. Rejects with an OperatorError where there is none. */
 export async function findDeployment(stage: string): Promise<Deployment> {
-  const aws = connect(stage === LOCAL_STAGE ? (await readState()).awsEndpointUrl : undefined);
+  const aws = connect(stage === LOCAL_STAGE ? await findLocalAws() : undefined);
   const stackName = STACK_NAME_PREFIX + stage;
   const stack = await withProgress(
     `looking for stack ${stackName}`,

@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import { openBondhuDatabase } from '../../local/supabase/bondhu-database.ts';
-import { startPostgres } from '../../local/supabase/postgres.ts';
+import { openBondhuDatabase } from '../../stand-ins/supabase/bondhu-database.ts';
+import { startPostgres } from '../../stand-ins/supabase/postgres.ts';
 import type { Bench } from '../bench.ts';
 import { connect, fillProfiles, fillQueue } from '../database.ts';
 import { type Findings, median } from '../figure.ts';

@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ExecutionEnvironment } from 'cdk-out-local';
 import { build } from 'esbuild';
-import { ExecutionEnvironment } from '../../local/aws/execution-environment.ts';
 import type { Bench } from '../bench.ts';
 import type { DeployedFunction } from '../deployed-function.ts';
 import { type Findings, median } from '../figure.ts';

@@ -1,5 +1,5 @@
-import type { BondhuDatabase } from '../../local/supabase/bondhu-database.ts';
-import { type Supabase, startSupabase } from '../../local/supabase/server.ts';
+import type { BondhuDatabase } from '../../stand-ins/supabase/bondhu-database.ts';
+import { type Supabase, startSupabase } from '../../stand-ins/supabase/server.ts';
 import { answerQuestions } from '../child.ts';
 
 let supabase: Supabase | undefined;

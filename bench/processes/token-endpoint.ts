@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { listen } from '../../local/listen.ts';
+import { listen } from 'cdk-out-local/listen';
 import { answerQuestions } from '../child.ts';
 
 /** How long every answer takes. */

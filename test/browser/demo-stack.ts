@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect } from '@jest/globals';
 import type { Browser, BrowserContext, Page, Route } from 'playwright-core';
-import { type Demo, startDemo } from '../../local/demo/demo-server.ts';
+import { type Demo, startDemo } from '../../demo/demo-server.ts';
 import { type ConnectedUser, TestStack } from '../e2e/test-stack.ts';
 import { type FoundBrowser, launchBrowser } from './browser.ts';
 

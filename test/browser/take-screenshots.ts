@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startDemo } from '../../local/demo/demo-server.ts';
+import { startDemo } from '../../demo/demo-server.ts';
 import { startStack } from '../../local/stack.ts';
 import { findBrowser, launchBrowser } from './browser.ts';
 

@@ -4,7 +4,9 @@ import { describe, expect, test } from '@jest/globals';
 import { anchorsOf, codeBlocksOf, localLinksOf } from './markdown.ts';
 
 const projectRoot = join(import.meta.dirname, '../..');
-const documents = globSync(['*.md', 'bench/*.md', 'docs/**/*.md', 'frontend/*.md'], { cwd: projectRoot });
+const documents = globSync(['*.md', 'bench/*.md', 'docs/**/*.md', 'frontend/*.md', 'packages/*/*.md'], {
+  cwd: projectRoot,
+});
 
 function read(path: string): string {
   return readFileSync(join(projectRoot, path), 'utf8');

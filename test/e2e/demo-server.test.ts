@@ -1,6 +1,6 @@
 import { get } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Demo, startDemo } from '../../local/demo/demo-server.ts';
+import { type Demo, startDemo } from '../../demo/demo-server.ts';
 import { TestStack } from './test-stack.ts';
 
 let stack: TestStack;

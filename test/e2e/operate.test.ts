@@ -3,8 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Cloud, startCloud } from '../../local/aws/cloud.ts';
-import { OperatorEndpoint } from '../../local/aws/operator-endpoint.ts';
+import { type Cloud, OperatorEndpoint, startCloud } from 'cdk-out-local';
 import { type OperateRun, runOperate } from '../operator/run-operate.ts';
 import { findLeaks } from './canaries.ts';
 import { TestStack } from './test-stack.ts';

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { naiveUtc } from '../../local/bondhu-backend.ts';
+import { naiveUtc } from '../../stand-ins/bondhu/backend.ts';
 import { TestStack } from './test-stack.ts';
 
 let stack: TestStack;

@@ -10,6 +10,7 @@ const projectRoot = join(import.meta.dirname, '../..');
 /** All that the end-to-end tests need beside the synthesized stack: neither lambda/ nor lib/. */
 const NEEDED = [
   'local',
+  'stand-ins',
   'supabase',
   'docs',
   'test/e2e',

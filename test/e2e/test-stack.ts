@@ -3,8 +3,8 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { naiveUtc } from '../../local/bondhu-backend.ts';
 import { type Stack, type StackOptions, startStack } from '../../local/stack.ts';
+import { naiveUtc } from '../../stand-ins/bondhu/backend.ts';
 
 /** A connection to create: what Bondhu's callback stored once, and what Spotify knows of the grant. */
 export interface ConnectedUser {

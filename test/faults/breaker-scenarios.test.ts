@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Postgres, settingsWithoutDurability, startPostgres } from '../../local/supabase/postgres.ts';
+import {
+  type Postgres,
+  settingsWithoutDurability,
+  startPostgres,
+} from '../../stand-ins/supabase/postgres.ts';
 import {
   type BreakerSimulation,
   BreakerSimulations,

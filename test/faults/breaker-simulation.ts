@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import pg from 'pg';
-import { openBondhuDatabase } from '../../local/supabase/bondhu-database.ts';
-import { type Postgres, runSql } from '../../local/supabase/postgres.ts';
+import { openBondhuDatabase } from '../../stand-ins/supabase/bondhu-database.ts';
+import { type Postgres, runSql } from '../../stand-ins/supabase/postgres.ts';
 
 /** Sweeps begin this often. */
 const SWEEP_INTERVAL_MINUTES = 30;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { naiveUtc } from '../../local/bondhu-backend.ts';
+import { naiveUtc } from '../../stand-ins/bondhu/backend.ts';
 import { TestStack } from '../e2e/test-stack.ts';
 import { breakFunction } from './break-function.ts';
 import { isLongRun } from './run-length.ts';

@@ -3,7 +3,7 @@
  * and that everybody whose grant lives is connected once the fault is over.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Fault } from '../../local/spotify/faults.ts';
+import type { Fault } from '../../stand-ins/spotify/faults.ts';
 import { type Answer, type Profile, TestStack } from '../e2e/test-stack.ts';
 import { isLongRun } from './run-length.ts';
 

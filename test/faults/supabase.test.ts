@@ -3,7 +3,7 @@
  * strict as a server can be: it rotates refresh tokens, and whoever sends one twice loses the grant.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { SupabaseFault } from '../../local/supabase/faults.ts';
+import type { SupabaseFault } from '../../stand-ins/supabase/faults.ts';
 import { TestStack } from '../e2e/test-stack.ts';
 import { isLongRun } from './run-length.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { queryAnswer, queryError } from '../../local/aws/query-protocol.ts';
+import { queryAnswer, queryError } from 'cdk-out-local';
 import { FakeHttpServer, json, type Respond } from '../lambda/fakes/http-server.ts';
 import { ACCOUNT, runOperate } from './run-operate.ts';
 

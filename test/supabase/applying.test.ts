@@ -5,13 +5,13 @@ import {
   applyMigrations,
   type BondhuDatabase,
   createBondhuDatabase,
-} from '../../local/supabase/bondhu-database.ts';
+} from '../../stand-ins/supabase/bondhu-database.ts';
 import {
   type Postgres,
   runSql,
   settingsWithoutDurability,
   startPostgres,
-} from '../../local/supabase/postgres.ts';
+} from '../../stand-ins/supabase/postgres.ts';
 import { type Json, type LeaseRow, refreshed, TestDatabase } from './database.ts';
 import { splitStatements } from './split-statements.ts';
 

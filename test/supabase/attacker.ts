@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { runSql } from '../../local/supabase/postgres.ts';
+import { runSql } from '../../stand-ins/supabase/postgres.ts';
 import type { TestDatabase } from './database.ts';
 
 /** What an attacker creates under names that our functions use, and where. */

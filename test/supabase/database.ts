@@ -4,9 +4,13 @@ import {
   applyMigrations,
   type BondhuDatabase,
   createBondhuDatabase,
-} from '../../local/supabase/bondhu-database.ts';
-import { connectToPostgres } from '../../local/supabase/external-postgres.ts';
-import { type Postgres, settingsWithoutDurability, startPostgres } from '../../local/supabase/postgres.ts';
+} from '../../stand-ins/supabase/bondhu-database.ts';
+import { connectToPostgres } from '../../stand-ins/supabase/external-postgres.ts';
+import {
+  type Postgres,
+  settingsWithoutDurability,
+  startPostgres,
+} from '../../stand-ins/supabase/postgres.ts';
 
 /** Stands for a refresh token that nobody else has: `tokenOf` the user. */
 export const ownToken = '<own>';

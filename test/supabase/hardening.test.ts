@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createClient, type SupabaseClient } from '@supabase/supabase-js';
-import { runSql } from '../../local/supabase/postgres.ts';
-import { type Supabase, startSupabase } from '../../local/supabase/server.ts';
+import { runSql } from '../../stand-ins/supabase/postgres.ts';
+import { type Supabase, startSupabase } from '../../stand-ins/supabase/server.ts';
 import { refreshed, TestDatabase } from './database.ts';
 
 const refused = { status: 403, error: { code: '42501' } };

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { runSql } from '../../local/supabase/postgres.ts';
+import { runSql } from '../../stand-ins/supabase/postgres.ts';
 import { ownToken, TestDatabase, tokenOf } from './database.ts';
 
 /** Every object of the database that somebody made, and the settings of Bondhu's table. */

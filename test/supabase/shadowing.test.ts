@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { runSql } from '../../local/supabase/postgres.ts';
+import { runSql } from '../../stand-ins/supabase/postgres.ts';
 import { Attacker, weapons } from './attacker.ts';
 import { type Json, type LeaseRow, refreshed, TestDatabase } from './database.ts';
 

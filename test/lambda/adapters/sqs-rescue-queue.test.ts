@@ -1,14 +1,17 @@
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  AccessControl,
+  CredentialIssuer,
+  loadTemplate,
+  type Queue,
+  Queues,
+  SqsEndpoint,
+} from 'cdk-out-local';
+import { createFakeCdkOut, createRole } from 'cdk-out-local/testing';
 import { RESCUE_KEY, Secret } from '../../../lambda/adapters/secret.ts';
 import { SqsRescueQueue } from '../../../lambda/adapters/sqs-rescue-queue.ts';
 import { RescueQueueError, type Rotation } from '../../../lambda/connection/rescue-queue.ts';
-import { AccessControl } from '../../../local/aws/access.ts';
-import { CredentialIssuer } from '../../../local/aws/credentials.ts';
-import { type Queue, Queues } from '../../../local/aws/queue.ts';
-import { SqsEndpoint } from '../../../local/aws/sqs-endpoint.ts';
-import { loadTemplate } from '../../../local/aws/template.ts';
-import { createFakeCdkOut, createRole } from '../../local/aws/fake-cdk-out.ts';
 import { FakeSecretsManager } from '../fakes/fake-secrets-manager.ts';
 import { FakeHttpServer, hang } from '../fakes/http-server.ts';
 import { aLease } from '../fakes/leases.ts';

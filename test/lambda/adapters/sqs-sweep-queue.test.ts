@@ -1,13 +1,16 @@
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  AccessControl,
+  CredentialIssuer,
+  loadTemplate,
+  type Queue,
+  Queues,
+  SqsEndpoint,
+} from 'cdk-out-local';
+import { createFakeCdkOut, createRole } from 'cdk-out-local/testing';
 import { SqsSweepQueue } from '../../../lambda/adapters/sqs-sweep-queue.ts';
 import type { WakeUp } from '../../../lambda/connection/sweep-queue.ts';
-import { AccessControl } from '../../../local/aws/access.ts';
-import { CredentialIssuer } from '../../../local/aws/credentials.ts';
-import { type Queue, Queues } from '../../../local/aws/queue.ts';
-import { SqsEndpoint } from '../../../local/aws/sqs-endpoint.ts';
-import { loadTemplate } from '../../../local/aws/template.ts';
-import { createFakeCdkOut, createRole } from '../../local/aws/fake-cdk-out.ts';
 import { FakeHttpServer, json } from '../fakes/http-server.ts';
 
 const wakeUp: WakeUp = { scheduledAt: '2026-11-24T12:30:00Z', ageSeconds: 7, link: 1 };

@@ -1,0 +1,183 @@
+import { readFile } from 'node:fs/promises';
+import http from 'node:http';
+import { join } from 'node:path';
+import { getRequestListener } from '@hono/node-server';
+import type { OnLog } from 'cdk-out-local';
+import { listen } from 'cdk-out-local/listen';
+import { Hono } from 'hono';
+import { createMiddleware } from 'hono/factory';
+import { streamSSE } from 'hono/streaming';
+import pg from 'pg';
+import * as v from 'valibot';
+import type { Stack } from '../local/stack.ts';
+import { BondhuOAuth } from '../stand-ins/bondhu/oauth.ts';
+import { bundlePage } from './bundle-page.ts';
+import { LiveView } from './live-view.ts';
+import type { PageConfiguration } from './page-configuration.ts';
+import { Panel } from './panel.ts';
+
+export interface Demo {
+  /** The page's address, which is also the origin that the API lets in. */
+  readonly url: string;
+  /** Takes the log lines that the live view shows. */
+  readonly log: OnLog;
+  stop(): Promise<void>;
+}
+
+const CALLBACK_PATH = '/api/v1/agents/music/callback';
+
+/** A user's access token, as far as the server looks into it. */
+const Claims = v.object({ sub: v.pipe(v.string(), v.uuid()), email: v.optional(v.string(), '') });
+
+const SpotifySwitch = v.object({ condition: v.picklist(['up', 'down', 'rate-limited']) });
+const DatabaseSwitch = v.object({ condition: v.picklist(['up', 'down']) });
+
+/**
+ * Serves the demo page on 127.0.0.1: the page, Bondhu's part in OAuth, the panel and the live view.
+ *
+ * @param port a free one serves where it is taken
+ */
+export async function startDemo(stack: Stack, port: number): Promise<Demo> {
+  const { cloud, supabase, spotify, spotifyClient, bondhu, database } = stack;
+  const [{ script, style }, template] = await Promise.all([
+    bundlePage(),
+    readFile(join(import.meta.dirname, 'page/page.html'), 'utf8'),
+  ]);
+  const server = http.createServer();
+  const url = `http://127.0.0.1:${await listen(server, port)}`;
+  cloud.allowOrigin(url);
+
+  const pool = new pg.Pool({ connectionString: database.ownerUrl, max: 3 });
+  // An idle connection that the server ends is replaced at the next query.
+  pool.on('error', () => {});
+  const oauth = new BondhuOAuth({ spotify, spotifyClient, bondhu, redirectUri: `${url}${CALLBACK_PATH}` });
+  const panel = new Panel(stack, pool);
+  const liveView = new LiveView({ pool, calls: () => spotify.calls, conditions: () => panel.conditions });
+
+  const page = template.replace('{}', () =>
+    serialize({
+      apiUrl: cloud.apiUrl,
+      supabaseUrl: supabase.url,
+      supabasePublishableKey: supabase.publishableKey,
+      sampleUsers: stack.users.map(({ email, password, state }) => ({ email, password, state })),
+    }),
+  );
+  const contentSecurityPolicy = [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    'img-src data:',
+    `connect-src 'self' ${cloud.apiUrl} ${supabase.url}`,
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
+
+  /** Whose Supabase access token the request carries. */
+  const signedIn = createMiddleware<{ Variables: { userId: string; email: string } }>(
+    async (context, next) => {
+      const token = /^Bearer (.+)$/i.exec(context.req.header('authorization') ?? '')?.[1] ?? '';
+      const claims = v.safeParse(Claims, await supabase.verifyUserToken(token).catch(() => undefined));
+      if (!claims.success) return context.json({ detail: 'Sign in first.' }, 401);
+      context.set('userId', claims.output.sub);
+      context.set('email', claims.output.email);
+      return next();
+    },
+  );
+
+  const app = new Hono();
+  app.use(async (context, next) => {
+    // One address only: the API lets no other origin in, and no other host name may lead here.
+    if (new URL(context.req.url).origin === url) return next();
+    const { pathname, search } = new URL(context.req.url);
+    return context.redirect(`${url}${pathname}${search}`, 307);
+  });
+  app.use(async (context, next) => {
+    await next();
+    context.header('cache-control', 'no-store');
+  });
+
+  for (const path of ['/', '/entertainment']) {
+    app.get(path, (context) => context.html(page, 200, { 'content-security-policy': contentSecurityPolicy }));
+  }
+  app.get('/page.js', (context) => context.body(script, 200, { 'content-type': 'text/javascript' }));
+  app.get('/page.css', (context) => context.body(style, 200, { 'content-type': 'text/css' }));
+
+  app.post('/api/v1/agents/music/connect', signedIn, (context) =>
+    context.json({ authorization_url: oauth.start(context.get('userId'), context.get('email')) }),
+  );
+  app.get(CALLBACK_PATH, async (context) =>
+    context.redirect(await oauth.finish(new URL(context.req.url).searchParams), 303),
+  );
+  app.post('/api/v1/agents/music/disconnect', signedIn, async (context) => {
+    await bondhu.disconnect(context.get('userId'));
+    return context.body(null, 204);
+  });
+
+  app.post('/panel/expire-token', signedIn, async (context) => {
+    await panel.expireToken(context.get('userId'));
+    return context.body(null, 204);
+  });
+  app.post('/panel/revoke-grant', signedIn, (context) => {
+    panel.revokeGrant(context.get('userId'));
+    return context.body(null, 204);
+  });
+  app.post('/panel/six-months', signedIn, async (context) => {
+    await panel.letSixMonthsPass(context.get('userId'));
+    return context.body(null, 204);
+  });
+  app.post('/panel/try-token', signedIn, async (context) =>
+    context.json(await panel.tryToken(context.get('userId'))),
+  );
+  app.put('/panel/spotify', signedIn, async (context) => {
+    panel.setSpotify(v.parse(SpotifySwitch, await context.req.json()).condition);
+    return context.body(null, 204);
+  });
+  app.put('/panel/database', signedIn, async (context) => {
+    await panel.setDatabase(v.parse(DatabaseSwitch, await context.req.json()).condition);
+    return context.body(null, 204);
+  });
+  app.post('/panel/sweep', signedIn, (context) => {
+    panel.startSweep();
+    return context.body(null, 202);
+  });
+
+  app.get('/live', (context) =>
+    streamSSE(context, async (stream) => {
+      await new Promise<void>((resolve) => {
+        const stopWatching = liveView.watch({
+          onSnapshot: (snapshot) =>
+            void stream.writeSSE({ event: 'snapshot', data: JSON.stringify(snapshot) }),
+          onLogLine: (line) => void stream.writeSSE({ event: 'log', data: JSON.stringify(line) }),
+        });
+        stream.onAbort(() => {
+          stopWatching();
+          resolve();
+        });
+      });
+    }),
+  );
+
+  app.onError((error, context) => {
+    if (error instanceof v.ValiError || error instanceof SyntaxError)
+      return context.json({ detail: error.message }, 400);
+    return context.json({ detail: `That did not work: ${error.message}` }, 500);
+  });
+  server.on('request', getRequestListener(app.fetch, { overrideGlobalObjects: false }));
+
+  return {
+    url,
+    log: (source, line) => liveView.log(source, line),
+    async stop() {
+      liveView.stop();
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+      await pool.end();
+    },
+  };
+}
+
+/** JSON that stands inside a script element. */
+function serialize(configuration: PageConfiguration): string {
+  return JSON.stringify(configuration).replaceAll('<', '\\u003c');
+}

@@ -1,0 +1,198 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { type InvocationResult, platformError } from './invocation.ts';
+import { listen } from './listen.ts';
+
+const runtimeClientPath = createRequire(import.meta.url).resolve('aws-lambda-ric');
+const preloadUrl = new URL('runtime-client/preload.mjs', import.meta.url).href;
+const shiftClockUrl = new URL('runtime-client/shift-clock.mjs', import.meta.url).href;
+
+/** What a function's code has to start. Lambda would try once more, within the function's timeout; here it ends. */
+const INIT_TIMEOUT_SECONDS = 10;
+
+export interface ExecutionEnvironmentOptions {
+  readonly functionArn: string;
+  /** The function's unpacked bundle. */
+  readonly taskRoot: string;
+  /** The process's whole environment, except the address of its Runtime API. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly timeoutSeconds: number;
+  /** How far the clock of its host is ahead, the one that deadlines are told in. @default 0 */
+  readonly clockOffsetSeconds?: number;
+  readonly onLogLine: (line: string) => void;
+}
+
+interface Invocation {
+  readonly requestId: string;
+  readonly payload: string;
+  readonly resolve: (result: InvocationResult) => void;
+  answer?: InvocationResult;
+  timedOutAfterSeconds?: number;
+}
+
+/**
+ * One process that runs a function's bundle with AWS's runtime client, one invocation after the other, and the
+ * Runtime API endpoint that it talks to.
+ *
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+ */
+export class ExecutionEnvironment {
+  /** Resolves once the process is gone and its last log line has been passed on. */
+  readonly ended: Promise<void>;
+  readonly #options: ExecutionEnvironmentOptions;
+  readonly #runtimeApi: Server;
+  readonly #process: ChildProcess;
+  #hasEnded = false;
+  #invocation: Invocation | undefined;
+  /** The runtime client's open request for work. */
+  #poll: ServerResponse | undefined;
+  #initError: InvocationResult | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  static async start(options: ExecutionEnvironmentOptions): Promise<ExecutionEnvironment> {
+    const runtimeApi = createServer();
+    const port = await listen(runtimeApi, 0);
+    return new ExecutionEnvironment(options, runtimeApi, port);
+  }
+
+  private constructor(options: ExecutionEnvironmentOptions, runtimeApi: Server, port: number) {
+    this.#options = options;
+    this.#runtimeApi = runtimeApi.on('request', (request, response) => {
+      // A request breaks off only where the process dies, which is seen below.
+      this.#serve(request, response).catch(() => response.destroy());
+    });
+    const { clockOffsetSeconds = 0 } = options;
+    const shiftClock =
+      clockOffsetSeconds === 0 ? [] : ['--import', `${shiftClockUrl}?seconds=${clockOffsetSeconds}`];
+    const preloads = [...shiftClock, '--import', preloadUrl];
+    this.#process = spawn(process.execPath, [...preloads, runtimeClientPath], {
+      cwd: options.taskRoot,
+      env: { ...options.environment, AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${port}` },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      if (stream) createInterface({ input: stream }).on('line', options.onLogLine);
+    }
+    this.#setTimer(INIT_TIMEOUT_SECONDS);
+    this.ended = once(this.#process, 'close').then(
+      ([code, signal]) => this.#end(code, signal),
+      (startError) => {
+        options.onLogLine(String(startError));
+        this.#end(1, null);
+      },
+    );
+  }
+
+  /** Whether it can take another invocation: its process lives. */
+  get isAlive(): boolean {
+    return !this.#hasEnded;
+  }
+
+  /**
+   * Runs one invocation; the environment must not be running another. Resolves once the function has answered and
+   * its runtime asks for more work, or once the process has ended; never rejects, a dead process included.
+   */
+  invoke(requestId: string, payload: string): Promise<InvocationResult> {
+    const { promise, resolve } = Promise.withResolvers<InvocationResult>();
+    this.#invocation = { requestId, payload, resolve };
+    if (this.#hasEnded) this.#settle(exitError(requestId, 1, null));
+    this.#deliver();
+    return promise;
+  }
+
+  /** Kills the process and waits for its end. */
+  async stop(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await this.ended;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const action = request.url?.split('/').at(-1);
+    if (action === 'next') {
+      clearTimeout(this.#timer);
+      this.#poll = response;
+      if (this.#invocation?.answer) this.#settle(this.#invocation.answer);
+      this.#deliver();
+      return;
+    }
+    const payload = await text(request);
+    if (action === 'response' && this.#invocation) this.#invocation.answer = { payload };
+    if (action === 'error') {
+      const result: InvocationResult = { payload, functionError: 'Unhandled' };
+      if (request.url?.endsWith('/init/error')) this.#initError = result;
+      else if (this.#invocation) this.#invocation.answer = result;
+    }
+    response.writeHead(202, { 'content-type': 'application/json' }).end('{"status":"OK"}');
+  }
+
+  /** Hands a waiting invocation to a waiting runtime; its time begins now. */
+  #deliver(): void {
+    if (!this.#poll || !this.#invocation) return;
+    const { functionArn, timeoutSeconds, clockOffsetSeconds = 0 } = this.#options;
+    this.#setTimer(timeoutSeconds);
+    this.#poll.writeHead(200, {
+      'content-type': 'application/json',
+      'lambda-runtime-aws-request-id': this.#invocation.requestId,
+      'lambda-runtime-deadline-ms': Date.now() + (clockOffsetSeconds + timeoutSeconds) * 1000,
+      'lambda-runtime-invoked-function-arn': functionArn,
+    });
+    this.#poll.end(this.#invocation.payload);
+    this.#poll = undefined;
+  }
+
+  #setTimer(seconds: number): void {
+    this.#timer = setTimeout(() => {
+      if (this.#invocation) this.#invocation.timedOutAfterSeconds = seconds;
+      this.#process.kill('SIGKILL');
+    }, seconds * 1000);
+  }
+
+  #settle(result: InvocationResult): void {
+    this.#invocation?.resolve(result);
+    this.#invocation = undefined;
+  }
+
+  #end(code: number | null, signal: string | null): void {
+    this.#hasEnded = true;
+    clearTimeout(this.#timer);
+    this.#runtimeApi.close();
+    this.#runtimeApi.closeAllConnections();
+    if (!this.#invocation) return;
+
+    const { requestId, answer, timedOutAfterSeconds } = this.#invocation;
+    const error =
+      this.#initError ??
+      (timedOutAfterSeconds === undefined
+        ? exitError(requestId, code, signal)
+        : timeoutError(requestId, timedOutAfterSeconds));
+    if (!answer) this.#options.onLogLine(platformReport(requestId, error));
+    this.#settle(answer ?? error);
+  }
+}
+
+function timeoutError(requestId: string, seconds: number): InvocationResult {
+  const message = `RequestId: ${requestId} Error: Task timed out after ${seconds.toFixed(2)} seconds`;
+  return platformError('Sandbox.Timedout', message);
+}
+
+function exitError(requestId: string, code: number | null, signal: string | null): InvocationResult {
+  const status = signal ? `signal: ${signal === 'SIGKILL' ? 'killed' : signal}` : `exit status ${code}`;
+  const outcome =
+    code === 0 ? 'Runtime exited without providing a reason' : `Runtime exited with error: ${status}`;
+  return platformError('Runtime.ExitError', `RequestId: ${requestId} Error: ${outcome}`);
+}
+
+/** The line that Lambda itself leaves in the log of an invocation that did not come to its own end. */
+function platformReport(requestId: string, { payload }: InvocationResult): string {
+  const { errorType } = JSON.parse(payload);
+  const status = errorType === 'Sandbox.Timedout' ? 'timeout' : 'error';
+  return JSON.stringify({
+    time: new Date().toISOString(),
+    type: 'platform.report',
+    record: { requestId, status, errorType },
+  });
+}

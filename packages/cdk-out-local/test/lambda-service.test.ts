@@ -1,0 +1,208 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { AccessControl } from '../src/access.ts';
+import { Metrics } from '../src/cloudwatch/metrics.ts';
+import { CredentialIssuer } from '../src/credentials.ts';
+import { LambdaService } from '../src/lambda-service.ts';
+import { loadTemplate } from '../src/template.ts';
+import { createFakeCdkOut, createFunction, createRole } from './fake-cdk-out.ts';
+
+const code = {
+  worker: `
+    export const handler = async ({ does, forMillis }, context) => {
+      if (does === 'throw') throw new TypeError('no such thing');
+      if (does === 'exit') process.exit(3);
+      if (does === 'hang') await new Promise((resolve) => setTimeout(resolve, 60_000));
+      if (does === 'log') console.log('hello');
+      if (does === 'wait') await new Promise((resolve) => setTimeout(resolve, forMillis));
+      return {
+        pid: process.pid,
+        environment: process.env,
+        cwd: process.cwd(),
+        requestId: context.awsRequestId,
+        arn: context.invokedFunctionArn,
+        remainingMillis: context.getRemainingTimeInMillis(),
+      };
+    };`,
+  broken: `throw new RangeError('bad start');`,
+};
+
+const logLines: string[] = [];
+const metrics = new Metrics();
+let lambda: LambdaService;
+
+beforeAll(() => {
+  const template = loadTemplate(
+    createFakeCdkOut(
+      {
+        workerRole: createRole('lambda.amazonaws.com'),
+        worker: createFunction('worker', {
+          Timeout: 2,
+          MemorySize: 512,
+          LoggingConfig: { LogFormat: 'JSON' },
+          Environment: { Variables: { PLACE: 'cloud', COLOUR: 'blue' } },
+        }),
+        brokenRole: createRole('lambda.amazonaws.com'),
+        broken: createFunction('broken'),
+      },
+      code,
+    ),
+  );
+  lambda = new LambdaService({
+    template,
+    access: new AccessControl(template),
+    credentials: new CredentialIssuer(),
+    serviceEndpoints: { AWS_ENDPOINT_URL_SECRETS_MANAGER: 'http://127.0.0.1:1' },
+    environmentOverrides: { PLACE: 'here' },
+    metrics,
+    onLog: (source, line) => logLines.push(`${source}: ${line}`),
+  });
+});
+
+afterAll(() => lambda.stop());
+
+async function invoke(event: unknown, functionName = 'worker') {
+  const { payload, functionError } = await lambda.invoke(functionName, event);
+  return { functionError, result: JSON.parse(payload) };
+}
+
+test('a function is told what Lambda tells it', async () => {
+  const { functionError, result } = await invoke({});
+  expect(functionError).toBeUndefined();
+  expect(result.requestId).toMatch(/^[0-9a-f-]{36}$/);
+  expect(result.arn).toBe('arn:aws:lambda:us-east-1:123456789012:function:worker');
+  expect(result.remainingMillis).toBeGreaterThan(1_000);
+  expect(result.remainingMillis).toBeLessThanOrEqual(2_000);
+  expect(result.cwd).toMatch(/asset\.worker$/);
+  expect(result.environment).toMatchObject({
+    AWS_LAMBDA_FUNCTION_MEMORY_SIZE: '512',
+    AWS_LAMBDA_FUNCTION_NAME: 'worker',
+    AWS_LAMBDA_LOG_FORMAT: 'JSON',
+    AWS_REGION: 'us-east-1',
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: 'http://127.0.0.1:1',
+    COLOUR: 'blue',
+    PLACE: 'here',
+    TZ: ':UTC',
+  });
+});
+
+test('a function sees nothing of the environment of this machine but its path', async () => {
+  const { result } = await invoke({});
+  const inherited = Object.keys(result.environment).filter((name) => name in process.env);
+  expect(inherited.filter((name) => !['LANG', 'TZ'].includes(name))).toEqual(['PATH']);
+});
+
+test('one process serves one invocation after the other', async () => {
+  const first = await invoke({});
+  const second = await invoke({});
+  expect(second.result.pid).toBe(first.result.pid);
+});
+
+test('two invocations at a time have a process each', async () => {
+  const [first, second] = await Promise.all([
+    invoke({ does: 'wait', forMillis: 100 }),
+    invoke({ does: 'wait', forMillis: 100 }),
+  ]);
+  expect(second.result.pid).not.toBe(first.result.pid);
+});
+
+test('after idle environments were stopped, the next invocation has a fresh process', async () => {
+  const first = await invoke({});
+  await lambda.stopIdleEnvironments();
+  expect(() => process.kill(first.result.pid, 0)).toThrow('ESRCH');
+  const second = await invoke({});
+  expect(second.result.pid).not.toBe(first.result.pid);
+});
+
+test('what a function logs is passed on line by line', async () => {
+  await invoke({ does: 'log' });
+  await lambda.stopIdleEnvironments();
+  const line = logLines.find((candidate) => candidate.includes('hello')) ?? '';
+  expect(JSON.parse(line.replace('worker: ', ''))).toMatchObject({ level: 'INFO', message: 'hello' });
+});
+
+describe('a failed invocation says what Lambda says', () => {
+  test('for a thrown error; the process lives on', async () => {
+    const { pid } = (await invoke({})).result;
+    const { functionError, result } = await invoke({ does: 'throw' });
+    expect(functionError).toBe('Unhandled');
+    expect(result).toMatchObject({ errorType: 'TypeError', errorMessage: 'no such thing' });
+    expect((await invoke({})).result.pid).toBe(pid);
+  });
+
+  test('for an exit; the next invocation has a new process', async () => {
+    const { functionError, result } = await invoke({ does: 'exit' });
+    expect(functionError).toBe('Unhandled');
+    expect(result.errorType).toBe('Runtime.ExitError');
+    expect(result.errorMessage).toMatch(/Error: Runtime exited with error: exit status 3$/);
+    expect((await invoke({})).functionError).toBeUndefined();
+  });
+
+  test('for a timeout; the process is killed', async () => {
+    const { pid } = (await invoke({})).result;
+    const { functionError, result } = await invoke({ does: 'hang' });
+    expect(functionError).toBe('Unhandled');
+    expect(result.errorType).toBe('Sandbox.Timedout');
+    expect(result.errorMessage).toMatch(/Error: Task timed out after 2.00 seconds$/);
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    expect(logLines.at(-1)).toMatch(/"type":"platform.report".*"status":"timeout"/);
+  });
+
+  test('for an error while the code is loaded', async () => {
+    const { functionError, result } = await invoke({}, 'broken');
+    expect(functionError).toBe('Unhandled');
+    expect(result).toMatchObject({ errorType: 'RangeError', errorMessage: 'bad start' });
+  });
+});
+
+test('killing busy environments ends the invocations under way and leaves those alone that wait for work', async () => {
+  const [idle, busy] = await Promise.all([
+    invoke({ does: 'wait', forMillis: 100 }),
+    invoke({ does: 'wait', forMillis: 100 }),
+  ]).then((answers) => answers.map(({ result }) => result.pid));
+  // The environment that was used last serves first.
+  const underWay = invoke({ does: 'hang' });
+  await sleep(100);
+
+  await lambda.killBusyEnvironments();
+
+  expect((await underWay).result.errorType).toBe('Runtime.ExitError');
+  const isAlive = (pid: number) => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
+  expect([idle, busy].filter(isAlive)).toHaveLength(1);
+});
+
+test('every invocation is measured, and those that fail', async () => {
+  const from = Date.now();
+  const valuesOf = (name: string) =>
+    metrics.valuesOf(
+      { namespace: 'AWS/Lambda', name, dimensions: { FunctionName: 'worker' } },
+      from,
+      Number.POSITIVE_INFINITY,
+    );
+  await invoke({ does: 'wait', forMillis: 100 });
+  await invoke({ does: 'throw' });
+
+  expect(valuesOf('Invocations')).toEqual([1, 1]);
+  expect(valuesOf('Errors')).toEqual([0, 1]);
+  // The timer of the function may be a millisecond early.
+  expect(valuesOf('Duration')[0]).toBeGreaterThanOrEqual(99);
+});
+
+test('stopping ends the invocations under way', async () => {
+  const { pid } = (await invoke({})).result;
+  const underWay = invoke({ does: 'hang' });
+  await sleep(100);
+  await lambda.stop();
+  expect((await underWay).result.errorType).toBe('Runtime.ExitError');
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});
+
+test('an unknown function is refused', async () => {
+  await expect(lambda.invoke('nobody', {})).rejects.toThrow('the stack has no function nobody');
+});

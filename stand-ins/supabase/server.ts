@@ -1,0 +1,192 @@
+import { randomBytes } from 'node:crypto';
+import http from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import { listen } from 'cdk-out-local/listen';
+import { type Context, Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { decodeJwt } from 'jose';
+import type { BondhuDatabase } from './bondhu-database.ts';
+import { type SupabaseFault, SupabaseFaultPlan } from './faults.ts';
+import { createFunctionCaller } from './function-calls.ts';
+import { identify, RejectedRequestError } from './identity.ts';
+import { createLite } from './lite.ts';
+import { toPostgrestError } from './postgrest-error.ts';
+import { createUserTokens, type UserTokens } from './user-tokens.ts';
+
+export interface SupabaseOptions {
+  readonly database: BondhuDatabase;
+  /** @default a free port, which also serves when this one is taken */
+  readonly port?: number;
+}
+
+export interface Supabase {
+  readonly url: string;
+  readonly publishableKey: string;
+  readonly secretKey: string;
+  /** Signs HS256 tokens, as on older projects. */
+  readonly jwtSecret: string;
+  /** Every request so far, without its query. */
+  readonly requests: readonly { readonly method: string; readonly path: string }[];
+  readonly signUserToken: UserTokens['sign'];
+  readonly verifyUserToken: UserTokens['verify'];
+  /** Signs a user up, confirmed at once. @returns the user's id. @throws Error if the address is taken */
+  createUser(email: string, password: string): Promise<string>;
+  /** @param fault undefined ends the fault. @returns once that is in force */
+  setFault(fault: SupabaseFault | undefined): Promise<void>;
+  /** Closes every connection and the server; the database stays. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Serves Supabase's REST and Auth interfaces for a database, on 127.0.0.1.
+ *
+ * Functions are called as PostgREST does (function-calls.ts); tables and Auth are `@supabase/lite`'s (lite.ts). User
+ * tokens are signed with ES256, as on new projects; those signed with RS256 or HS256 are accepted too. Not there:
+ * Storage, Realtime, Edge Functions and Auth's admin interface.
+ */
+export async function startSupabase({ database, port = 0 }: SupabaseOptions): Promise<Supabase> {
+  const server = http.createServer();
+  const ownPort = await listen(server, port);
+  const url = `http://127.0.0.1:${ownPort}`;
+  const publishableKey = `sb_publishable_${randomBytes(16).toString('base64url')}`;
+  const secretKey = `sb_secret_${randomBytes(16).toString('base64url')}`;
+  const jwtSecret = randomBytes(32).toString('base64url');
+
+  const tokens = await createUserTokens(`${url}/auth/v1`, jwtSecret);
+  const functions = createFunctionCaller(database.authenticatorUrl);
+  const lite = await createLite({ ...database, jwtSecret });
+  const requests: { method: string; path: string }[] = [];
+  const faults = new SupabaseFaultPlan();
+
+  const app = new Hono();
+  app.use(cors({ origin: '*', exposeHeaders: ['content-range'] }));
+  app.onError((error, context) => {
+    if (!(error instanceof RejectedRequestError)) throw error;
+    return context.json(error.body, error.status);
+  });
+
+  app.get('/auth/v1/.well-known/jwks.json', (context) => context.json(tokens.keySet));
+
+  app.all('/auth/v1/*', async (context) => {
+    const identity = await identify(context.req.raw.headers, { publishableKey, secretKey }, tokens);
+    const request = await copyRequest(context);
+    request.headers.delete('authorization');
+    if (identity.claims.sub) {
+      const token = await tokens.sign(identity.claims, { algorithm: 'HS256' });
+      request.headers.set('authorization', `Bearer ${token}`);
+    }
+    return withSignedToken(await lite.auth(request), tokens);
+  });
+
+  app.post('/rest/v1/rpc/:name', async (context) => {
+    const identity = await identify(context.req.raw.headers, { publishableKey, secretKey }, tokens);
+    const request = {
+      schema: context.req.header('content-profile') ?? 'public',
+      name: context.req.param('name'),
+      body: (await context.req.text()) || '{}',
+      wantsSingleRow: context.req.header('accept') === 'application/vnd.pgrst.object+json',
+    };
+    return functions.call(request, identity);
+  });
+
+  app.all('/rest/v1/*', async (context) => {
+    const identity = await identify(context.req.raw.headers, { publishableKey, secretKey }, tokens);
+    return lite.rest(await copyRequest(context), identity);
+  });
+
+  const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  server.on('request', (request, response) => {
+    const { pathname } = new URL(request.url ?? '/', url);
+    requests.push({ method: request.method ?? '', path: pathname });
+    const fault = faults.take(pathname);
+    switch (fault?.kind) {
+      case undefined:
+        void answer(request, response);
+        break;
+      case 'hang':
+        break;
+      case 'refused':
+      case 'reset':
+        request.socket.destroy();
+        break;
+      case 'reset-after':
+        // The answer is made, and thrown away when it is about to be sent.
+        response.writeHead = () => response.destroy();
+        void answer(request, response);
+        break;
+      case 'status':
+        response
+          .writeHead(fault.status, { 'content-type': 'text/html' })
+          .end('<html><h1>Not now</h1></html>');
+        break;
+      case 'sql-error': {
+        const error = Object.assign(new Error('a fault that was switched on'), { code: fault.code });
+        const { status, body } = toPostgrestError(error, 'service_role');
+        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      }
+    }
+  });
+
+  function stopListening(): void {
+    server.close();
+    server.closeAllConnections();
+  }
+
+  return {
+    url,
+    publishableKey,
+    secretKey,
+    jwtSecret,
+    requests,
+    signUserToken: tokens.sign,
+    verifyUserToken: tokens.verify,
+    async createUser(email, password) {
+      const response = await fetch(`${url}/auth/v1/signup`, {
+        method: 'POST',
+        headers: { apikey: publishableKey, 'content-type': 'application/json' },
+        body: JSON.stringify({ email, password }),
+      });
+      const body = (await response.json()) as { user?: { id: string } };
+      if (!body.user)
+        throw new Error(`Sign-up of ${email} failed with ${response.status}: ${JSON.stringify(body)}`);
+      return body.user.id;
+    },
+    async setFault(fault) {
+      faults.set(fault);
+      if (fault?.kind === 'refused') stopListening();
+      else if (!server.listening && (await listen(server, ownPort)) !== ownPort)
+        throw new Error(`somebody else listens on port ${ownPort} by now`);
+    },
+    async stop() {
+      stopListening();
+      await Promise.all([functions.close(), lite.close()]);
+    },
+  };
+}
+
+/** Hono's own request object is not one that `new Request` and lite can work with. */
+async function copyRequest({ req }: Context): Promise<Request> {
+  const hasBody = req.method !== 'GET' && req.method !== 'HEAD';
+  return new Request(req.url, {
+    method: req.method,
+    headers: new Headers(req.raw.headers),
+    body: hasBody ? await req.arrayBuffer() : null,
+  });
+}
+
+/** lite signs access tokens with the shared secret and names no issuer: replaces the token in its answer. */
+async function withSignedToken(response: Response, tokens: UserTokens): Promise<Response> {
+  if (!response.headers.get('content-type')?.includes('json')) return response;
+  const body: unknown = await response.json();
+  if (hasAccessToken(body)) body.access_token = await tokens.sign(decodeJwt(body.access_token));
+  return Response.json(body, { status: response.status });
+}
+
+function hasAccessToken(body: unknown): body is { access_token: string } {
+  return (
+    typeof body === 'object' &&
+    body !== null &&
+    'access_token' in body &&
+    typeof body.access_token === 'string'
+  );
+}

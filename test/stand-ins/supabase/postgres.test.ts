@@ -1,0 +1,38 @@
+import { expect, test } from '@jest/globals';
+import pg from 'pg';
+import { startPostgres } from '../../../stand-ins/supabase/postgres.ts';
+
+test('a server answers as PostgreSQL 17, and is gone after stop', async () => {
+  const postgres = await startPostgres();
+  const client = new pg.Client({ connectionString: postgres.url });
+  await client.connect();
+  const { rows } = await client.query(
+    `select current_setting('server_version_num')::int as version, pg_postmaster_start_time() is not null as runs,
+       (select setting from pg_settings where name = 'data_directory') as directory`,
+  );
+  const { pid } = (await client.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0] ?? {
+    pid: 0,
+  };
+  client.on('error', () => {});
+
+  await postgres.stop();
+
+  expect(rows[0]).toMatchObject({ version: expect.any(Number), runs: true });
+  expect(Math.floor(rows[0].version / 10000)).toBe(17);
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  await expect(new pg.Client({ connectionString: postgres.url }).connect()).rejects.toThrow('ECONNREFUSED');
+});
+
+test('a taken port is replaced by a free one', async () => {
+  const first = await startPostgres();
+  const takenPort = Number(new URL(first.url).port);
+
+  const second = await startPostgres({ port: takenPort });
+
+  expect(Number(new URL(second.url).port)).not.toBe(takenPort);
+  await Promise.all([first.stop(), second.stop()]);
+});
+
+test('a setting that PostgreSQL refuses is reported in its own words', async () => {
+  await expect(startPostgres({ settings: { max_connections: 'many' } })).rejects.toThrow('max_connections');
+});

@@ -1,0 +1,278 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { createClient, type SupabaseClient } from '@supabase/supabase-js';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { type BondhuDatabase, createBondhuDatabase } from '../../../stand-ins/supabase/bondhu-database.ts';
+import {
+  type Postgres,
+  runSql,
+  settingsWithoutDurability,
+  startPostgres,
+} from '../../../stand-ins/supabase/postgres.ts';
+import { type Supabase, startSupabase } from '../../../stand-ins/supabase/server.ts';
+
+let postgres: Postgres;
+let database: BondhuDatabase;
+let supabase: Supabase;
+let service: SupabaseClient;
+let visitor: SupabaseClient;
+
+beforeAll(async () => {
+  // @supabase/lite prints every error that it answers with.
+  jest.spyOn(console, 'error').mockImplementation(() => {});
+  postgres = await startPostgres({ settings: settingsWithoutDurability });
+  database = await createBondhuDatabase(postgres, { name: 'bondhu' });
+  await runSql(
+    database.ownerUrl,
+    `create function public.echo(value jsonb) returns jsonb language sql as 'select value';
+     create function public.add(a int, b int default 40) returns int language sql as 'select a + b';
+     create function public.count_up(until int) returns table (n int, at timestamptz) language sql
+       as $$ select i, timestamptz '2026-01-31T12:00:00Z' from generate_series(1, until) i $$;
+     create function public.who_am_i() returns text language sql as 'select current_user::text';
+     create function public.nothing() returns void language sql as '';
+     create function public.fail(state text) returns void language plpgsql
+       as $$ begin raise exception 'failed on purpose' using errcode = state, hint = 'do not'; end $$;
+     create function public.dawdle() returns void language sql set statement_timeout = '50ms'
+       as 'select pg_sleep(5)';
+     alter table public.profiles add check (full_name <> 'nobody');
+     create function public.guarded() returns int language sql as 'select 1';
+     revoke execute on function public.guarded() from public;`,
+  );
+  supabase = await startSupabase({ database });
+  service = createClient(supabase.url, supabase.secretKey);
+  visitor = createClient(supabase.url, supabase.publishableKey);
+});
+
+afterAll(async () => {
+  await supabase?.stop();
+  await postgres.stop();
+});
+
+describe('functions', () => {
+  test('a jsonb array makes the round trip unchanged', async () => {
+    const value = [{ user: 'a', seconds: 12.5, note: 'quote " and \\ and ü', nested: [null, true] }, {}];
+    expect(await service.rpc('echo', { value })).toMatchObject({ status: 200, data: value, error: null });
+  });
+
+  test('numbers, tables, rows and nothing come back as PostgREST formats them', async () => {
+    expect((await service.rpc('add', { a: 2 })).data).toBe(42);
+    expect((await service.rpc('count_up', { until: 2 })).data).toEqual([
+      { n: 1, at: '2026-01-31T12:00:00+00:00' },
+      { n: 2, at: '2026-01-31T12:00:00+00:00' },
+    ]);
+    expect((await service.rpc('count_up', { until: 1 }).single()).data).toMatchObject({ n: 1 });
+    expect((await service.rpc('count_up', { until: 2 }).single()).error).toMatchObject({ code: 'PGRST116' });
+    expect(await service.rpc('nothing')).toMatchObject({ status: 204, error: null });
+  });
+
+  test('a longer result is cut off at 1,000 rows without a word', async () => {
+    const { data, error } = await service.rpc('count_up', { until: 1500 });
+    expect(error).toBeNull();
+    expect(data).toHaveLength(1000);
+  });
+
+  test('each key brings its role', async () => {
+    expect((await service.rpc('who_am_i')).data).toBe('service_role');
+    expect((await visitor.rpc('who_am_i')).data).toBe('anon');
+    const token = await supabase.signUserToken(
+      { role: 'service_role', iss: 'supabase' },
+      { algorithm: 'HS256' },
+    );
+    expect((await createClient(supabase.url, token).rpc('who_am_i')).data).toBe('service_role');
+  });
+
+  test.each([
+    ['an unknown function', 'no_such', {}, 404, 'PGRST202'],
+    ['a wrong argument', 'add', { a: 1, c: 1 }, 404, 'PGRST202'],
+    ['a missing argument', 'add', { b: 1 }, 404, 'PGRST202'],
+    ['an exception', 'fail', { state: 'P0001' }, 400, 'P0001'],
+    ['a chosen status', 'fail', { state: 'PT409' }, 409, 'PT409'],
+    ['a status that no proxy sends', 'fail', { state: 'PT530' }, 530, 'PT530'],
+    ['a violated check', 'fail', { state: '23514' }, 400, '23514'],
+    ['a deadlock', 'fail', { state: '40P01' }, 500, '40P01'],
+    ['a value of the wrong type', 'add', { a: 'one' }, 400, '22P02'],
+    ['a statement timeout', 'dawdle', {}, 500, '57014'],
+    ['a function without a grant', 'guarded', {}, 403, '42501'],
+  ])('%s is reported as PostgREST does', async (_, name, values, status, code) => {
+    expect(await service.rpc(name, values)).toMatchObject({
+      status,
+      error: { code, message: expect.any(String) },
+    });
+  });
+
+  test('a schema that is not exposed is refused as PostgREST does', async () => {
+    const headers = { apikey: supabase.secretKey, 'content-type': 'application/json' };
+    const call = async (profile: Record<string, string>) =>
+      fetch(`${supabase.url}/rest/v1/rpc/who_am_i`, {
+        method: 'POST',
+        headers: { ...headers, ...profile },
+        body: '{}',
+      });
+    expect((await call({})).status).toBe(200);
+    expect((await call({ 'content-profile': 'public' })).status).toBe(200);
+    const refused = await call({ 'content-profile': 'spotify_auth' });
+    expect(refused.status).toBe(406);
+    expect(await refused.json()).toEqual({
+      code: 'PGRST106',
+      details: null,
+      hint: 'Only the following schemas are exposed: public',
+      message: 'Invalid schema: spotify_auth',
+    });
+  });
+
+  test('a missing grant is a 401 for visitors', async () => {
+    expect(await visitor.rpc('guarded')).toMatchObject({ status: 401, error: { code: '42501' } });
+  });
+});
+
+describe('keys and tokens', () => {
+  test.each([
+    ['no key', {}, 'No API key found in request'],
+    ['an unknown key', { apikey: 'sb_secret_guessed' }, 'Invalid API key'],
+  ])('%s is refused', async (_, headers: Record<string, string>, message) => {
+    const response = await fetch(`${supabase.url}/rest/v1/rpc/who_am_i`, { method: 'POST', headers });
+    expect(response.status).toBe(401);
+    expect(await response.json()).toMatchObject({ message });
+  });
+
+  test('an expired token is refused', async () => {
+    const expired = await supabase.signUserToken({ exp: 1 });
+    const response = await fetch(`${supabase.url}/rest/v1/profiles`, {
+      headers: { apikey: supabase.publishableKey, authorization: `Bearer ${expired}` },
+    });
+    expect(response.status).toBe(401);
+    expect(await response.json()).toMatchObject({ code: 'PGRST303' });
+  });
+});
+
+describe('users', () => {
+  test('signing up, signing in and refreshing yield ES256 tokens of the published keys', async () => {
+    const keySet = createRemoteJWKSet(new URL(`${supabase.url}/auth/v1/.well-known/jwks.json`));
+    const credentials = { email: 'carol@example.com', password: 'correct horse' };
+    const client = createClient(supabase.url, supabase.publishableKey);
+
+    const id = await supabase.createUser(credentials.email, credentials.password);
+    const signIn = await client.auth.signInWithPassword(credentials);
+    const refresh = await client.auth.refreshSession();
+
+    for (const { session } of [signIn.data, refresh.data]) {
+      const { payload, protectedHeader } = await jwtVerify(session?.access_token ?? '', keySet, {
+        issuer: `${supabase.url}/auth/v1`,
+        audience: 'authenticated',
+        algorithms: ['ES256'],
+      });
+      expect(payload).toMatchObject({ sub: id, role: 'authenticated', email: credentials.email });
+      expect(protectedHeader.kid).toEqual(expect.any(String));
+    }
+    expect((await client.auth.getUser()).data.user?.id).toBe(id);
+    expect((await client.auth.signInWithPassword({ ...credentials, password: 'wrong' })).error?.status).toBe(
+      400,
+    );
+  });
+
+  test('a user reads and updates their own profile, and cannot read without signing in', async () => {
+    const credentials = { email: 'dave@example.com', password: 'correct horse' };
+    const id = await supabase.createUser(credentials.email, credentials.password);
+    await supabase.createUser('erin@example.com', 'correct horse');
+    const client = createClient(supabase.url, supabase.publishableKey);
+    await client.auth.signInWithPassword(credentials);
+
+    const update = await client
+      .from('profiles')
+      .update({ spotify_token_expires_at: '2026-01-31T12:00:00', personality_data: { mood: ['calm'] } })
+      .eq('id', id);
+    const own = await client.from('profiles').select('*');
+    const foreign = await visitor.from('profiles').select('*');
+
+    expect(update.error).toBeNull();
+    expect(own.data).toEqual([
+      expect.objectContaining({
+        id,
+        spotify_token_expires_at: '2026-01-31T12:00:00+00:00',
+        personality_data: { mood: ['calm'] },
+      }),
+    ]);
+    expect(foreign).toMatchObject({ status: 401, error: { code: '42501' } });
+  });
+
+  test.each(['ES256', 'RS256', 'HS256'] as const)(
+    'a %s token made for a test reaches row level security',
+    async (algorithm) => {
+      const id = await supabase.createUser(`${algorithm}@example.com`, 'correct horse');
+      const token = await supabase.signUserToken({ sub: id }, { algorithm });
+      const client = createClient(supabase.url, supabase.publishableKey, { accessToken: async () => token });
+      expect((await client.from('profiles').select('id')).data).toEqual([{ id }]);
+    },
+  );
+
+  test('an error on a table is reported as PostgREST does', async () => {
+    const id = await supabase.createUser('frank@example.com', 'correct horse');
+    const { status, error } = await service.from('profiles').update({ full_name: 'nobody' }).eq('id', id);
+    expect({ status, code: error?.code }).toEqual({ status: 400, code: '23514' });
+  });
+});
+
+test('browsers of any origin are let in', async () => {
+  const response = await fetch(`${supabase.url}/rest/v1/profiles`, {
+    method: 'OPTIONS',
+    headers: {
+      origin: 'http://localhost:3000',
+      'access-control-request-method': 'PATCH',
+      'access-control-request-headers': 'apikey,authorization,x-client-info',
+    },
+  });
+  expect(response.ok).toBe(true);
+  expect(response.headers.get('access-control-allow-origin')).toBe('*');
+  expect(response.headers.get('access-control-allow-headers')).toContain('apikey');
+});
+
+test('requests are counted, and faults come and go', async () => {
+  const before = supabase.requests.length;
+
+  await supabase.setFault({ kind: 'status', status: 503 });
+  const unavailable = await service.rpc('who_am_i');
+  await supabase.setFault({ kind: 'reset' });
+  const reset = await service.rpc('who_am_i');
+  await supabase.setFault({ kind: 'refused' });
+  const refused = await service.rpc('who_am_i');
+  await supabase.setFault({ kind: 'hang' });
+  const hung = await service.rpc('who_am_i').abortSignal(AbortSignal.timeout(100));
+  await supabase.setFault(undefined);
+  const healthy = await service.rpc('who_am_i');
+
+  expect([unavailable.status, reset.status, hung.status, healthy.status]).toEqual([503, 0, 0, 200]);
+  expect(refused.error?.message).toMatch(/fetch failed/);
+  expect(supabase.requests.slice(before)).toEqual(
+    Array(4).fill({ method: 'POST', path: '/rest/v1/rpc/who_am_i' }),
+  );
+});
+
+test('an error of the database can strike the first calls of one function', async () => {
+  await supabase.setFault({ kind: 'sql-error', code: '40P01', of: 'add', times: 1 });
+
+  const bystander = await service.rpc('who_am_i');
+  const struck = await service.rpc('add', { a: 1 });
+  const repeated = await service.rpc('add', { a: 1 });
+  await supabase.setFault(undefined);
+
+  expect([bystander.status, struck.status, struck.error?.code, repeated.data]).toEqual([
+    200,
+    500,
+    '40P01',
+    41,
+  ]);
+});
+
+test('an answer can be lost after the work was done', async () => {
+  await runSql(
+    database.ownerUrl,
+    `create sequence public.done;
+     create function public.work() returns int language sql security definer as $$ select nextval('public.done')::int $$;`,
+  );
+  await supabase.setFault({ kind: 'reset-after', times: 1 });
+
+  const lost = await service.rpc('work').retry(false);
+  const next = await service.rpc('work');
+  await supabase.setFault(undefined);
+
+  expect([lost.status, next.data]).toEqual([0, 2]);
+});
