@@ -24,7 +24,8 @@ const GRACE = DAY;
 const POPULATIONS = [8, 100, 200];
 
 /** Time only passes in steps like these: no sum of them comes near one of the moments that the rules know. */
-const STEPS = [420, 1_000, 90_000];
+const SHORTEST_STEP = 420;
+const STEPS = [SHORTEST_STEP, 1_000, 1_000, 90_000];
 
 type Outcome = 'refreshed' | 'revoked' | 'unavailable';
 
@@ -53,21 +54,17 @@ beforeAll(async () => {
 afterAll(() => stores.stop());
 
 const user = fc.nat(USERS - 1);
-const outcomes = fc.oneof(
-  // A wave, and what a batch looks like otherwise.
-  fc
-    .constantFrom<Outcome>('revoked', 'revoked', 'refreshed')
-    .map((each) => new Map(Array.from({ length: USERS }, (_, index) => [index, each]))),
-  fc
-    .uniqueArray(
-      fc.tuple(
-        user,
-        fc.constantFrom<Outcome>('refreshed', 'revoked', 'revoked', 'revoked', 'revoked', 'unavailable'),
-      ),
-      { minLength: 1, maxLength: USERS, selector: ([index]) => index },
-    )
-    .map((pairs) => new Map(pairs)),
+const outcome = fc.constantFrom<Outcome>(
+  'refreshed',
+  'revoked',
+  'revoked',
+  'revoked',
+  'revoked',
+  'unavailable',
 );
+const outcomes = fc
+  .uniqueArray(fc.tuple(user, outcome), { minLength: 1, maxLength: USERS, selector: ([index]) => index })
+  .map((pairs) => new Map(pairs));
 
 const claim = fc.constant(command('claim', () => stores.claimDue(WINDOW, SWEEP_LEASE)));
 
@@ -75,13 +72,24 @@ const record = fc
   .tuple(outcomes, fc.option(user, { freq: 8 }))
   .map(([batch, locked]) =>
     command(
-      `record ${[...batch].map(([index, outcome]) => `${index} ${outcome}`).join(', ')}; locked: ${locked}`,
+      `record ${[...batch].map(([index, each]) => `${index} ${each}`).join(', ')}; locked: ${locked}`,
       () =>
         locked === null
           ? recordOutcomes(batch)
           : stores.whileLocked(users[locked] ?? '', () => recordOutcomes(batch)),
     ),
   );
+
+/** A while later, a sweep that claims all that are due, and finds all or a few of them refused, or none. */
+const sweep = fc.constantFrom(USERS, USERS, 2, 2, 0).map((refused) =>
+  command(`sweep: ${refused} refused`, async () => {
+    await stores.letTimePass(SHORTEST_STEP);
+    await stores.claimDue(WINDOW, SWEEP_LEASE);
+    await recordOutcomes(
+      new Map(users.map((_, index) => [index, USERS - index <= refused ? 'revoked' : 'refreshed'])),
+    );
+  }),
+);
 
 const check = user.map((index) =>
   command(`check ${index}`, () => stores.check(users[index] ?? '', MARGIN, STATUS_LEASE)),
@@ -104,13 +112,14 @@ const letTimePass = fc
 const commands = fc.commands(
   [
     fc.oneof(
-      { weight: 10, arbitrary: claim },
-      { weight: 12, arbitrary: record },
+      { weight: 3, arbitrary: claim },
+      { weight: 6, arbitrary: record },
+      { weight: 12, arbitrary: sweep },
       { weight: 4, arbitrary: reconnect },
-      { weight: 8, arbitrary: letTimePass },
+      { weight: 5, arbitrary: letTimePass },
       { weight: 1, arbitrary: check },
       {
-        weight: 4,
+        weight: 6,
         arbitrary: fc.constant(command('clear dead grants', () => stores.clearDeadGrants(GRACE))),
       },
       { weight: 2, arbitrary: fc.constant(command('restore marks', () => stores.restore())) },
@@ -123,7 +132,7 @@ test('opening, holding, undoing, believing after all, verifying and closing are 
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom(...POPULATIONS),
-      fc.constantFrom(0, 1_000),
+      fc.constantFrom(0, 1_000, 1_000),
       commands,
       async (population, refreshes, sequence) => {
         await stores.clear();
