@@ -383,7 +383,7 @@ describe('while the breaker is open', () => {
 
     const [first = '', ...others] = users;
     expect(verdictsOf(await refuse(await leaseAgainAfter('1 minute', [first])))).toEqual(['applied']);
-    expect(await database.check(first)).toMatchObject({ state: 'reauthorization_required', refused: false });
+    expect(await database.check(first)).toMatchObject({ state: 'reauthorization_required', refused: true });
     expect(await count(await leaseAgainAfter('1 minute', others))).toEqual({ dead: 0, held: 9 });
   });
 

@@ -258,35 +258,40 @@ export class TestDatabase {
   }
 
   /** Moves everything that is stored about a connection into the past, as if so much time had gone by. */
-  async letTimePass(id: string, interval: string): Promise<void> {
-    await this.bypassingTriggers(
-      `with aged as (
-        update public.profiles set spotify_token_expires_at = spotify_token_expires_at - $2::interval where id = $1
-      )
-      update spotify_auth.connections set expires_at = expires_at - $2::interval,
-        claimable_at = claimable_at - $2::interval, due_at = due_at - $2::interval,
-        attempted_at = attempted_at - $2::interval, refreshed_at = refreshed_at - $2::interval,
-        held_since = held_since - $2::interval, verify_at = verify_at - $2::interval,
-        reauthorization_required_since = reauthorization_required_since - $2::interval where user_id = $1`,
-      [id, interval],
-    );
-    await this.owner('update spotify_auth.shared_state set not_before = not_before - $1::interval', [
-      interval,
-    ]);
+  letTimePass(id: string, interval: string): Promise<void> {
+    return this.#moveIntoThePast(interval, id);
   }
 
   /** As `letTimePass`, for every connection at once and for what the breaker judges by. */
   async letTimePassForAll(interval: string): Promise<void> {
-    const users = await this.owner<{ id: string }>('select id from public.profiles');
+    await this.#moveIntoThePast(interval, null);
+    // By way of another century, for on the shorter one they could meet each other.
+    const detour = '36500 days';
+    await this.owner('update spotify_auth.refreshes_by_minute set minute = minute - $1::interval', [detour]);
     await this.owner(
-      "delete from spotify_auth.refreshes_by_minute where minute < now() - interval '1 hour' + $1::interval",
-      [interval],
+      'update spotify_auth.refreshes_by_minute set minute = minute + $1::interval - $2::interval',
+      [detour, interval],
     );
-    await this.owner(
-      'update spotify_auth.shared_state set breaker_closed_at = breaker_closed_at - $1::interval',
-      [interval],
+  }
+
+  /** @param id null: every connection */
+  #moveIntoThePast(interval: string, id: string | null): Promise<void> {
+    return this.bypassingTriggers(
+      `with profile as (
+        update public.profiles set spotify_token_expires_at = spotify_token_expires_at - $1::interval
+        where $2::uuid is null or id = $2
+      ), shared_state as (
+        update spotify_auth.shared_state set not_before = not_before - $1::interval,
+          breaker_closed_at = case when $2::uuid is null then breaker_closed_at - $1::interval else breaker_closed_at end
+      )
+      update spotify_auth.connections set expires_at = expires_at - $1::interval,
+        claimable_at = claimable_at - $1::interval, due_at = due_at - $1::interval,
+        attempted_at = attempted_at - $1::interval, refreshed_at = refreshed_at - $1::interval,
+        held_since = held_since - $1::interval, verify_at = verify_at - $1::interval,
+        reauthorization_required_since = reauthorization_required_since - $1::interval
+      where $2::uuid is null or user_id = $2`,
+      [interval, id],
     );
-    for (const { id } of users) await this.letTimePass(id, interval);
   }
 
   /** Says how many connections the breaker takes its shares of, and how many refreshes of the last hour it knows. */
@@ -296,9 +301,9 @@ export class TestDatabase {
         on conflict (singleton) do update set population = excluded.population`,
       [population],
     );
+    await this.owner('delete from spotify_auth.refreshes_by_minute');
     await this.owner(
-      `insert into spotify_auth.refreshes_by_minute values (date_trunc('minute', now()), $1)
-        on conflict (minute) do update set refreshes = excluded.refreshes`,
+      "insert into spotify_auth.refreshes_by_minute values (date_trunc('minute', now()), $1)",
       [refreshes],
     );
   }

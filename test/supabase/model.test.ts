@@ -1,366 +1,240 @@
+/** Leases, fencing, marks and outside writes: the model that the use cases are tested on does what the SQL does. */
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type Json, type LeaseRow, TestDatabase } from './database.ts';
+import type { RefreshOutcome } from '../../lambda/connection/refresh-outcome.ts';
+import { ComparedStores, commandOf, type LeasePair } from './compared-stores.ts';
 
-const window = 2400;
-const margin = 300;
-const sweepLease = 300;
-const statusLease = 15;
-const floor = 30;
-const backoff = 60;
-const hour = 3600;
-const day = 24 * hour;
-/** An expiry from outside that is further away is not believed. */
-const longestLife = 70 * 60;
+const USERS = 2;
+const WINDOW = 2_400;
+const MARGIN = 300;
+const SWEEP_LEASE = 300;
+const STATUS_LEASE = 15;
+const BACKOFF = 60;
+const GRACE = 60;
 
-/** The rules of leases and fencing, for one user, in seconds since the beginning. */
-type Model = {
-  now: number;
-  /** How often Bondhu wrote. */
-  writes: number;
-  access: string | null;
-  refresh: string | null;
-  expiresAt: number | null;
-  /** What Bondhu wrote as the expiry, though it is too far away to be true. */
-  implausibleExpiry: number | null;
-  /** Whether the last one from outside was: remembered, whatever we have stored since. */
-  wroteImplausible: boolean;
-  lease: number | null;
-  claimableAt: number;
-  attemptedAt: number;
-  settled: number | null;
-  dead: boolean;
-  /** Since when Spotify calls the grant dead, and when it is asked again whether that is so. */
-  markedAt: number;
-  verifyAt: number | null;
-  seenAlive: boolean;
-  /** Nobody calls Spotify before. */
-  notBefore: number;
-};
+const revoked = { kind: 'revoked', reason: 'revoked', retryAfterSeconds: BACKOFF } as const;
 
-/** The user in the database, and every lease that was ever given out, with the moment it was. */
-type Real = {
-  readonly user: string;
-  readonly leases: { readonly row: LeaseRow; readonly takenAt: number }[];
-};
+type Act = (stores: ComparedStores) => Promise<void>;
 
-type Command = fc.AsyncCommand<Model, Real>;
+/** What has to have happened, or this would prove nothing. */
+const EVENTS = [
+  'check: disconnected',
+  'check: connected',
+  'check: leased',
+  'check: busy',
+  'check: backing_off',
+  'check: reauthorization_required',
+  'claim: true',
+  'claim: false',
+  'claim: not before',
+  'record: already_applied',
+  'record: busy',
+  'record: confirmed',
+  'record: applied',
+  'record: stale',
+  'late: refreshed applied',
+  'due: 1',
+  'due: 2',
+  'cleared',
+  'restored',
+];
 
-let database: TestDatabase;
+let stores: ComparedStores;
+let users: string[];
 
 beforeAll(async () => {
-  database = await TestDatabase.start();
+  stores = await ComparedStores.start();
 });
-afterAll(() => database.stop());
+afterAll(() => stores.stop());
 
-function expiresWithin(model: Model, seconds: number): boolean {
-  return model.expiresAt === null || model.expiresAt <= model.now + seconds;
-}
+const expiry = fc.constantFrom(60, 1_200, 7_200);
+const user = fc.nat(USERS - 1);
 
-function isAlive(model: Model): boolean {
-  return model.refresh !== null && !model.dead;
-}
-
-/** What an outside write does, or a drift that a status call finds. */
-function follow(model: Model): void {
-  model.lease = null;
-  model.dead = model.access !== null && model.refresh === null;
-  model.verifyAt = null;
-  model.claimableAt = Math.max(model.now, model.attemptedAt + floor);
-}
-
-/** Takes over an expiry from outside, as far as it can be true by now. */
-function believe(model: Model, expiresAt: number | null): void {
-  const isPlausible = expiresAt === null || expiresAt <= model.now + longestLife;
-  model.expiresAt = isPlausible ? expiresAt : null;
-  model.implausibleExpiry = isPlausible ? null : expiresAt;
-  model.wroteImplausible = !isPlausible;
-}
-
-function takeLease(model: Model, real: Real, row: LeaseRow, seconds: number): void {
-  expect(row.refresh_token).toBe(model.refresh);
-  model.lease = real.leases.push({ row, takenAt: model.now }) - 1;
-  model.claimableAt = model.now + seconds;
-  model.attemptedAt = model.now;
-}
-
-class Check implements Command {
-  check = () => true;
-  toString = () => 'check';
-
-  async run(model: Model, real: Real): Promise<void> {
-    const answer = await database.check(real.user);
-    if (model.implausibleExpiry !== null && model.implausibleExpiry <= model.now + longestLife) {
-      believe(model, model.implausibleExpiry);
-      follow(model);
-    }
-    const isFree = model.claimableAt <= model.now && model.notBefore <= model.now;
-    const mayVerify =
-      model.verifyAt !== null && model.attemptedAt <= model.now - floor && expiresWithin(model, margin);
-    const expected = model.dead
-      ? mayVerify && isFree
-        ? 'leased'
-        : 'reauthorization_required'
-      : !isAlive(model)
-        ? 'disconnected'
-        : !expiresWithin(model, margin)
-          ? 'connected'
-          : isFree
-            ? 'leased'
-            : model.lease === null || model.notBefore > model.now
-              ? 'backing_off'
-              : 'busy';
-    expect(answer['state']).toBe(expected);
-    if (answer.lease) takeLease(model, real, answer.lease, statusLease);
-  }
-}
-
-class Claim implements Command {
-  check = () => true;
-  toString = () => 'claim';
-
-  async run(model: Model, real: Real): Promise<void> {
-    const { claims, next_claim_in, not_before_in } = await database.claim();
-    expect(not_before_in !== null).toBe(model.notBefore > model.now);
-    if (not_before_in !== null) {
-      expect([claims, next_claim_in]).toEqual([[], null]);
-      return;
-    }
-    const isWanted = isAlive(model) && expiresWithin(model, window);
-    const isFree = model.claimableAt <= model.now;
-    const isToVerify = model.verifyAt !== null && model.verifyAt <= model.now;
-    expect(claims).toHaveLength((isWanted || isToVerify) && isFree ? 1 : 0);
-    expect(next_claim_in !== null).toBe(isWanted && !isFree);
-    for (const row of claims) takeLease(model, real, row, sweepLease);
-    if (claims.length > 0 && isToVerify) model.verifyAt = model.now + sweepLease;
-  }
-}
-
-class Record implements Command {
-  readonly #pick: number;
-  readonly #outcome: string;
-  readonly #rotates: boolean;
-  readonly #expiresIn: number;
-
-  constructor(pick: number, outcome: string, rotates: boolean, expiresIn: number) {
-    this.#pick = pick;
-    this.#outcome = outcome;
-    this.#rotates = rotates;
-    this.#expiresIn = expiresIn;
-  }
-
-  check = () => true;
-  toString = () =>
-    `record(lease ${this.#pick}, ${this.#outcome}${this.#rotates ? ' rotated' : ''}, ${this.#expiresIn} s)`;
-
-  async run(model: Model, real: Real): Promise<void> {
-    if (real.leases.length === 0) return;
-    // Mostly the newest ones.
-    const index = real.leases.length - 1 - (this.#pick % Math.min(3, real.leases.length));
-    const { row, takenAt } = real.leases[index] as Real['leases'][number];
-    const isSuccess = this.#outcome === 'refreshed';
-    const newRefresh = this.#rotates ? `rotated-${index}` : null;
-    // Time that passed in the model only has to pass for the lease as well.
-    const leasedAt = Date.parse(row.leased_at) - (model.now - takenAt) * 1000;
-
-    const verdict = await database.record(row, {
-      leased_at: new Date(leasedAt).toISOString(),
-      outcome: this.#outcome,
-      used_refresh_token: row.refresh_token,
-      retry_after: backoff,
-      ...(isSuccess && {
-        access_token: `access-${index}`,
-        refresh_token: newRefresh,
-        expires_in: this.#expiresIn,
-      }),
-    });
-
-    expect(verdict).toBe(this.#verdict(model, index, row));
-    // For everybody, whatever becomes of the lease.
-    if (this.#outcome === 'throttled') model.notBefore = Math.max(model.notBefore, model.now + backoff);
-    if (verdict === 'applied') this.#apply(model, index, takenAt, newRefresh);
-  }
-
-  #verdict(model: Model, index: number, row: LeaseRow): string {
-    const isStored = model.refresh === row.refresh_token;
-    if (this.#outcome === 'refreshed' && this.#rotates && isStored) return 'applied';
-    if (model.settled === index) return 'already_applied';
-    return model.lease === index ? 'applied' : 'stale';
-  }
-
-  #apply(model: Model, index: number, takenAt: number, newRefresh: string | null): void {
-    model.lease = null;
-    model.settled = index;
-    model.claimableAt =
-      model.now + (['throttled', 'unavailable', 'rejected'].includes(this.#outcome) ? backoff : 0);
-    if (this.#outcome === 'revoked') {
-      if (!model.dead) model.markedAt = model.now;
-      model.dead = true;
-      model.verifyAt = model.now + Math.max(model.seenAlive ? hour : day, (model.now - model.markedAt) / 4);
-    } else if (model.dead) {
-      model.verifyAt = model.now + backoff;
-    }
-    if (this.#outcome === 'released') model.attemptedAt = Number.NEGATIVE_INFINITY;
-    if (this.#outcome === 'refreshed') {
-      model.dead = false;
-      model.verifyAt = null;
-      model.seenAlive = true;
-      model.implausibleExpiry = null;
-      model.access = `access-${index}`;
-      model.refresh = newRefresh ?? model.refresh;
-      model.expiresAt = takenAt + this.#expiresIn;
-    }
-  }
-}
-
-/** What Bondhu writes; every write changes the moment of connecting. */
-class WriteOutside implements Command {
-  readonly #tokens: { readonly access: string | null; readonly refresh: string | null | undefined };
-  readonly #expires: number | null;
-
-  constructor(access: string | null, refresh: string | null | undefined, expires: number | null) {
-    this.#tokens = { access, refresh };
-    this.#expires = expires;
-  }
-
-  check = () => true;
-  toString = () => `write(${JSON.stringify(this.#tokens)}, ${this.#expires} s)`;
-
-  async run(model: Model, real: Real): Promise<void> {
-    const { access, refresh } = this.#tokens;
-    await database.writeProfile(real.user, {
-      access,
-      ...(refresh !== undefined && { refresh }),
-      expires: this.#expires,
-      connectedAt: new Date(Date.UTC(2026, 0, 1) + model.writes * 1000).toISOString(),
-    });
-    model.writes += 1;
-    model.access = access;
-    if (refresh !== undefined && refresh !== model.refresh) {
-      model.refresh = refresh;
-      // What we have seen alive was another grant.
-      model.seenAlive = false;
-    }
-    believe(model, access === null || this.#expires === null ? null : model.now + this.#expires);
-    follow(model);
-  }
-}
-
-class LetTimePass implements Command {
-  readonly #seconds: number;
-
-  constructor(seconds: number) {
-    this.#seconds = seconds;
-  }
-
-  check = () => true;
-  toString = () => `let ${this.#seconds} s pass`;
-
-  async run(model: Model, real: Real): Promise<void> {
-    await database.letTimePass(real.user, `${this.#seconds} seconds`);
-    model.now += this.#seconds;
-  }
-}
-
-/** After every command, what is stored is what the model says. */
-async function expectAgreement(model: Model, real: Real): Promise<void> {
-  const profile = (await database.profile(real.user)) as Json;
-  expect([profile['spotify_access_token'], profile['spotify_refresh_token']]).toEqual([
-    model.access,
-    model.refresh,
-  ]);
-  const connection = await database.connection(real.user);
-  const lease = model.lease === null ? null : real.leases[model.lease]?.row.lease_id;
-  expect(connection?.['lease_id'] ?? null).toBe(lease);
-  expect((connection?.['reauthorization_required_since'] ?? null) !== null).toBe(model.dead);
-  expect((connection?.['due_at'] ?? null) !== null).toBe(isAlive(model));
-  expect((connection?.['verify_at'] ?? null) !== null).toBe(model.verifyAt !== null);
-  expect(connection?.['seen_alive'] ?? false).toBe(model.seenAlive);
-  expect(connection?.['implausible_expiry'] ?? false).toBe(model.wroteImplausible);
-}
-
-function andAgree(command: Command): Command {
-  return {
-    check: (model) => command.check(model),
-    toString: () => command.toString(),
-    async run(model, real) {
-      await command.run(model, real);
-      await expectAgreement(model, real);
-    },
-  };
-}
-
-const expiry = fc.constantFrom(60, 1200, 7200);
-const command = fc.oneof(
-  { weight: 3, arbitrary: fc.constant(new Check()) },
-  { weight: 3, arbitrary: fc.constant(new Claim()) },
-  {
-    weight: 5,
-    arbitrary: fc
-      .record({
-        pick: fc.nat(2),
-        outcome: fc.constantFrom(
-          'refreshed',
-          'refreshed',
-          'revoked',
-          'throttled',
-          'unavailable',
-          'rejected',
-          'released',
-        ),
-        rotates: fc.boolean(),
-        expiresIn: expiry,
-      })
-      .map(({ pick, outcome, rotates, expiresIn }) => new Record(pick, outcome, rotates, expiresIn)),
-  },
-  {
-    weight: 3,
-    arbitrary: fc
-      .record({
-        access: fc.constantFrom('access', 'access', null),
-        // undefined: Bondhu keeps the refresh token that is stored.
-        refresh: fc.constantFrom('refresh-1', 'refresh-1', 'refresh-2', null, undefined),
-        expires: fc.oneof(expiry, fc.constant(null)),
-      })
-      .map(({ access, refresh, expires }) => new WriteOutside(access, refresh, expires)),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.constantFrom(10, 30, 60, 300, 3000, 90_000).map((seconds) => new LetTimePass(seconds)),
-  },
+const check = user.map((index) =>
+  named(`check ${index}`, (both) => both.check(users[index] ?? '', MARGIN, STATUS_LEASE)),
 );
 
-test('leases, fencing and outside writes follow the model, in any order', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.commands([command.map(andAgree)], { maxCommands: 40, size: 'max' }),
-      async (commands) => {
-        await database.clear();
-        const user = await database.createUser({ access: 'access', refresh: 'refresh-1', expires: 60 });
-        const setup = () => ({
-          model: {
-            now: 0,
-            writes: 0,
-            access: 'access',
-            refresh: 'refresh-1',
-            expiresAt: 60,
-            lease: null,
-            claimableAt: 0,
-            attemptedAt: Number.NEGATIVE_INFINITY,
-            settled: null,
-            implausibleExpiry: null,
-            wroteImplausible: false,
-            dead: false,
-            markedAt: 0,
-            verifyAt: null,
-            seenAlive: false,
-            notBefore: 0,
-          },
-          real: { user, leases: [] },
-        });
-        await fc.asyncModelRun(setup, commands);
-      },
+const claim = fc.constant(named('claim', (both) => both.claimDue(WINDOW, SWEEP_LEASE)));
+
+const outcome = fc
+  .record({
+    kind: fc.oneof(
+      fc.constantFrom<RefreshOutcome['kind']>('refreshed'),
+      fc.constantFrom<RefreshOutcome['kind']>('refreshed', 'revoked', 'refresh_token_only'),
+      fc.constantFrom<RefreshOutcome['kind']>(
+        'throttled',
+        'client_rejected',
+        'unavailable',
+        'rejected',
+        'released',
+      ),
     ),
+    brings: fc.constantFrom(
+      'no refresh token',
+      'the same refresh token',
+      'a new refresh token',
+      'a new refresh token',
+    ),
+    expiresInSeconds: expiry,
+  })
+  .map(({ kind, brings, expiresInSeconds }) => ({
+    name: `${kind} with ${brings}, ${expiresInSeconds} s`,
+    of: (lease: LeasePair) => outcomeOf(kind, brings, expiresInSeconds, lease),
+  }));
+
+const record = fc.tuple(fc.nat(3), outcome).map(([age, { name, of }]) =>
+  named(`record lease -${age}: ${name}`, async (both) => {
+    const lease = both.leases.at(-1 - age);
+    if (lease === undefined) return;
+    await both.record([{ lease, outcome: of(lease) }]);
+  }),
+);
+
+const refresh = fc
+  .tuple(user, outcome)
+  .map(([index, { name, of }]) =>
+    named(`refresh ${index}: ${name}`, (both) => refreshOne(both, users[index] ?? '', of)),
+  );
+
+/** A process that was stopped for a while records what it had been told, when somebody else holds the lease. */
+const recordLate = fc.tuple(user, outcome).map(([index, { name, of }]) =>
+  named(`record late for ${index}: ${name}`, async (both) => {
+    const leases = both.leases.length;
+    await both.check(users[index] ?? '', MARGIN, STATUS_LEASE);
+    await both.letTimePass(STATUS_LEASE);
+    await both.check(users[index] ?? '', MARGIN, STATUS_LEASE);
+    const late = both.leases[leases];
+    if (late === undefined) return;
+    const { verdicts } = await both.record([{ lease: late, outcome: of(late) }]);
+    both.seen.add(`late: ${of(late).kind} ${verdicts[0]}`);
+  }),
+);
+
+/** A grant is marked, the mark verified, and its tokens removed, if nobody is in the way. */
+const refuseAndClear = fc.tuple(user, fc.boolean()).map(([index, clears]) =>
+  named(`${index} is refused twice${clears ? ' and cleared' : ''}`, async (both) => {
+    await refreshOne(both, users[index] ?? '', () => revoked);
+    await both.letTimePass(GRACE);
+    await refreshOne(both, users[index] ?? '', () => revoked);
+    if (clears) await both.clearDeadGrants(GRACE);
+  }),
+);
+
+const write = fc
+  .record({
+    user,
+    accessToken: fc.constantFrom('access', 'access', null),
+    // undefined: the one that is stored.
+    refresh: fc.constantFrom('first', 'first', 'second', null, undefined),
+    expiresInSeconds: fc.oneof(expiry, fc.constant(null)),
+  })
+  .map(({ user: index, accessToken, refresh, expiresInSeconds }) =>
+    named(`write ${index}: ${accessToken}, ${refresh}, ${expiresInSeconds} s`, (both) =>
+      both.write(users[index] ?? '', {
+        accessToken,
+        ...(refresh !== undefined && { refreshToken: refresh && tokenOf(index, refresh) }),
+        expiresInSeconds,
+        connectedSecondsAgo: 0,
+      }),
+    ),
+  );
+
+const whileLocked = fc
+  .tuple(user, fc.oneof(check, claim, record))
+  .map(([index, act]) =>
+    named(`while ${index} is locked: ${act.name}`, (both) =>
+      both.whileLocked(users[index] ?? '', () => act(both)),
+    ),
+  );
+
+const letTimePass = fc
+  .constantFrom(10, 30, 60, 300, 3_000, 90_000)
+  .map((seconds) => named(`let ${seconds} s pass`, (both) => both.letTimePass(seconds)));
+
+const command = fc
+  .oneof(
+    { weight: 6, arbitrary: check },
+    { weight: 6, arbitrary: claim },
+    { weight: 8, arbitrary: record },
+    { weight: 6, arbitrary: refresh },
+    { weight: 3, arbitrary: recordLate },
+    { weight: 3, arbitrary: refuseAndClear },
+    { weight: 4, arbitrary: write },
+    { weight: 6, arbitrary: letTimePass },
+    { weight: 4, arbitrary: whileLocked },
+    { weight: 2, arbitrary: fc.constant(named('count what is due', (both) => both.countDue(WINDOW))) },
+    { weight: 4, arbitrary: fc.constant(named('clear dead grants', (both) => both.clearDeadGrants(GRACE))) },
+    { weight: 2, arbitrary: fc.constant(named('restore marks', (both) => both.restore())) },
+  )
+  .map((act) => commandOf(act.name, act));
+
+// Without bias, which makes most sequences so short that nothing happens in them.
+const commands = fc.noBias(fc.commands([command], { maxCommands: 40, size: 'max' }));
+
+test('the model and the SQL agree, in any order', async () => {
+  await fc.assert(
+    fc.asyncProperty(commands, async (sequence) => {
+      await stores.clear();
+      users = Array.from({ length: USERS }, () => randomUUID());
+      for (const [index, userId] of users.entries()) {
+        const refreshToken = tokenOf(index, 'first');
+        await stores.connect(userId, { accessToken: 'access', refreshToken, expiresInSeconds: 60 });
+      }
+      await fc.asyncModelRun(() => ({ model: {}, real: stores }), sequence);
+    }),
     { numRuns: 60 },
   );
+  expect(EVENTS.filter((event) => !stores.seen.has(event))).toEqual([]);
 });
+
+/** All that a status call does. */
+async function refreshOne(
+  both: ComparedStores,
+  userId: string,
+  outcomeFor: (lease: LeasePair) => RefreshOutcome,
+): Promise<void> {
+  const leases = both.leases.length;
+  await both.check(userId, MARGIN, STATUS_LEASE);
+  const lease = both.leases[leases];
+  if (lease !== undefined) await both.record([{ lease, outcome: outcomeFor(lease) }]);
+}
+
+function named(name: string, act: Act): Act {
+  return Object.defineProperty(act, 'name', { value: name });
+}
+
+/** No two users ever have the same. */
+function tokenOf(index: number, name: string): string {
+  return `refresh-${name}-of-${index}`;
+}
+
+function outcomeOf(
+  kind: RefreshOutcome['kind'],
+  brings: string,
+  expiresInSeconds: number,
+  { sql: { leaseId, refreshToken } }: LeasePair,
+): RefreshOutcome {
+  const newToken = brings === 'the same refresh token' ? refreshToken : `refresh-by-${leaseId}`;
+  switch (kind) {
+    case 'refreshed': {
+      const accessToken = `access-by-${leaseId}`;
+      return {
+        kind,
+        accessToken,
+        expiresInSeconds,
+        ...(brings !== 'no refresh token' && { refreshToken: newToken }),
+      };
+    }
+    case 'refresh_token_only':
+      return { kind, refreshToken: newToken, retryAfterSeconds: BACKOFF };
+    case 'revoked':
+      return revoked;
+    case 'throttled':
+    case 'unavailable':
+    case 'rejected':
+      return { kind, retryAfterSeconds: BACKOFF };
+    default:
+      return { kind };
+  }
+}

@@ -57,7 +57,7 @@ describe('a rotated refresh token', () => {
 
   test('whose row somebody keeps locked is rescued too, and only that one', async () => {
     const rotations = [aRotation(await leaseOn('a')), aRotation(await leaseOn('b'))];
-    store.connection('b').locked = true;
+    store.model.lockedUsers.add('b');
 
     expect([...(await record(rotations)).values()]).toEqual(['applied', 'unsettled']);
 
@@ -119,7 +119,7 @@ describe('a rotated refresh token', () => {
 });
 
 test('that the revocation breaker is open is counted with every outcome', async () => {
-  store.breakerIsOpen = true;
+  store.openBreaker();
   await record([aRotation(await leaseOn('a'))]);
   expect(metrics.added).toEqual([{ breakerOpen: 1 }]);
 });
@@ -148,8 +148,8 @@ describe('nothing else is sent to the rescue queue', () => {
 
 test('what the profile of a user refuses goes to the queue where it is a rotation, and is named', async () => {
   const [rotated, plain] = [await leaseOn('rotated'), await leaseOn('plain')];
-  store.connection('rotated').refusesTokens = true;
-  store.connection('plain').refusesTokens = true;
+  store.model.usersRefusingTokens.add('rotated');
+  store.model.usersRefusingTokens.add('plain');
   const success = { kind: 'refreshed', accessToken: 'new', expiresInSeconds: 3_600 } as const;
 
   const verdicts = await record([

@@ -30,9 +30,9 @@ describe('recording outcomes', () => {
 
   test('is repeated for the row that somebody has locked, and only for that', async () => {
     const settled = await settle(['a', 'b']);
-    store.connection('b').locked = true;
+    store.model.lockedUsers.add('b');
     store.beforeEach = () => {
-      store.connection('b').locked = recordCalls() < 3;
+      if (recordCalls() === 3) store.model.lockedUsers.clear();
     };
     expect(await record(settled)).toEqual(everyLease(settled, 'applied'));
     expect(store.recorded.map(({ settled: { lease }, verdict }) => [lease.userId, verdict])).toEqual([
@@ -100,7 +100,7 @@ describe('recording outcomes', () => {
 
   test('leaves unsettled what the deadline came before', async () => {
     const settled = await settle(['a', 'b']);
-    store.connection('b').locked = true;
+    store.model.lockedUsers.add('b');
     const deadline = clock.monotonicMilliseconds() + 5_000;
     expect([...(await record(settled, 5_000)).values()]).toEqual(['applied', 'unsettled']);
     expect(clock.monotonicMilliseconds()).toBeLessThanOrEqual(deadline);
@@ -134,8 +134,9 @@ describe('recording outcomes', () => {
           const settled = await settle(users.map(String));
           store.beforeEach = () => {
             const fate = fates.next().value;
-            for (const connection of store.connections()) {
-              connection.locked = fate === 'locks' && Number(connection.userId) % 2 === 0;
+            store.model.lockedUsers.clear();
+            if (fate === 'locks') {
+              for (const user of users) if (user % 2 === 0) store.model.lockedUsers.add(String(user));
             }
             if (fate === 'fails') {
               throw new StoreError('STORE_UNAVAILABLE', 'down');

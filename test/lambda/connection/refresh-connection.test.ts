@@ -80,7 +80,7 @@ describe('refreshing a leased connection', () => {
       throw failure;
     });
     await expect(attempt).rejects.toBe(failure);
-    expect(store.connection('a')).toMatchObject({ leaseId: null, claimableAt: 0, failures: 0 });
+    expect(store.connection('a')).toMatchObject({ leaseId: null, claimableAt: null, failures: 0 });
   });
 });
 

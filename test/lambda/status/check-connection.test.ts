@@ -133,7 +133,8 @@ describe('while somebody else refreshes the connection', () => {
   });
 
   test('takes a row that stays locked for an outage, never for a missing connection', async () => {
-    store.connect(USER, -60, { locked: true });
+    store.connect(USER, -60);
+    store.model.lockedUsers.add(USER);
     expect(await check()).toMatchObject({ kind: 'refresh_failed', retryAfterSeconds: 1 });
   });
 });
@@ -150,7 +151,7 @@ describe('when the refresh fails for now', () => {
     store.connect(USER, 60);
     answer = () => failure;
     expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: true });
-    expect(store.connection(USER)).toMatchObject({ leaseId: null, dead: false });
+    expect(store.connection(USER)).toMatchObject({ leaseId: null, reauthorizationRequiredSince: null });
   });
 
   test.each(failures)('because it is $kind, a token that has run out makes it retryable', async (failure) => {
@@ -175,10 +176,10 @@ describe('when the refresh fails for now', () => {
 
   test('does not believe a revocation while the breaker is open', async () => {
     store.connect(USER, -60);
-    store.breakerIsOpen = true;
+    store.openBreaker();
     answer = () => ({ kind: 'revoked', reason: 'revoked' });
     expect(await check()).toMatchObject({ kind: 'refresh_failed' });
-    expect(store.connection(USER)).toMatchObject({ dead: false });
+    expect(store.connection(USER)).toMatchObject({ reauthorizationRequiredSince: null });
   });
 
   test('the next request does not call Spotify until the backoff is over', async () => {

@@ -44,9 +44,9 @@ describe('draining the rescue queue', () => {
 
   test('brings a grant back that was marked dead because only the old token was known', async () => {
     rescued('a');
-    store.connection('a').dead = true;
+    store.settle('a', { kind: 'revoked', reason: 'invalid', retryAfterSeconds: 60 });
     await drain();
-    expect(store.connection('a').dead).toBe(false);
+    expect(store.connection('a').reauthorizationRequiredSince).toBeNull();
   });
 
   test('lets a token go that somebody has replaced meanwhile, and that of a user who is gone', async () => {
@@ -70,11 +70,11 @@ describe('draining the rescue queue', () => {
   test('leaves a token whose row somebody keeps locked, and stores the others', async () => {
     rescued('a');
     rescued('b');
-    store.connection('a').locked = true;
+    store.model.lockedUsers.add('a');
     await drain();
     expect(rescueQueue.messages.map((message) => message.rotation?.lease.userId)).toEqual(['a']);
 
-    store.connection('a').locked = false;
+    store.model.lockedUsers.clear();
     rescueQueue.showAgain();
     await drain();
     expect(rescueQueue.messages).toEqual([]);
@@ -154,7 +154,7 @@ describe('draining the rescue queue', () => {
 /** A connection whose refresh could not be stored. */
 function rescued(userId: string) {
   store.connect(userId, 60);
-  const { refreshToken } = store.connection(userId);
+  const refreshToken = `refresh-token-of-${userId}`;
   const rotation = aRotation(aLease({ userId, refreshToken, leasedAt: '0' }));
   rescueQueue.add(rotation);
   return rotation;

@@ -36,7 +36,7 @@ describe('refreshing one user by hand', () => {
 
   test('stores what waits in the rescue queue first: Spotify is sent the token that lives', async () => {
     store.connect(USER, 60);
-    const { refreshToken } = store.connection(USER);
+    const refreshToken = `refresh-token-of-${USER}`;
     const rotation = aRotation(aLease({ userId: USER, refreshToken, leasedAt: '0' }));
     rescueQueue.add(rotation);
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'refreshed' });
@@ -47,10 +47,13 @@ describe('refreshing one user by hand', () => {
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'disconnected' });
   });
 
-  test('leaves a dead grant alone', async () => {
-    store.connect(USER, 60, { dead: true });
+  test('asks about a dead grant once more, and leaves it alone where that was done a moment ago', async () => {
+    store.connect(USER, 60);
+    store.settle(USER, { kind: 'revoked', reason: 'revoked', retryAfterSeconds: 60 });
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'reauthorization_required' });
     expect(spotify.calls).toHaveLength(0);
+    clock.advance(30_000);
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'refreshed' });
   });
 
   test('leaves a connection alone that somebody else is refreshing, and says for how long', async () => {
@@ -60,7 +63,8 @@ describe('refreshing one user by hand', () => {
   });
 
   test('leaves a connection alone that backs off, and says for how long', async () => {
-    store.connect(USER, 60, { claimableAt: clock.monotonicMilliseconds() + 90_000 });
+    store.connect(USER, 60);
+    store.settle(USER, { kind: 'unavailable', retryAfterSeconds: 90 });
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'backing_off', retry_after: 90 });
     expect(spotify.calls).toHaveLength(0);
   });
@@ -73,7 +77,7 @@ describe('refreshing one user by hand', () => {
 
   test('reports a revocation that the breaker does not believe, and when it asks again', async () => {
     store.connect(USER, 60);
-    store.breakerIsOpen = true;
+    store.openBreaker();
     answer = () => ({ kind: 'revoked', reason: 'expired' });
     expect(await refresh()).toEqual({
       user_id: USER,
@@ -93,7 +97,7 @@ describe('refreshing one user by hand', () => {
       retry_after: 23,
     });
 
-    store.connect(USER, 60);
+    clock.advance(30_000);
     answer = () => ({ kind: 'throttled', retryAfterSeconds: 120 });
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'throttled', retry_after: 120 });
   });
@@ -102,7 +106,7 @@ describe('refreshing one user by hand', () => {
     store.connect(USER, 60);
     answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'client_rejected', reason: 'invalid_client' });
-    expect(store.connection(USER)).toMatchObject({ leaseId: null, claimableAt: 0 });
+    expect(store.connection(USER)).toMatchObject({ leaseId: null, claimableAt: null });
   });
 
   test('does not call refreshed what was not stored', async () => {
@@ -113,7 +117,7 @@ describe('refreshing one user by hand', () => {
     };
     expect(await refresh()).toMatchObject({ outcome: 'stale' });
 
-    store.connect(USER, 60);
+    clock.advance(30_000);
     answer = () => refreshedAnswer();
     store.beforeEach = (method) => {
       if (method === 'record') {

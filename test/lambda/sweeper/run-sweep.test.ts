@@ -94,7 +94,7 @@ describe('a sweep measures', () => {
   });
 
   test('how often Spotify gave no usable answer', async () => {
-    store.connect('a', 3_000, { expiresAt: null });
+    store.connect('a', null);
     answer = () => ({ kind: 'unavailable', reason: 'status 503' });
     await run({}, 60_000);
     expect(measured()['sweepUnavailable']).toBeGreaterThan(0);
@@ -142,14 +142,14 @@ describe('that a scheduled sweep has finished', () => {
 describe('a sweep that Spotify lets do nothing', () => {
   test('has not finished while something is due', async () => {
     store.connect('a', 60);
-    store.notBefore = Number.MAX_SAFE_INTEGER;
+    store.model.holdEverybodyBack(3_600);
     expect(await run()).toMatchObject({ status: 'throttled', refreshed: 0, remaining: 1 });
     expect(measured()).not.toHaveProperty('scheduledSweepFinished');
     expect(finished).toEqual([false]);
   });
 
   test('has finished where nothing is due', async () => {
-    store.notBefore = Number.MAX_SAFE_INTEGER;
+    store.model.holdEverybodyBack(3_600);
     expect(await run()).toMatchObject({ status: 'throttled', remaining: 0 });
     expect(measured()).toMatchObject({ scheduledSweepFinished: 1 });
     expect(finished).toEqual([true]);
