@@ -1,4 +1,5 @@
--- 7 of 12: storing tokens, although Bondhu's schema may refuse some, and wherever else the old ones are.
+-- 7 of 12: storing tokens: which outcomes of leases apply, what Bondhu's schema refuses, and in which other
+-- profiles the old tokens are.
 
 begin;
 set local lock_timeout = '2s';
@@ -22,6 +23,47 @@ comment on type spotify_auth.judged_outcome is
 create type spotify_auth.refusal as (user_id uuid, code text, constraint_name text);
 comment on type spotify_auth.refusal is
   'A profile whose tokens could not be written: the SQLSTATE, and the constraint if it was one.';
+
+create function spotify_auth.judge_outcomes(outcomes spotify_auth.outcome[], locked uuid[])
+returns spotify_auth.judged_outcome[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select array_agg(row(r.user_id, r.lease_id, r.outcome, r.reason,
+      case
+        when p.id is null then 'stale'
+        when not p.id = any (locked) then 'busy'
+        -- The new token may be the only living one: it counts whether or not the lease still holds.
+        when r.outcome in ('refreshed', 'refresh_token_only') and r.refresh_token <> r.used_refresh_token
+          and p.spotify_refresh_token = r.used_refresh_token then 'applied'
+        when c.settled_lease_id = r.lease_id then 'already_applied'
+        -- An answer about one token says nothing about another; a restore can change it and leave the lease.
+        when c.lease_id = r.lease_id and (r.outcome not in ('refreshed', 'refresh_token_only', 'revoked')
+          or p.spotify_refresh_token = r.used_refresh_token) then 'applied'
+        else 'stale'
+      end,
+      false, coalesce(r.refresh_token <> r.used_refresh_token, false), r.used_refresh_token,
+      case r.outcome when 'refreshed' then r.access_token else p.spotify_access_token end,
+      coalesce(r.refresh_token, p.spotify_refresh_token),
+      case r.outcome when 'refreshed' then r.leased_at + make_interval(secs => r.expires_in)
+        else p.spotify_token_expires_at end,
+      now() + make_interval(secs => case r.outcome
+        when 'refreshed' then least(1800, 30 * 2 ^ least(c.failures, 6))
+        else least(greatest(r.retry_after, 1), 86400) end),
+      c.held_since, c.reauthorization_required_since
+    )::spotify_auth.judged_outcome)
+    from unnest(outcomes) r
+      left join public.profiles p on p.id = r.user_id
+      left join spotify_auth.connections c on c.user_id = r.user_id);
+end;
+$$;
+revoke all on function spotify_auth.judge_outcomes(spotify_auth.outcome[], uuid[])
+  from public, anon, authenticated, service_role;
+comment on function spotify_auth.judge_outcomes is
+$$Decides which outcomes apply, as spotify_record describes it, and works out what they store.
+
+Parameters:
+  outcomes  one per user, already checked
+  locked    those of their profiles that the caller could lock$$;
 
 create function spotify_auth.write_tokens(
   users uuid[], access_tokens text[], refresh_tokens text[], expiries timestamptz[]

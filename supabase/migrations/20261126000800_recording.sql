@@ -41,8 +41,8 @@ begin
     from jsonb_populate_recordset(null::spotify_auth.outcome, results) r;
   -- All are refused, before anything is written: half-understood outcomes must not replace working tokens.
   if unknown_outcomes > 0 or broken_successes > 0 or cardinality(users) <> cardinality(outcomes) then
-    raise exception
-    'spotify_record: % unknown outcomes, % successes without usable tokens or expiry, % results for % users',
+    raise exception 'spotify_record: % unknown outcomes, % successes without usable tokens or expiry, '
+      '% results for % users',
       unknown_outcomes, broken_successes, cardinality(outcomes), cardinality(users) using errcode = '22023';
   end if;
 
@@ -53,34 +53,7 @@ begin
     select c.shares_token from spotify_auth.connections c
     where c.user_id = any (locked) order by c.user_id for no key update) connection;
 
-  select array_agg(row(r.user_id, r.lease_id, r.outcome, r.reason,
-      case
-        when p.id is null then 'stale'
-        when not p.id = any (locked) then 'busy'
-        -- The new token may be the only living one: it counts whether or not the lease still holds.
-        when r.outcome in ('refreshed', 'refresh_token_only') and r.refresh_token <> r.used_refresh_token
-          and p.spotify_refresh_token = r.used_refresh_token then 'applied'
-        when c.settled_lease_id = r.lease_id then 'already_applied'
-        -- An answer about one token says nothing about another; a restore can change it and leave the lease.
-        when c.lease_id = r.lease_id and (r.outcome not in ('refreshed', 'refresh_token_only', 'revoked')
-          or p.spotify_refresh_token = r.used_refresh_token) then 'applied'
-        else 'stale'
-      end,
-      false, coalesce(r.refresh_token <> r.used_refresh_token, false), r.used_refresh_token,
-      case r.outcome when 'refreshed' then r.access_token else p.spotify_access_token end,
-      coalesce(r.refresh_token, p.spotify_refresh_token),
-      case r.outcome when 'refreshed' then r.leased_at + make_interval(secs => r.expires_in)
-        else p.spotify_token_expires_at end,
-      now() + make_interval(secs => case r.outcome
-        when 'refreshed' then least(1800, 30 * 2 ^ least(c.failures, 6))
-        else least(greatest(r.retry_after, 1), 86400) end),
-      c.held_since, c.reauthorization_required_since
-    )::spotify_auth.judged_outcome)
-    into judged
-    from unnest(outcomes) r
-      left join public.profiles p on p.id = r.user_id
-      left join spotify_auth.connections c on c.user_id = r.user_id;
-
+  judged := spotify_auth.judge_outcomes(outcomes, locked);
   if has_sharers or exists (
       select from unnest(judged) j
       where j.outcome in ('refreshed', 'refresh_token_only') and j.verdict in ('stale', 'busy')) then
@@ -241,7 +214,12 @@ An outcome needs its lease. A new refresh token does not: it applies whenever th
 stored, as it must be for refreshed, refresh_token_only and revoked. New tokens also reach the other profiles
 with the token that was used.
 
-Returns {verdicts: [{user_id, lease_id, verdict, code, constraint}], not_before_in, breaker_is_open}:
+Returns {verdicts, not_before_in, breaker_is_open}:
+  verdicts         [{user_id, lease_id, verdict}], and if it is refused {code, constraint}
+  not_before_in    seconds during which nobody may call Spotify; null: anybody may
+  breaker_is_open  whether the revocation breaker is open
+
+Verdicts:
   applied          the outcome counts
   held             revoked, but not believed yet: again after retry_after, 15 minutes at most
   confirmed        revoked, and was marked dead before
@@ -249,9 +227,8 @@ Returns {verdicts: [{user_id, lease_id, verdict, code, constraint}], not_before_
                    Again within 30 minutes; if the refresh token was replaced, which the caller now has to
                    keep, after a day
   already_applied  the call was repeated
-  stale            the lease is over, its token is no longer stored, or the profile is gone: nothing changed
-  busy             another transaction has locked a profile: the caller has to repeat
-  not_before_in    seconds during which nobody may call Spotify; null: anybody may
-  breaker_is_open  whether the revocation breaker is open$$;
+  stale            the lease is over, its token is no longer stored, or the profile is gone: the connection is
+                   left as it is, but a wait that Spotify asked for holds
+  busy             another transaction has locked a profile: the caller has to repeat$$;
 
 commit;
