@@ -5,8 +5,8 @@ import type {
 import { describeFailure } from '../connection/operational-error.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
 
-/** The schema that this code was written for: raised by each migration that it needs. */
-const SCHEMA_VERSION = 1;
+/** The schema that this code was written for: raised with `spotify_auth.schema_version()` by a migration that it needs. */
+export const SCHEMA_VERSION = 1;
 
 /** From so many connections on, and this share of all, values that cannot be right are more than users' own doing. */
 const LEAST_STORED_VALUES = 5;

@@ -1,21 +1,25 @@
--- Spotify persistent authentication, 1 of 12: the schema.
+-- 1 of 12: the schema of Spotify persistent authentication.
 --
--- Bondhu's table `public.profiles` keeps the tokens. Beside it, `spotify_auth.connections` says which of them is due,
--- who is refreshing it and which grant is dead. The REST API does not expose this schema: the functions
--- `public.spotify_*`, executable by service_role alone, are the only door. Rules that hold in all of these files:
+-- Bondhu's table `public.profiles` keeps the tokens. Beside it, `spotify_auth.connections` records which
+-- token is due, which lease covers it and which grant is dead. The REST API does not expose this schema: its
+-- only door is the functions `public.spotify_*`, which service_role alone may execute.
 --
---   * No code of a caller ever runs as the owner. Every function has `set search_path = pg_catalog, pg_temp`: named
---     last, pg_temp is searched last, so that a caller's `pg_temp.timestamptz` is not taken for a type of ours (an
---     empty search_path would search pg_temp first). Whatever is not in pg_catalog is written with its schema.
+-- These rules hold in all of the files:
+--
+--   * No code of a caller ever runs as the owner. Every function has `set search_path = pg_catalog, pg_temp`.
+--     pg_temp is searched last because it is named last, so that a caller's `pg_temp.timestamptz` cannot pass
+--     for a type of ours; an empty search_path would search pg_temp first. Names outside pg_catalog are
+--     written with their schema.
 --   * The database's clock is the only clock: callers pass and receive durations.
---   * Locks are taken profile first, then queue row; whoever has to start with the queue row skips locked profiles.
---   * One row never stops the others: values that users can write are made safe before anything is computed from
---     them, and what Bondhu's schema refuses for one profile is refused for that one alone.
---   * Each file is one transaction, however it is applied, and waits for no lock longer than two seconds: where it
---     fails, nothing of it is left, and it can be run again.
---   * A function is closed and opened right where it is created. Revoking from public is not enough: Supabase's older
---     default privileges grant every new function to anon and authenticated by name.
---   * A migration that was published is never edited (docs/decisions/0016).
+--   * Locks are taken on the profile first, then on the queue row. A call that has to start with the queue
+--     row skips locked profiles.
+--   * One row never stops the others. Values that users can write are made safe before anything is computed
+--     from them, and a write that Bondhu's schema refuses for one profile is refused for that one alone.
+--   * Each file is one transaction, however it is applied, and waits for no lock longer than two seconds. If
+--     it fails, nothing of it is left, and it can be run again.
+--   * Each function is closed and opened right where it is created. Revoking from public is not enough:
+--     Supabase's older default privileges grant every new function to anon and authenticated by name.
+--   * A published migration is never edited (docs/decisions/0016).
 
 begin;
 set local lock_timeout = '2s';
@@ -30,13 +34,13 @@ comment on schema spotify_auth is
 create table spotify_auth.connections (
   user_id uuid primary key,
 
-  -- What the profile says, made safe.
+  -- Read from the profile and made safe.
   expires_at timestamptz,
   authorized_at timestamptz,
   implausible_expiry boolean not null default false,
   shares_token boolean not null default false,
 
-  -- Where it stands in the queue, and who has leased it.
+  -- Its place in the queue, its lease and its attempts.
   due_at timestamptz,
   claimable_at timestamptz,
   lease_id uuid,
@@ -55,7 +59,7 @@ create table spotify_auth.connections (
   verify_at timestamptz,
   tokens_cleared_at timestamptz,
 
-  -- What other teams have been told.
+  -- Events that other teams have been sent.
   announced_mark timestamptz,
   announced_authorization timestamptz,
   announced_days smallint,
@@ -68,51 +72,59 @@ revoke all on table spotify_auth.connections from public, anon, authenticated, s
 comment on table spotify_auth.connections is
   'The work queue: one row per user who ever connected Spotify. Holds no token.';
 comment on column spotify_auth.connections.expires_at is
-  'When the stored access token runs out. Null: unknown, or there is no usable access token.';
+  'When the stored access token expires. Null: unknown, or no usable access token is stored.';
 comment on column spotify_auth.connections.authorized_at is
-  'When the user authorized; Spotify ends the grant six months later.';
+  'When the user authorized; Spotify ends the grant six months later. Null: unknown.';
 comment on column spotify_auth.connections.implausible_expiry is
-  'The last expiry that was written from outside is further away than a token lives: not believed.';
+  'The last expiry written from outside is further away than a token lives, so it is not believed.';
 comment on column spotify_auth.connections.shares_token is
-  'Another profile had the same refresh token when this was last looked at: its leases cover both.';
+  'Another profile had the same refresh token when this row was last compared: its leases cover both.';
 comment on column spotify_auth.connections.due_at is
-  'Where the connection stands in the queue: a sweep takes it once due_at is within its window. The expiry, or, '
-  'while leased or backing off, the end of that plus the window. Null: nothing to refresh (dead, or disconnected).';
+$$Its place in the queue, which orders all rows. Null: nothing to refresh (dead, or disconnected).
+
+  normally       when the token expires, or the present if that is unknown
+  while leased   the end of the lease plus the sweeps' window
+  backing off    the end of the backoff plus that window, or the expiry if it is later
+
+A sweep takes the row once due_at is within its window.$$;
 comment on column spotify_auth.connections.claimable_at is
-  'Until then nobody may take a lease: the lease''s deadline, or the end of a backoff. Null: free.';
+  'No lease can be taken before this moment: the end of the present lease, of another profile''s lease on '
+  'the same token, or of a backoff. Null or past: free.';
 comment on column spotify_auth.connections.lease_id is
-  'Names the one lease under which the connection may be refreshed. Null: no lease.';
+  'The one lease under which the connection may be refreshed. Null: no lease.';
 comment on column spotify_auth.connections.settled_lease_id is
-  'The lease whose outcome was applied last, so that a repeated call is recognised.';
+  'The lease whose outcome was applied last, by which a repeated call is recognised.';
 comment on column spotify_auth.connections.attempted_at is
-  'When a lease was last taken; the floor of 30 s between attempts counts from it and survives every reset.';
+  'When the last lease was taken. Null: never, or that lease was released unused. '
+  'A write from outside resets the rest, but leaves the next attempt to wait until 30 s after this.';
 comment on column spotify_auth.connections.refreshed_at is
   'When this system last stored a refreshed token.';
 comment on column spotify_auth.connections.failures is
-  'Attempts that failed in a row.';
+  'Attempts that failed in a row. Throttling and a refused client are not failures of the connection.';
 comment on column spotify_auth.connections.seen_alive is
   'This system has refreshed the grant whose refresh token is stored now. No user can set this by a write.';
 comment on column spotify_auth.connections.held_since is
-  'Since when Spotify refuses the grant without being believed: it is asked again with backoff.';
+  'Since when Spotify has refused the grant without being believed: it is asked again with backoff.';
 comment on column spotify_auth.connections.refusal_reason is
-  'What Spotify said when it last refused the grant: a hint, never proof.';
+  'Spotify''s reason for its last refusal of the grant: a hint, never proof.';
 comment on column spotify_auth.connections.reauthorization_required_since is
-  'Set when the grant is dead: the user has to reconnect.';
+  'Since when the user has to reconnect: the grant is dead, or has no refresh token. Null: not marked.';
 comment on column spotify_auth.connections.marked_after_all is
-  'The mark was made on a grant that the open breaker had held: no evidence for the breaker, and opening does not '
-  'undo it.';
+  'The mark was made while the breaker was open, or on a grant that was held when it last closed. '
+  'Such a mark is no evidence for the breaker, and opening the breaker does not undo it.';
 comment on column spotify_auth.connections.verify_at is
-  'When a sweep asks Spotify again whether the mark is right. Null: not marked, or nothing is left to ask with.';
+  'When a sweep asks Spotify again whether the mark is right. Null: not marked, or no token to ask with.';
 comment on column spotify_auth.connections.tokens_cleared_at is
   'When the tokens of the dead grant were removed from the profile.';
 comment on column spotify_auth.connections.announced_mark is
-  'The dead mark (reauthorization_required_since) of which other teams have been told.';
+  'The mark (reauthorization_required_since) that other teams have been told of.';
 comment on column spotify_auth.connections.announced_authorization is
-  'The authorization (authorized_at) of whose end other teams have been told ahead.';
+  'The authorization (authorized_at) whose coming end other teams have been told of.';
 comment on column spotify_auth.connections.announced_days is
   'How many days ahead they were told last: 30, 7 or 1. Null: not yet.';
 
--- Dead and disconnected rows are in none of the indexes that refreshing reads.
+-- Partial, so that refreshing does not pay for connections that are dead or disconnected: connections_due has
+-- none of them, connections_claimable next to none.
 create index connections_due on spotify_auth.connections (due_at) where due_at is not null;
 create index connections_claimable on spotify_auth.connections (claimable_at) where claimable_at is not null;
 create index connections_held on spotify_auth.connections (held_since) where held_since is not null;
@@ -132,8 +144,9 @@ create index token_hashes_by_hash on spotify_auth.token_hashes (token_hash);
 alter table spotify_auth.token_hashes enable row level security;
 revoke all on table spotify_auth.token_hashes from public, anon, authenticated, service_role;
 comment on table spotify_auth.token_hashes is
-  'The first 64 bits of the SHA-256 of each stored refresh token: by it profiles that share a token are found. '
-  'A table of its own, because it changes when the token does, and the queue row with every refresh.';
+$$The first 64 bits of the SHA-256 of each stored refresh token, to find profiles that share a token.
+
+A table of its own, because a hash changes only with its token, and the queue row with every refresh.$$;
 
 create table spotify_auth.shared_state (
   singleton boolean primary key default true check (singleton),
@@ -155,33 +168,35 @@ alter table spotify_auth.shared_state enable row level security;
 revoke all on table spotify_auth.shared_state from public, anon, authenticated, service_role;
 
 comment on table spotify_auth.shared_state is
-  'One row: what all connections share. Made by whoever needs it first, so that a copy of the schema works.';
+  'One row: state that all connections share. '
+  'Made by the first call that needs it, so that a copy of the schema without data works.';
 comment on column spotify_auth.shared_state.sweep_window is
-  'How long before expiry a sweep takes a token; kept up to date by the sweeps.';
+  'How long before expiry a sweep takes a token. The sweeps keep it up to date.';
 comment on column spotify_auth.shared_state.not_before is
-  'Nobody calls Spotify before this moment: it asked us to wait, or refused our client.';
+  'No call to Spotify before this moment: Spotify asked us to wait, or refused our client.';
 comment on column spotify_auth.shared_state.calls_reserved_until is
-  'Where sweeps have a ceiling on calls: the calls of all claims so far are spread over the time until then.';
+  'Until when time is reserved for the calls of all claims so far, where sweeps have a ceiling on calls.';
 comment on column spotify_auth.shared_state.population is
-  'Living connections, as last counted: what the breaker''s shares are of.';
+  'Living connections, as last counted: the breaker''s shares are shares of this number.';
 comment on column spotify_auth.shared_state.breaker_opened_at is
-  'Since when so many living grants are said to be dead that it is not believed. Null: the breaker is closed.';
+  'Since when Spotify calls so many living grants dead that it is not believed. Null: the breaker is closed.';
 comment on column spotify_auth.shared_state.breaker_closed_at is
-  'When it last closed. What had been held before is no evidence any more: it would open it a second time.';
+  'When the breaker last closed. '
+  'Grants held before then are no evidence any more: they would open it a second time.';
 comment on column spotify_auth.shared_state.reconciled_up_to is
-  'The last profile that spotify_reconcile compared. Null: it starts over.';
+  'The last profile that spotify_reconcile has compared. Null: it starts over.';
 comment on column spotify_auth.shared_state.backfilled is
   'Whether spotify_reconcile has been through all profiles once.';
 comment on column spotify_auth.shared_state.missed_before_pass is
   'The value of spotify_auth.missed_profile_changes when the present pass of spotify_reconcile began.';
 comment on column spotify_auth.shared_state.missed_healed is
-  'The same at the beginning of the last pass that came to its end: changes up to it are in the queue.';
+  'The same when the last complete pass began: changes up to it are in the queue.';
 comment on column spotify_auth.shared_state.missed_reported is
   'The same when a sweep last came to its end.';
 comment on column spotify_auth.shared_state.events_since is
   'Grants that were marked dead before this moment are not announced: the page has long told their users.';
 comment on column spotify_auth.shared_state.last_sweep_finished_at is
-  'When a sweep last came to its end, by hand or by schedule.';
+  'When a sweep, by hand or by schedule, last came to its end and could do its work.';
 
 create table spotify_auth.refreshes_by_minute (
   minute timestamptz primary key,
@@ -190,13 +205,14 @@ create table spotify_auth.refreshes_by_minute (
 alter table spotify_auth.refreshes_by_minute enable row level security;
 revoke all on table spotify_auth.refreshes_by_minute from public, anon, authenticated, service_role;
 comment on table spotify_auth.refreshes_by_minute is
-  'How many tokens were refreshed, by the minute, for an hour: evidence that Spotify knows our client''s grants.';
+  'How many tokens were refreshed in each minute of the last hour. '
+  'Evidence that Spotify knows our client''s grants.';
 
--- A sequence, because counting must never wait, fail or be undone together with the write that is counted.
+-- A sequence, because counting must never wait, fail, or be undone together with the write that it counts.
 create sequence spotify_auth.missed_profile_changes;
 revoke all on sequence spotify_auth.missed_profile_changes from public, anon, authenticated, service_role;
 comment on sequence spotify_auth.missed_profile_changes is
-  'Counts changes of profiles that did not reach the queue at once: spotify_reconcile heals them.';
+  'Counts the changes of profiles that did not reach the queue at once. spotify_reconcile heals them.';
 
 create function spotify_auth.read_shared_state() returns spotify_auth.shared_state
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -204,8 +220,8 @@ declare
   state spotify_auth.shared_state;
 begin
   if row_security_active('public.profiles') then
-    raise exception 'row level security hides profiles from %, the owner of the spotify functions', current_user
-      using errcode = 'PT530',
+    raise exception 'row level security hides profiles from %, the owner of the spotify functions',
+      current_user using errcode = 'PT530',
         hint = 'alter table public.profiles no force row level security, or give that role bypassrls';
   end if;
   select s.* into state from spotify_auth.shared_state s;
@@ -218,7 +234,9 @@ end;
 $$;
 revoke all on function spotify_auth.read_shared_state() from public, anon, authenticated, service_role;
 comment on function spotify_auth.read_shared_state is
-  'The one row of shared state, made where it is missing. Raises PT530 where the owner of these functions does not '
-  'see every profile: what is hidden must not be taken for what is gone.';
+$$Returns the one row of shared state, and makes it where it is missing.
+
+Raises PT530 if row level security hides profiles from the owner of these functions: hidden rows must not be
+taken for deleted ones.$$;
 
 commit;

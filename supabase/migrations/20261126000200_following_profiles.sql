@@ -1,5 +1,7 @@
--- 2 of 12: from profile to queue. Users may write anything into their own spotify_* columns: nothing here fails on any
--- value, and nothing that users cannot see is computed from it.
+-- 2 of 12: from profile to queue.
+--
+-- Users may write anything into their own spotify_* columns. Nothing here fails on any value, and nothing
+-- that users cannot see is computed from it.
 
 begin;
 set local lock_timeout = '2s';
@@ -11,26 +13,32 @@ language sql immutable strict parallel safe set search_path = pg_catalog, pg_tem
 $$;
 revoke all on function spotify_auth.hash_token(text) from public, anon, authenticated, service_role;
 comment on function spotify_auth.hash_token is
-  'The first 64 bits of a token''s SHA-256: tells equal tokens, and nothing about the token.';
+  'The first 64 bits of a token''s SHA-256: equal for equal tokens, and says nothing about the token.';
 
--- A token is usable if it is neither null nor empty nor over 4,096 bytes. Times are limited to the years 2000 to 2200,
--- for arithmetic on a hostile one (-infinity, the year 294276) would fail. 254 characters: RFC 5321, section 4.5.3.1.3.
+-- A token is usable if it is neither null nor empty nor over 4,096 bytes. Times are limited to the years 2000
+-- to 2200, because arithmetic on a hostile one (-infinity, the year 294276) would fail. An e-mail address has
+-- at most 254 characters (RFC 5321, section 4.5.3.1.3).
 create view spotify_auth.safe_profiles with (security_invoker = true) as
   select p.id as user_id,
-    case when octet_length(p.spotify_access_token) between 1 and 4096 then p.spotify_access_token end as access_token,
-    case when octet_length(p.spotify_refresh_token) between 1 and 4096 then p.spotify_refresh_token end
-      as refresh_token,
-    case when octet_length(p.spotify_access_token) between 1 and 4096 and p.spotify_token_expires_at is not null then
-      greatest(least(p.spotify_token_expires_at, '2200-01-01Z'::timestamptz), '2000-01-01Z'::timestamptz)
+    case when octet_length(p.spotify_access_token) between 1 and 4096
+      then p.spotify_access_token
+    end as access_token,
+    case when octet_length(p.spotify_refresh_token) between 1 and 4096
+      then p.spotify_refresh_token
+    end as refresh_token,
+    case when octet_length(p.spotify_access_token) between 1 and 4096
+        and p.spotify_token_expires_at is not null
+      then greatest(least(p.spotify_token_expires_at, '2200-01-01Z'::timestamptz), '2000-01-01Z'::timestamptz)
     end as expires_at,
-    case when p.spotify_connected_at is not null then
-      greatest(least(p.spotify_connected_at, '2200-01-01Z'::timestamptz), '2000-01-01Z'::timestamptz)
+    case when p.spotify_connected_at is not null
+      then greatest(least(p.spotify_connected_at, '2200-01-01Z'::timestamptz), '2000-01-01Z'::timestamptz)
     end as authorized_at,
     left(p.spotify_user_id, 128) as spotify_user_id,
     left(p.spotify_user_email, 254) as spotify_user_email
   from public.profiles p;
 revoke all on table spotify_auth.safe_profiles from public, anon, authenticated, service_role;
-comment on view spotify_auth.safe_profiles is 'What this system reads of a profile, made safe.';
+comment on view spotify_auth.safe_profiles is
+  'The part of a profile that this system reads, made safe.';
 
 create view spotify_auth.compared_profiles with (security_invoker = true) as
   select p.user_id,
@@ -53,13 +61,15 @@ create view spotify_auth.compared_profiles with (security_invoker = true) as
         or (p.refresh_token is not null and c.due_at is null
           and c.reauthorization_reason is distinct from 'grant_revoked')
         or (p.refresh_token is null and c.reauthorization_reason is null)
-        -- Written while the clock was ahead: it would wait until that time has really come.
+        -- Written while the clock was ahead: the row would wait until that time has really come.
         or coalesce(greatest(c.claimable_at, c.attempted_at, c.refreshed_at, c.reauthorization_required_since)
           > now() + interval '1 day 1 hour', false)
     end as has_drifted
   from spotify_auth.safe_profiles p
     left join spotify_auth.connections c on c.user_id = p.user_id
     left join spotify_auth.token_hashes h on h.user_id = p.user_id,
+    -- A token lives an hour: an expiry over 70 minutes away is not believed. Null means unknown, hence due.
+    -- This system computed the queue's own expiry, which is believed unless it is over 25 hours away.
     lateral (select case
       when p.expires_at <= now() + interval '70 minutes'
         or (p.expires_at = c.expires_at and p.expires_at <= now() + interval '1 day 1 hour') then p.expires_at
@@ -67,8 +77,7 @@ create view spotify_auth.compared_profiles with (security_invoker = true) as
     lateral (select spotify_auth.hash_token(p.refresh_token) as hash) token;
 revoke all on table spotify_auth.compared_profiles from public, anon, authenticated, service_role;
 comment on view spotify_auth.compared_profiles is
-  'Each profile beside its queue row. A token lives an hour, so an expiry over 70 minutes away is not believed '
-  '(expires_at is null: unknown, hence due) unless it is the one in the queue, which this system computed.';
+  'Each profile beside its queue row: the expiry that is believed, and whether the two differ (has_drifted).';
 
 create function spotify_auth.follow_profiles(users uuid[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -76,9 +85,10 @@ declare
   locked uuid[];
   floor_ends constant interval := '30 seconds';
 begin
-  -- A statement of its own: the next one has to see what was committed before the lock.
+  -- A statement of its own: the next one has to see all that was committed before the lock.
   select array_agg(profile.id) into locked from (
-    select p.id from public.profiles p where p.id = any (users) order by p.id for no key update skip locked) profile;
+    select p.id from public.profiles p where p.id = any (users)
+    order by p.id for no key update skip locked) profile;
 
   with profile as materialized (
     select p.* from spotify_auth.compared_profiles p
@@ -109,8 +119,9 @@ begin
       failures = 0,
       attempted_at = case when c.attempted_at <= now() then c.attempted_at end,
       refreshed_at = case when c.refreshed_at <= now() then c.refreshed_at end,
-      -- The floor between attempts: whoever keeps resetting a row cannot make us call Spotify more often.
-      claimable_at = case when c.attempted_at between now() - floor_ends and now() then c.attempted_at + floor_ends end,
+      -- The floor between attempts: a user who keeps resetting a row cannot make us call Spotify more often.
+      claimable_at = case when c.attempted_at between now() - floor_ends and now()
+        then c.attempted_at + floor_ends end,
       due_at = case when c.attempted_at between now() - floor_ends and now() and excluded.due_at is not null
         then greatest(excluded.due_at, c.attempted_at + floor_ends + coalesce(
           (select s.sweep_window from spotify_auth.shared_state s), interval '40 minutes'))
@@ -118,7 +129,8 @@ begin
   ), hashed as (
     insert into spotify_auth.token_hashes as h (user_id, token_hash)
     select p.user_id, p.token_hash from profile p where p.has_refresh order by p.user_id
-    on conflict (user_id) do update set token_hash = excluded.token_hash where h.token_hash <> excluded.token_hash
+    on conflict (user_id) do update set token_hash = excluded.token_hash
+      where h.token_hash <> excluded.token_hash
   )
   delete from spotify_auth.token_hashes h using profile p where h.user_id = p.user_id and not p.has_refresh;
 
@@ -128,7 +140,8 @@ begin
     where not shared.shares_token and shared.user_id in (
       select unnest(array[mine.user_id, other.user_id])
       from spotify_auth.token_hashes mine
-        join spotify_auth.token_hashes other on other.token_hash = mine.token_hash and other.user_id <> mine.user_id
+        join spotify_auth.token_hashes other
+          on other.token_hash = mine.token_hash and other.user_id <> mine.user_id
       where mine.user_id = any (locked))
     for no key update skip locked);
   return coalesce(cardinality(locked), 0);
@@ -136,16 +149,18 @@ end;
 $$;
 revoke all on function spotify_auth.follow_profiles(uuid[]) from public, anon, authenticated, service_role;
 comment on function spotify_auth.follow_profiles is
-  'Brings the queue rows of these users in step with their profiles. Clears lease, failures and dead mark: a change '
-  'from outside is proof of life. Leaves profiles that others have locked to their writers. Returns how many were '
-  'there and free.';
+$$Brings the queue rows of these users in step with their profiles.
+
+Clears lease, failures and dead mark, because a change from outside is proof of life; marks a connection that
+has an access token and no refresh token. Skips profiles that others have locked: their writers follow them.
+Returns how many of the profiles were there and not locked.$$;
 
 create function spotify_auth.on_profile_change() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp set timezone = 'UTC' set lock_timeout = '1s' as $$
 begin
-  -- Our own writes maintain the queue themselves. They say so in the functions' bodies, for a function-level `set` of
-  -- a custom parameter needs a superuser.
+  -- Our own writes maintain the queue themselves. They say so in the functions' bodies, because to `set` a
+  -- custom parameter at the level of a function needs a superuser.
   if coalesce(current_setting('spotify_auth.own_write', true), '') <> 'on' then
     begin
       if spotify_auth.follow_profiles(array[new.id]) = 0 then
@@ -164,8 +179,10 @@ end;
 $$;
 revoke all on function spotify_auth.on_profile_change() from public, anon, authenticated, service_role;
 comment on function spotify_auth.on_profile_change is
-  'Trigger: keeps the queue in step with writes from outside. Security definer, so that users can still update their '
-  'own profile. Whatever happens in here, a user''s write succeeds: what did not reach the queue (a row locked for '
-  'over a second, a serializable writer''s conflict, a full disk) is counted, and spotify_reconcile heals it.';
+$$Trigger: keeps the queue in step with writes from outside.
+
+Security definer, so that users can still update their own profile. A user's write succeeds whatever fails in
+here, unless the whole statement is cancelled. A change that did not reach the queue (a row locked for over a
+second, a serializable writer's conflict, a full disk) is counted, and spotify_reconcile heals it.$$;
 
 commit;

@@ -39,7 +39,7 @@ begin
   begin
     healed := spotify_auth.follow_profiles(drifted_users);
   exception when others or assert_failure then
-    -- Some row does not take part: one by one, so that it keeps nobody else out.
+    -- One row at least cannot be followed: one by one, so that it stops no other.
     healed := 0;
     foreach one_user in array drifted_users loop
       begin
@@ -69,9 +69,17 @@ $$;
 revoke all on function public.spotify_reconcile(integer) from public, anon, authenticated;
 grant execute on function public.spotify_reconcile(integer) to service_role;
 comment on function public.spotify_reconcile is
-  'Compares the next `batch_size` profiles with the queue and repairs what differs: fills the queue after the first '
-  'migration, heals what a restore left behind (it bypasses triggers) and what a trigger could not do. Remembers where '
-  'it stopped and starts over at the end. Returns {healed, done}: done is false while this caller should go on, that '
-  'is during the first pass and during one after changes were missed; otherwise a page per sweep is enough.';
+$$Compares the next profiles with the queue and repairs the differences.
+
+Fills the queue after the first migration. Heals differences that a restore left behind (it bypasses triggers)
+and changes that the trigger missed. Remembers where it stopped, and starts over at the end.
+
+Parameters:
+  batch_size  how many profiles to compare, at least 1; else 22023
+
+Returns {healed, done}:
+  healed  how many queue rows were repaired
+  done    false: the caller should go on, because the first pass, or the one after missed changes, is not
+          complete; true: a page per sweep is enough. Also true, with healed 0, while another call is at it$$;
 
 commit;

@@ -1,4 +1,4 @@
--- 4 of 12: leases. Nobody calls Spotify without holding one.
+-- 4 of 12: leases. No call to Spotify without one.
 
 begin;
 set local lock_timeout = '2s';
@@ -11,8 +11,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function spotify_auth.not_before_in() from public, anon, authenticated, service_role;
 comment on function spotify_auth.not_before_in is
-  'Seconds for which nobody may call Spotify, a day at most. Null: anybody may. What is further away was written by '
-  'a clock that was ahead, and does not count.';
+  'Seconds, a day at most, during which nobody may call Spotify. Null: anybody may. '
+  'A moment further away was written by a clock that was ahead, and does not count.';
 
 create function spotify_auth.share_lease(users uuid[], until timestamptz) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -24,10 +24,10 @@ begin
     select h.token_hash, array_agg(h.user_id order by h.user_id) as users
     from spotify_auth.token_hashes h where h.user_id = any (users) group by h.token_hash order by h.token_hash
   loop
-    -- Not waited for: whoever has it is choosing among the same connections at this moment.
+    -- Not waited for: another call that holds it is choosing among the same connections at this moment.
     if pg_try_advisory_xact_lock(shared.token_hash) then
-      -- Those who were put off keep the token leased where an outside write has ended the lease: it may still be sent.
-      -- One that backs off by itself, as its own failures show, keeps nobody waiting.
+      -- An outside write may have ended the lease while the token can still be sent: the connections that
+      -- were put off keep it leased. One that backs off by itself, as its failures show, keeps none waiting.
       select max(c.claimable_at) into leased_until
         from spotify_auth.token_hashes h join spotify_auth.connections c on c.user_id = h.user_id
         where h.token_hash = shared.token_hash
@@ -52,14 +52,22 @@ begin
   end loop;
 end;
 $$;
-revoke all on function spotify_auth.share_lease(uuid[], timestamptz) from public, anon, authenticated, service_role;
+revoke all on function spotify_auth.share_lease(uuid[], timestamptz)
+  from public, anon, authenticated, service_role;
 comment on function spotify_auth.share_lease is
-  'For connections that are about to be leased until a moment and share their token with others: leaves one for each '
-  'token, and puts all others with that token off until that lease lapses, those included that were about to be '
-  'leased. Where somebody has a lease on the token already, it leaves none. An outside write ends the lease of its '
-  'own row alone: the others stay put off. The caller has locked the rows of `users`.';
+$$Leaves one connection for each token to be leased, of those that share it, and puts the others off.
 
-create function public.spotify_check_connection(for_user uuid, refresh_within interval, lease interval) returns jsonb
+Parameters:
+  users  connections that are about to be leased and share their token; the caller has locked their rows
+  until  the end of that lease
+
+Those put off wait until that lease ends. If the token is leased already, all are put off until that older
+lease ends; while another call chooses among the same connections, for a second. A write from outside ends the
+lease of its own row alone: the others stay put off.$$;
+
+create function public.spotify_check_connection(
+  for_user uuid, refresh_within interval, lease interval
+) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
   shared spotify_auth.shared_state := spotify_auth.read_shared_state();
@@ -83,8 +91,8 @@ begin
 
   select c.* into connection from spotify_auth.connections c where c.user_id = for_user;
   if not_before_in is null and coalesce(connection.expires_at <= now() + refresh_within, true) then
-    -- Takes the lease if the connection is due and free, or dead and worth asking about again; a row that somebody else
-    -- has leased or locked is passed over.
+    -- Takes the lease if the connection is due and free, or dead and worth asking about again. Passes over a
+    -- row that another caller has leased or locked.
     select c.ctid, c.shares_token into place, is_shared from spotify_auth.connections c
       where c.user_id = for_user
         and (c.due_at is not null
@@ -119,14 +127,14 @@ begin
     end if;
     state := case
       when connection.reauthorization_required_since is not null then case
-        -- Somebody is asking Spotify at this moment whether the mark is right.
+        -- Another caller is asking Spotify at this moment whether the mark is right.
         when connection.lease_id is not null and connection.claimable_at > now()
           and coalesce(connection.expires_at <= now() + refresh_within, true) then 'busy'
         else 'reauthorization_required' end
       when connection.due_at is null then 'disconnected'
       when connection.expires_at > now() + refresh_within then 'connected'
       when not_before_in is not null then 'backing_off'
-      -- Put off for another profile with its token, it is as good as leased.
+      -- A connection that was put off for another profile with its token is as good as leased.
       when connection.claimable_at > now() and connection.lease_id is null
         and not (connection.shares_token and connection.failures = 0) then 'backing_off'
       else 'busy'
@@ -156,17 +164,39 @@ begin
   );
 end;
 $$;
-revoke all on function public.spotify_check_connection(uuid, interval, interval) from public, anon, authenticated;
+revoke all on function public.spotify_check_connection(uuid, interval, interval)
+  from public, anon, authenticated;
 grant execute on function public.spotify_check_connection(uuid, interval, interval) to service_role;
 comment on function public.spotify_check_connection is
-  'Reads one connection; if its token expires within `refresh_within` and nobody has leased it, takes a lease of length '
-  '`lease` in the same call. Also where the grant was found dead: asked again, 30 seconds after the last attempt at '
-  'the earliest, until its tokens are removed. Returns {state, spotify_user_id, spotify_user_email, connected_at, '
-  'expires_at, seconds_left, reauthorize_by, retry_in, refused, lease}. state: disconnected, connected, leased (the '
-  'caller now has to refresh and record), busy (somebody else is refreshing it or verifying its mark, or the queue row is '
-  'locked), locked (the '
-  'profile is locked and the queue not in step with it), backing_off (a refresh failed, or Spotify asked everybody to '
-  'wait; again in retry_in seconds), reauthorization_required. seconds_left is null when no usable access token is '
-  'stored or its expiry cannot be true. refused: Spotify said last that the grant is dead.';
+$$Reads one connection, and takes a lease on it in the same call if its token expires soon.
+
+Parameters:
+  for_user        the user
+  refresh_within  takes the lease if the token expires within this time, or at an unknown one, and the
+                  connection is free
+  lease           the length of that lease
+
+A grant that was found dead is leased too, until its tokens are removed, to ask Spotify again: at the earliest
+30 seconds after the last attempt.
+
+Returns {state} alone if state is disconnected or locked, else all of these:
+  state               disconnected: no tokens, or no such user
+                      connected: the token lives longer than refresh_within
+                      leased: the caller now has to refresh and record
+                      busy: another caller is refreshing it or a profile with the same token, is verifying
+                      its mark, or has locked the queue row
+                      locked: the profile is locked, and the queue is not in step with it
+                      backing_off: a refresh failed, or Spotify asked all callers to wait; see retry_in
+                      reauthorization_required: the user has to reconnect
+  spotify_user_id     of the Spotify account; null: unknown
+  spotify_user_email  likewise
+  connected_at        when the user authorized; null: unknown
+  expires_at          when the access token expires; null: no usable access token, or no believable expiry
+  seconds_left        the same in seconds from now, negative once it has expired; null: likewise
+  reauthorize_by      six months after connected_at, when Spotify ends the grant; null: unknown
+  retry_in            seconds until the connection is free and Spotify may be called; 0: now
+  refused             true: Spotify refused the grant last, or the user has to reconnect
+  lease               {user_id, lease_id, leased_at, refresh_token, seconds_left, failures}, as described at
+                      spotify_claim_due; null: state is not leased$$;
 
 commit;

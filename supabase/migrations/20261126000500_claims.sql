@@ -1,4 +1,4 @@
--- 5 of 12: claims, by which a sweep takes leases on many connections at once.
+-- 5 of 12: claims. A sweep takes leases on many connections at once.
 
 begin;
 set local lock_timeout = '2s';
@@ -38,18 +38,18 @@ begin
     update spotify_auth.shared_state set sweep_window = refresh_within;
   end if;
   if not_before_in is not null then
-    return jsonb_build_object('claims', '[]'::jsonb, 'due_up_to', null, 'next_claim_in', null, 'calls_start_in', 0,
-      'not_before_in', not_before_in);
+    return jsonb_build_object('claims', '[]'::jsonb, 'due_up_to', null, 'next_claim_in', null,
+      'calls_start_in', 0, 'not_before_in', not_before_in);
   end if;
 
   if calls_per_second is not null then
-    -- Each claim gets the next stretch of time that is free for its calls, so that together they keep the ceiling.
-    -- Locked from here on, so that those who claim at once get theirs one after the other. What is reserved for longer
-    -- than a day was reserved by a clock that was ahead.
+    -- Each claim gets the next stretch of time that is free for its calls, so that together they keep the
+    -- ceiling. The lock makes simultaneous claims reserve one after the other. A reservation for more than a
+    -- day was made by a clock that was ahead.
     select extract(epoch from s.calls_reserved_until - now()) into calls_start_in
       from spotify_auth.shared_state s for update;
     calls_start_in := case when calls_start_in between 0 and 86400 then calls_start_in else 0 end;
-    -- A lease that lapses before its call is due would be of no use to anybody.
+    -- A lease that lapses before its call is due would help nobody.
     too_early_by := calls_start_in + batch_size / calls_per_second - extract(epoch from lease) / 2;
     if too_early_by > 0 then
       return jsonb_build_object('claims', '[]'::jsonb, 'due_up_to', null, 'next_claim_in', too_early_by,
@@ -57,9 +57,9 @@ begin
     end if;
   end if;
 
-  -- What is due: from where the last claim ended, and what is left of the batch from the beginning. Scanned from the
-  -- beginning each time, the index would be searched through all the entries that this sweep has left behind, which
-  -- nobody can remove as long as somebody holds a snapshot.
+  -- Due connections: from where the last claim ended, then, if the batch is not full, from the beginning. A
+  -- scan from the beginning each time would pass all the index entries that this sweep has left behind, and
+  -- nobody can remove these while an older snapshot is held.
   loop
     select array_agg(free.ctid), array_agg(free.user_id) filter (where free.shares_token),
         coalesce(due_up_to, max(free.due_at))
@@ -79,7 +79,7 @@ begin
     scan_from := '-infinity';
   end loop;
 
-  -- Where there is room, marks that are to be verified.
+  -- If there is room, dead grants whose mark is to be verified.
   if cardinality(places) < batch_size then
     select array_agg(free.ctid), array_agg(free.user_id) filter (where free.shares_token)
       into found_places, found_sharing
@@ -95,12 +95,12 @@ begin
   is_full := cardinality(places) = batch_size;
 
   if cardinality(sharing) > 0 then
-    -- Moves the rows that must not be leased: the places at which they were are then empty.
+    -- Moves the rows that must not be leased, and leaves their places empty.
     perform spotify_auth.share_lease(sharing, now() + lease);
   end if;
 
-  -- By place, not by user: the locks keep the rows where they are, and no index has to be searched again. A statement
-  -- of its own: joined into the one that locks, it is planned as a scan of the whole queue.
+  -- By place, not by user: the locks keep the rows where they are, and no index has to be searched again. A
+  -- statement of its own: joined into the one that locks, it is planned as a scan of the whole queue.
   with claimed as (
     update spotify_auth.connections c set
       lease_id = gen_random_uuid(),
@@ -112,7 +112,7 @@ begin
     returning c as connection)
   select array_agg(claimed.connection) into leased from claimed;
 
-  -- Another one: tokens that were read by the statement that locked may be older than the lock.
+  -- One more of its own: tokens that the locking statement read may be older than the lock.
   select
     jsonb_agg(jsonb_build_object(
       'user_id', c.user_id,
@@ -128,8 +128,8 @@ begin
   from unnest(leased) c left join spotify_auth.safe_profiles p on p.user_id = c.user_id;
 
   if orphans is not null then
-    -- Deleted, not updated: a second update in one transaction checks the foreign key, and a profile that a restore
-    -- removed would fail every claim. Profiles that are merely hidden have been ruled out (read_shared_state).
+    -- Deleted, not updated: a second update in one transaction checks the foreign key, and a profile that a
+    -- restore removed would fail every claim. read_shared_state has made sure that none is merely hidden.
     delete from spotify_auth.connections c where c.user_id = any (orphans);
     perform spotify_auth.follow_profiles(orphans);
   end if;
@@ -153,8 +153,8 @@ begin
           and c.user_id <> all (coalesce(leased_users, '{}'))
         order by c.claimable_at
         limit 1),
-      -- Still free and due: its row was locked for a moment, or a whole batch turned out to have no token. Ordered, for
-      -- an `exists` would be planned as a scan of the whole queue that hopes to find one early.
+      -- Still free and due: its row was locked for a moment, or a whole batch turned out to have no token.
+      -- Ordered, because `exists` would be planned as a scan of the whole queue that hopes to find one early.
       (select 1 from spotify_auth.connections c
         where c.due_at <= now() + refresh_within
           and (c.claimable_at is null or c.claimable_at <= now())
@@ -169,19 +169,36 @@ revoke all on function
   public.spotify_claim_due(integer, interval, interval, interval, double precision, timestamptz)
   from public, anon, authenticated;
 grant execute on function
-  public.spotify_claim_due(integer, interval, interval, interval, double precision, timestamptz) to service_role;
+  public.spotify_claim_due(integer, interval, interval, interval, double precision, timestamptz)
+  to service_role;
 comment on function public.spotify_claim_due is
-  'Takes leases of length `lease` on up to `batch_size` (1 to 1,000) connections whose token expires within '
-  '`refresh_within`, soonest expiry first; where fewer are due, also on dead grants whose mark is to be verified. '
-  'Passes over rows that others have leased and those refreshed within `sweep_age`, the time since the sweep began. With '
-  'calls_per_second, reserves the time for a call each, after those of earlier claims, and claims nothing as long as a '
-  'call might not be due in the first half of its lease. due_from: the due_up_to of this sweep''s last claim, from '
-  'where this one goes on. Returns {claims: [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}], '
-  'due_up_to, calls_start_in, next_claim_in, not_before_in}: one document, because the REST API cuts result sets off '
-  'silently. due_up_to: null when the batch was not full. next_claim_in: seconds until a connection becomes free that '
-  'others have leased or locked and that expires within the window, or until there is time for the calls; null when '
-  'there is none, or when the batch was full. calls_start_in: seconds until the first of the reserved calls is due, 0 '
-  'without a ceiling. not_before_in: seconds for which nobody may call Spotify, and nothing is claimed; null: anybody '
-  'may.';
+$$Takes leases on the connections that are due, soonest expiry first.
+
+If fewer than a batch are due, takes leases on dead grants too whose mark is to be verified. Passes over rows
+that others have leased or locked.
+
+Parameters:
+  batch_size        how many leases at most, 1 to 1,000; else 22023
+  refresh_within    a connection is due if its token expires within this time, or at an unknown one
+  lease             the length of the leases
+  sweep_age         the time since the sweep began: passes over what was refreshed within it
+  calls_per_second  reserves time for one call per claim, after the calls of earlier claims; claims nothing
+                    while a call might come later than half its lease; null: no ceiling
+  due_from          the due_up_to of this sweep's last claim, where this one goes on; null: the beginning
+
+Returns one document, because the REST API cuts result sets off silently:
+  claims          [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}]
+  due_up_to       how far in the queue this claim came; null: the batch was not full
+  calls_start_in  seconds until the first of the reserved calls is due; 0: no ceiling, or at once
+  next_claim_in   seconds until there is more to claim: a connection within the window that others have leased
+                  or locked or that backs off becomes free, or there is time for the calls; null: the batch
+                  was full, nothing more is due, or not_before_in is set
+  not_before_in   seconds during which nobody may call Spotify, and nothing is claimed; null: anybody may
+
+Members of a claim:
+  leased_at      when the lease was taken, for spotify_record
+  refresh_token  the token to refresh with
+  seconds_left   until the access token expires, negative once it has; null: unknown, or none
+  failures       attempts that failed in a row$$;
 
 commit;

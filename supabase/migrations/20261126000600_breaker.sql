@@ -1,4 +1,5 @@
--- 6 of 12: whether Spotify is believed when it says that a grant is dead (docs/decisions/0006).
+-- 6 of 12: the revocation breaker. It decides whether Spotify is believed when it calls grants dead
+-- (docs/decisions/0006).
 
 begin;
 set local lock_timeout = '2s';
@@ -10,13 +11,16 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   where m.minute between now() - interval '1 hour' and now();
 $$;
 revoke all on function spotify_auth.count_refreshes() from public, anon, authenticated, service_role;
-comment on function spotify_auth.count_refreshes is 'How many tokens were refreshed within the last hour.';
+comment on function spotify_auth.count_refreshes is
+  'How many tokens were refreshed within the last hour.';
 
-create function spotify_auth.is_nearly_all_refused(new_refreshes integer, new_refusals integer) returns boolean
+create function spotify_auth.is_nearly_all_refused(new_refreshes integer, new_refusals integer)
+returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   refreshes constant bigint := spotify_auth.count_refreshes() + new_refreshes;
-  -- Counted no further than it matters: a million may be refused.
+  -- Counting stops here, for a million may be refused. Refreshes that outweigh so many refusals show that
+  -- Spotify knows our client.
   most constant bigint := greatest(1000, 0.04 * (select s.population from spotify_auth.shared_state s));
   refusals bigint;
 begin
@@ -36,11 +40,16 @@ $$;
 revoke all on function spotify_auth.is_nearly_all_refused(integer, integer)
   from public, anon, authenticated, service_role;
 comment on function spotify_auth.is_nearly_all_refused is
-  'Whether so many grants are refused (5 at least), and so few tokens refreshed within the last hour (under 2 %), that '
-  'it is about us: as a rule the credentials are those of another app, whose grants these are not. Takes what is being '
-  'recorded at the moment into account.';
+$$Whether nearly all grants are refused, so that the cause is on our side.
 
-create function spotify_auth.patience_with_refusals(new_refreshes integer, new_refusals integer) returns interval
+As a rule the credentials are those of another app, whose grants these are not. True if at least 5 grants are
+held or were marked within 30 minutes, and the tokens refreshed within the last hour are under 2 % of both.
+More refusals than 1,000, or than 4 % of all connections, weigh no more.
+
+Parameters: the refreshes and refusals that are being recorded at this moment, which count as well.$$;
+
+create function spotify_auth.patience_with_refusals(new_refreshes integer, new_refusals integer)
+returns interval
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   state spotify_auth.shared_state;
@@ -63,8 +72,14 @@ $$;
 revoke all on function spotify_auth.patience_with_refusals(integer, integer)
   from public, anon, authenticated, service_role;
 comment on function spotify_auth.patience_with_refusals is
-  'How long a grant must have been refused before that is believed; null: however long. As a rule at once. While the '
-  'breaker is open 20 minutes, or 24 hours where 4 % of all connections are held. Never while nearly all are refused.';
+$$How long Spotify must have refused a grant before it is believed. Null: it is not believed at all.
+
+  0           as a rule
+  20 minutes  while the breaker is open
+  24 hours    while it is open and at least 4 % of all connections are held
+  null        while nearly all grants are refused
+
+Parameters: as for is_nearly_all_refused.$$;
 
 create function spotify_auth.judge_breaker() returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -79,8 +94,9 @@ begin
   threshold := greatest(5, ceil(0.01 * state.population));
   is_open := state.breaker_opened_at is not null;
 
-  -- Evidence are living grants that are said to be dead: that a grant lived, this system has seen itself, so that no
-  -- user can write evidence. What is as old as six months ends by itself, and in waves.
+  -- Evidence is a living grant that Spotify calls dead. Only a grant that this system has refreshed itself
+  -- counts as living, so that no user can write evidence. Grants about six months old end by themselves, and
+  -- in waves.
   select count(*) into evidence from (
     select from spotify_auth.connections c
     where c.reauthorization_required_since between now() - interval '30 minutes' and now()
@@ -92,9 +108,10 @@ begin
     update spotify_auth.shared_state set breaker_opened_at = now() where breaker_opened_at is null;
     is_open := true;
   elsif is_open then
-    -- With the evidence: marks that are still to be undone, for it takes several calls to undo many.
+    -- The evidence is added: marks that are still to be undone, because many take several calls.
     select evidence + count(*) into doubted from (
-      select from spotify_auth.connections c where c.held_since is not null and c.seen_alive limit threshold) held;
+      select from spotify_auth.connections c
+      where c.held_since is not null and c.seen_alive limit threshold) held;
     if doubted < threshold / 2.0 then
       update spotify_auth.shared_state set breaker_opened_at = null, breaker_closed_at = now();
       is_open := false;
@@ -102,8 +119,8 @@ begin
   end if;
 
   if is_open or spotify_auth.is_nearly_all_refused(0, 0) then
-    -- What was believed on the way here, by whomever: undone, and asked again a minute from now. Who comes here holds
-    -- other locks, so rows that somebody has locked are left to the next call, as is what is too much for this one.
+    -- Undoes the marks that any caller made on the way here; Spotify is asked again a minute from now. This
+    -- caller holds other locks, so it leaves locked rows, and marks beyond 5,000, to the next call.
     update spotify_auth.connections c set
       held_since = c.reauthorization_required_since,
       reauthorization_required_since = null,
@@ -125,9 +142,13 @@ end;
 $$;
 revoke all on function spotify_auth.judge_breaker() from public, anon, authenticated, service_role;
 comment on function spotify_auth.judge_breaker is
-  'Opens the revocation breaker when at least 1 % of all connections, and 5, were marked dead within 30 minutes that '
-  'this system had refreshed itself and that are not about six months old; closes it when fewer than half as many '
-  'are held. While it is open, or nearly all grants are refused, undoes the marks of the last 30 minutes. Returns '
-  'whether it is open.';
+$$Opens or closes the revocation breaker, undoes marks that are not believed, and returns whether it is open.
+
+It opens when at least 1 % of all connections, and 5, were marked dead within 30 minutes that this system had
+refreshed itself. Grants of six months do not count: those of 180 days or more, and those of unknown age that
+Spotify calls expired. It closes when fewer than half as many are held or still so marked.
+
+While it is open, or nearly all grants are refused, each call undoes up to 5,000 marks of the last 30 minutes.
+Marks made after all (marked_after_all) and grants whose tokens were removed stay.$$;
 
 commit;

@@ -1,23 +1,69 @@
--- 7 of 12: storing tokens, whatever Bondhu's schema refuses, and wherever else the old ones are.
+-- 7 of 12: storing tokens: which outcomes of leases apply, what Bondhu's schema refuses, and in which other
+-- profiles the old tokens are.
 
 begin;
 set local lock_timeout = '2s';
 set local search_path = pg_catalog, pg_temp;
 
--- An outcome as callers report it.
 create type spotify_auth.outcome as (
   user_id uuid, lease_id uuid, leased_at timestamptz, outcome text, reason text, used_refresh_token text,
   access_token text, refresh_token text, expires_in double precision, retry_after double precision
 );
+comment on type spotify_auth.outcome is
+  'The outcome of a lease, as callers of spotify_record report it.';
 
--- What follows from it. A copy is for another profile with the same token.
 create type spotify_auth.judged_outcome as (
   user_id uuid, lease_id uuid, outcome text, reason text, verdict text, is_copy boolean, has_rotated boolean,
-  used_refresh_token text, access_token text, refresh_token text, expires_at timestamptz, retry_at timestamptz,
-  held_since timestamptz, marked_since timestamptz
+  used_refresh_token text, access_token text, refresh_token text, expires_at timestamptz,
+  retry_at timestamptz, held_since timestamptz, marked_since timestamptz
 );
+comment on type spotify_auth.judged_outcome is
+  'An outcome with what spotify_record makes of it. A copy is for another profile with the same token.';
 
 create type spotify_auth.refusal as (user_id uuid, code text, constraint_name text);
+comment on type spotify_auth.refusal is
+  'A profile whose tokens could not be written: the SQLSTATE, and the constraint if it was one.';
+
+create function spotify_auth.judge_outcomes(outcomes spotify_auth.outcome[], locked uuid[])
+returns spotify_auth.judged_outcome[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select array_agg(row(r.user_id, r.lease_id, r.outcome, r.reason,
+      case
+        when p.id is null then 'stale'
+        when not p.id = any (locked) then 'busy'
+        -- The new token may be the only living one: it counts whether or not the lease still holds.
+        when r.outcome in ('refreshed', 'refresh_token_only') and r.refresh_token <> r.used_refresh_token
+          and p.spotify_refresh_token = r.used_refresh_token then 'applied'
+        when c.settled_lease_id = r.lease_id then 'already_applied'
+        -- An answer about one token says nothing about another; a restore can change it and leave the lease.
+        when c.lease_id = r.lease_id and (r.outcome not in ('refreshed', 'refresh_token_only', 'revoked')
+          or p.spotify_refresh_token = r.used_refresh_token) then 'applied'
+        else 'stale'
+      end,
+      false, coalesce(r.refresh_token <> r.used_refresh_token, false), r.used_refresh_token,
+      case r.outcome when 'refreshed' then r.access_token else p.spotify_access_token end,
+      coalesce(r.refresh_token, p.spotify_refresh_token),
+      case r.outcome when 'refreshed' then r.leased_at + make_interval(secs => r.expires_in)
+        else p.spotify_token_expires_at end,
+      now() + make_interval(secs => case r.outcome
+        when 'refreshed' then least(1800, 30 * 2 ^ least(c.failures, 6))
+        else least(greatest(r.retry_after, 1), 86400) end),
+      c.held_since, c.reauthorization_required_since
+    )::spotify_auth.judged_outcome)
+    from unnest(outcomes) r
+      left join public.profiles p on p.id = r.user_id
+      left join spotify_auth.connections c on c.user_id = r.user_id);
+end;
+$$;
+revoke all on function spotify_auth.judge_outcomes(spotify_auth.outcome[], uuid[])
+  from public, anon, authenticated, service_role;
+comment on function spotify_auth.judge_outcomes is
+$$Decides which outcomes apply, as spotify_record describes it, and works out what they store.
+
+Parameters:
+  outcomes  one per user, already checked
+  locked    those of their profiles that the caller could lock$$;
 
 create function spotify_auth.write_tokens(
   users uuid[], access_tokens text[], refresh_tokens text[], expiries timestamptz[]
@@ -45,22 +91,22 @@ begin
       where p.id = new.user_id
       returning p.id, p.spotify_refresh_token is not distinct from new.refresh_token as is_kept)
     select array_agg(stored.id) into written from stored where stored.is_kept;
-    -- Here and not when the caller commits, when nothing could be done about it any more.
+    -- Now, and not when the caller commits: then it would be too late to do anything about it.
     set constraints all immediate;
     perform set_config('spotify_auth.own_write', '', true);
-    -- A trigger can drop a write, or bring the old token back, without a word.
+    -- A trigger can drop a write, or bring the old token back, without an error.
     return array(
       select row(u.id, '02000', null)::spotify_auth.refusal from unnest(users) u (id)
       where u.id <> all (coalesce(written, '{}')));
   exception
-    -- Nothing about a row: no connection, no resources, no write access, a deadlock, an operator. Class 55 is a lock.
+    -- Not about a row: no connection, no resources, no write access, a deadlock, a lock (55), an operator.
     when sqlstate '08000' or sqlstate '25000' or sqlstate '40000' or sqlstate '53000' or sqlstate '55000'
       or sqlstate '57000' or sqlstate '58000' then
       raise;
     when others or assert_failure then
       get stacked diagnostics code = returned_sqlstate, constraint_name = constraint_name;
   end;
-  -- Undone as a whole. Caught, so that the row's contents reach no log.
+  -- The write is undone as a whole. The error is caught, so that the row's contents reach no log.
   if total = 1 then
     perform set_config('spotify_auth.own_write', '', true);
     return array[row(users[1], code, nullif(constraint_name, ''))::spotify_auth.refusal];
@@ -73,9 +119,13 @@ $$;
 revoke all on function spotify_auth.write_tokens(uuid[], text[], text[], timestamptz[])
   from public, anon, authenticated, service_role;
 comment on function spotify_auth.write_tokens is
-  'Stores tokens in profiles that the caller has locked. What Bondhu''s constraints and triggers refuse for one profile '
-  'is refused for that one alone, found by halving: returns for which, with the SQLSTATE (02000: a trigger dropped the '
-  'write) and the constraint. What is not about a row is raised.';
+$$Stores tokens in profiles that the caller has locked.
+
+A write that Bondhu's constraints or triggers refuse for one profile is refused for that one alone, which is
+found by halving. Returns the refused ones, with the SQLSTATE (02000: a trigger dropped the write) and the
+constraint. Raises errors that are not about a row.
+
+Parameters: one element per profile in each array; a null token or expiry clears the column.$$;
 
 create function spotify_auth.add_copies(judged spotify_auth.judged_outcome[])
 returns spotify_auth.judged_outcome[]
@@ -88,8 +138,10 @@ begin
   -- Collected by result, before anything is locked or appended.
   for sharing in
     select j.place, j.lease_id, array_agg(p.id order by p.id) as users
-    from unnest(judged) with ordinality as j (user_id, lease_id, outcome, reason, verdict, is_copy, has_rotated,
-        used_refresh_token, access_token, refresh_token, expires_at, retry_at, held_since, marked_since, place)
+    from unnest(judged) with ordinality as j (
+        user_id, lease_id, outcome, reason, verdict, is_copy, has_rotated,
+        used_refresh_token, access_token, refresh_token, expires_at,
+        retry_at, held_since, marked_since, place)
       join spotify_auth.token_hashes h on h.token_hash = spotify_auth.hash_token(j.used_refresh_token)
       join public.profiles p on p.id = h.user_id and p.spotify_refresh_token = j.used_refresh_token
     where j.outcome in ('refreshed', 'refresh_token_only')
@@ -101,11 +153,12 @@ begin
       select p.id from public.profiles p where p.id = any (sharing.users)
       order by p.id for no key update skip locked) profile;
     if cardinality(locked) is distinct from cardinality(sharing.users) then
-      -- A profile that is locked now would keep the old token, which nobody must send again: to be repeated.
+      -- A locked profile would keep the old token, which nobody must send again: the caller has to repeat.
       judged[sharing.place].verdict := 'busy';
       continue;
     end if;
-    perform from spotify_auth.connections c where c.user_id = any (locked) order by c.user_id for no key update;
+    perform from spotify_auth.connections c where c.user_id = any (locked)
+      order by c.user_id for no key update;
     judged := judged || array(
       select row(p.id, null, j.outcome, null, 'applied', true, j.has_rotated, j.used_refresh_token,
         case j.outcome when 'refreshed' then j.access_token else p.spotify_access_token end, j.refresh_token,
@@ -121,7 +174,9 @@ $$;
 revoke all on function spotify_auth.add_copies(spotify_auth.judged_outcome[])
   from public, anon, authenticated, service_role;
 comment on function spotify_auth.add_copies is
-  'Adds to successes the other profiles with the refresh token which was used, so that the new tokens reach them '
-  'too, whatever has become of the row that was leased. Where one of them is locked, the success is busy.';
+$$Adds to each success the other profiles that have the refresh token which was used.
+
+So the new tokens reach them too, whether or not the lease of the row itself still holds. If one of these
+profiles is locked, the success becomes busy.$$;
 
 commit;

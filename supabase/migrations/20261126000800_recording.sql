@@ -1,4 +1,4 @@
--- 8 of 12: recording what became of leases.
+-- 8 of 12: recording the outcomes of leases.
 
 begin;
 set local lock_timeout = '2s';
@@ -26,57 +26,34 @@ declare
   wait_seconds double precision;
 begin
   select array_agg(r), array_agg(distinct r.user_id),
-      count(*) filter (where coalesce(r.outcome, '') not in ('refreshed', 'refresh_token_only', 'revoked', 'throttled',
+      count(*) filter (where coalesce(r.outcome, '') not in (
+        'refreshed', 'refresh_token_only', 'revoked', 'throttled',
         'unavailable', 'rejected', 'client_rejected', 'released')),
       count(*) filter (where
-        r.outcome = 'refreshed' and (r.leased_at is not null and r.used_refresh_token is not null and r.expires_in > 0
+        r.outcome = 'refreshed' and (
+          r.leased_at is not null and r.used_refresh_token is not null and r.expires_in > 0
           and octet_length(r.access_token) between 1 and 4096
           and coalesce(octet_length(r.refresh_token) between 1 and 4096, true)) is not true
-        or r.outcome = 'refresh_token_only' and (r.used_refresh_token is not null
+        or r.outcome = 'refresh_token_only' and (
+          r.used_refresh_token is not null
           and octet_length(r.refresh_token) between 1 and 4096) is not true)
     into outcomes, users, unknown_outcomes, broken_successes
     from jsonb_populate_recordset(null::spotify_auth.outcome, results) r;
-  -- Refused whole, before anything is written: half-understood outcomes must not replace working tokens.
+  -- All are refused, before anything is written: half-understood outcomes must not replace working tokens.
   if unknown_outcomes > 0 or broken_successes > 0 or cardinality(users) <> cardinality(outcomes) then
-    raise exception
-      'spotify_record: % unknown outcomes, % successes without usable tokens or expiry, % results for % users',
+    raise exception 'spotify_record: % unknown outcomes, % successes without usable tokens or expiry, '
+      '% results for % users',
       unknown_outcomes, broken_successes, cardinality(outcomes), cardinality(users) using errcode = '22023';
   end if;
 
   select coalesce(array_agg(profile.id), '{}') into locked from (
-    select p.id from public.profiles p where p.id = any (users) order by p.id for no key update skip locked) profile;
+    select p.id from public.profiles p where p.id = any (users)
+    order by p.id for no key update skip locked) profile;
   select coalesce(bool_or(connection.shares_token), false) into has_sharers from (
     select c.shares_token from spotify_auth.connections c
     where c.user_id = any (locked) order by c.user_id for no key update) connection;
 
-  select array_agg(row(r.user_id, r.lease_id, r.outcome, r.reason,
-      case
-        when p.id is null then 'stale'
-        when not p.id = any (locked) then 'busy'
-        -- It may be the only living token: it counts whatever became of the lease.
-        when r.outcome in ('refreshed', 'refresh_token_only') and r.refresh_token <> r.used_refresh_token
-          and p.spotify_refresh_token = r.used_refresh_token then 'applied'
-        when c.settled_lease_id = r.lease_id then 'already_applied'
-        -- What Spotify said about one token says nothing about another; a restore can change it and leave the lease.
-        when c.lease_id = r.lease_id and (r.outcome not in ('refreshed', 'refresh_token_only', 'revoked')
-          or p.spotify_refresh_token = r.used_refresh_token) then 'applied'
-        else 'stale'
-      end,
-      false, coalesce(r.refresh_token <> r.used_refresh_token, false), r.used_refresh_token,
-      case r.outcome when 'refreshed' then r.access_token else p.spotify_access_token end,
-      coalesce(r.refresh_token, p.spotify_refresh_token),
-      case r.outcome when 'refreshed' then r.leased_at + make_interval(secs => r.expires_in)
-        else p.spotify_token_expires_at end,
-      now() + make_interval(secs => case r.outcome
-        when 'refreshed' then least(1800, 30 * 2 ^ least(c.failures, 6))
-        else least(greatest(r.retry_after, 1), 86400) end),
-      c.held_since, c.reauthorization_required_since
-    )::spotify_auth.judged_outcome)
-    into judged
-    from unnest(outcomes) r
-      left join public.profiles p on p.id = r.user_id
-      left join spotify_auth.connections c on c.user_id = r.user_id;
-
+  judged := spotify_auth.judge_outcomes(outcomes, locked);
   if has_sharers or exists (
       select from unnest(judged) j
       where j.outcome in ('refreshed', 'refresh_token_only') and j.verdict in ('stale', 'busy')) then
@@ -87,13 +64,15 @@ begin
     from (
       select array_agg(j.user_id) as users, array_agg(j.access_token) as access_tokens,
         array_agg(j.refresh_token) as refresh_tokens, array_agg(j.expires_at) as expiries
-      from unnest(judged) j where j.verdict = 'applied' and j.outcome in ('refreshed', 'refresh_token_only')) w;
+      from unnest(judged) j
+      where j.verdict = 'applied' and j.outcome in ('refreshed', 'refresh_token_only')) w;
   foreach refusal in array refusals loop
     for place in 1 .. cardinality(judged) loop
       if judged[place].user_id = refusal.user_id and judged[place].verdict = 'applied' then
         judged[place].verdict := 'refused';
         if judged[place].has_rotated then
-          -- The stored token may be dead: asking with it could end the grant. The new one waits in the rescue queue.
+          -- The stored token may be dead, and asking with it could end the grant. The new one waits in the
+          -- rescue queue.
           judged[place].retry_at := now() + interval '1 day';
         end if;
       end if;
@@ -112,14 +91,16 @@ begin
   with settled as (
     update spotify_auth.connections c set
       lease_id = null,
-      settled_lease_id = case when j.is_copy or j.verdict = 'refused' then c.settled_lease_id else j.lease_id end,
+      settled_lease_id = case
+        when j.is_copy or j.verdict = 'refused' then c.settled_lease_id
+        else j.lease_id end,
       expires_at = case when is_refreshed then j.expires_at else c.expires_at end,
       refreshed_at = case when is_refreshed then now() else c.refreshed_at end,
       attempted_at = case when j.outcome = 'released' then null else c.attempted_at end,
       failures = case
         when is_refreshed then 0
-        when is_held or j.verdict = 'refused' or j.outcome in ('refresh_token_only', 'unavailable', 'rejected')
-          then c.failures + 1
+        when is_held or j.verdict = 'refused'
+          or j.outcome in ('refresh_token_only', 'unavailable', 'rejected') then c.failures + 1
         else c.failures end,
       claimable_at = case when is_held or j.verdict = 'refused'
         or j.outcome in ('refresh_token_only', 'throttled', 'unavailable', 'rejected') then wait_until end,
@@ -136,12 +117,13 @@ begin
         when j.outcome = 'revoked' then
           case when j.reason in ('expired', 'revoked', 'invalid') then j.reason else 'unknown' end
         when not is_alive then c.refusal_reason end,
-      reauthorization_required_since = case when is_dead then coalesce(c.reauthorization_required_since, now()) end,
+      reauthorization_required_since = case
+        when is_dead then coalesce(c.reauthorization_required_since, now()) end,
       reauthorization_reason = case when is_dead then coalesce(c.reauthorization_reason, 'grant_revoked') end,
       marked_after_all = is_dead and (c.marked_after_all or c.reauthorization_required_since is null
         and (breaker_is_open or coalesce(c.held_since <= state.breaker_closed_at, false))),
-      -- Marks are verified, for Spotify may have been wrong: hourly at first, then ever more rarely, until the tokens
-      -- are removed. What this system never saw alive is as a rule long dead: daily.
+      -- Marks are verified, because Spotify may have been wrong: hourly at first, then ever more rarely,
+      -- until the tokens are removed. Grants that this system never saw alive are as a rule long dead: daily.
       verify_at = case
         when is_dead and j.outcome = 'revoked' then now() + greatest(
           case when c.seen_alive then interval '1 hour' else interval '1 day' end,
@@ -155,7 +137,7 @@ begin
           and (coalesce(j.held_since, now()) + patience <= now()) is not true as is_held) answer,
       lateral (select not is_alive and not is_held
         and (j.outcome = 'revoked' or j.marked_since is not null) as is_dead,
-        -- Often enough for what is held to be settled within the hour.
+        -- Held grants are asked about often enough to be settled within the hour.
         case when is_held then least(j.retry_at, now() + interval '15 minutes') else j.retry_at end
           as wait_until) grants
     where c.user_id = j.user_id and j.verdict in ('applied', 'refused')
@@ -181,14 +163,15 @@ begin
 
   update spotify_auth.token_hashes h set token_hash = spotify_auth.hash_token(j.refresh_token)
     from unnest(judged) j
-    where h.user_id = j.user_id and j.has_rotated and j.verdict = 'applied' and j.outcome in ('refreshed', 'refresh_token_only');
+    where h.user_id = j.user_id and j.has_rotated and j.verdict = 'applied'
+      and j.outcome in ('refreshed', 'refresh_token_only');
 
   if wait_seconds is not null then
     update spotify_auth.shared_state s set not_before = greatest(
       case when s.not_before <= now() + interval '1 day' then s.not_before end,
       now() + make_interval(secs => wait_seconds));
   end if;
-  -- The row that everybody counts in comes last, so that it is locked for the shortest time.
+  -- All callers count in this row: it comes last, so that it is locked for the shortest time.
   if new_refreshes > 0 then
     insert into spotify_auth.refreshes_by_minute as m (minute, refreshes)
       values (date_trunc('minute', now()), new_refreshes)
@@ -209,18 +192,43 @@ $$;
 revoke all on function public.spotify_record(jsonb) from public, anon, authenticated;
 grant execute on function public.spotify_record(jsonb) to service_role;
 comment on function public.spotify_record is
-  'Applies a batch of refresh outcomes, one per user: [{user_id, lease_id, leased_at, outcome, reason, '
-  'used_refresh_token, access_token, refresh_token, expires_in, retry_after}]. outcome: refreshed (tokens stored; '
-  'refresh_token null keeps the stored one), refresh_token_only (only that is stored, again after retry_after '
-  'seconds), revoked (marked dead; reason, a hint: expired, revoked, invalid), throttled (again after retry_after '
-  'seconds, at most a day, and nobody calls Spotify until then), unavailable or rejected (again after retry_after '
-  'seconds), client_rejected (the connection is free, nobody calls Spotify for 60 s), released (the lease was not '
-  'used). New tokens also reach other profiles with the token which was used. Returns {verdicts: [{user_id, '
-  'lease_id, verdict, code, constraint}], not_before_in, breaker_is_open} with verdict applied, held (revoked, but '
-  'not believed yet: asked again after retry_after seconds), confirmed (revoked, as it was marked before), refused '
-  '(Bondhu''s schema does not take the tokens: SQLSTATE and constraint; again after a while, or after a day where '
-  'the refresh token was replaced, which the caller now has to keep), already_applied (the call was repeated), '
-  'stale (the lease is over, nothing changed) or busy (somebody has a profile locked: repeat). What brings a new '
-  'refresh token applies whenever the stored one is the one that was used; everything else needs its lease.';
+$$Applies a batch of outcomes of leases, at most one per user.
+
+Parameters:
+  results  [{user_id, lease_id, leased_at, outcome, reason, used_refresh_token, access_token, refresh_token,
+           expires_in, retry_after}]: the first three as claimed, the last two in seconds. An unknown outcome,
+           a success without usable tokens or expiry, or two results for one user: 22023, nothing is applied
+
+Outcomes:
+  refreshed           stores access_token, its expiry (leased_at plus expires_in) and refresh_token, where
+                      null keeps the stored one
+  refresh_token_only  stores refresh_token alone; again after retry_after
+  revoked             marks the grant dead; reason is a hint: expired, revoked, invalid
+  throttled           again after retry_after, a day at most, and nobody calls Spotify until then
+  unavailable         again after retry_after
+  rejected            again after retry_after
+  client_rejected     frees the connection; nobody calls Spotify for 60 s
+  released            frees the connection: the lease was not used
+
+An outcome needs its lease. A new refresh token does not: it applies whenever the token that was used is still
+stored, as it must be for refreshed, refresh_token_only and revoked. New tokens also reach the other profiles
+with the token that was used.
+
+Returns {verdicts, not_before_in, breaker_is_open}:
+  verdicts         [{user_id, lease_id, verdict}], and if it is refused {code, constraint}
+  not_before_in    seconds during which nobody may call Spotify; null: anybody may
+  breaker_is_open  whether the revocation breaker is open
+
+Verdicts:
+  applied          the outcome counts
+  held             revoked, but not believed yet: again after retry_after, 15 minutes at most
+  confirmed        revoked, and was marked dead before
+  refused          Bondhu's schema does not take the tokens: code is the SQLSTATE, constraint may be null.
+                   Again within 30 minutes; if the refresh token was replaced, which the caller now has to
+                   keep, after a day
+  already_applied  the call was repeated
+  stale            the lease is over, its token is no longer stored, or the profile is gone: the connection is
+                   left as it is, but a wait that Spotify asked for holds
+  busy             another transaction has locked a profile: the caller has to repeat$$;
 
 commit;

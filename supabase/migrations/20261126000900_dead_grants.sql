@@ -1,4 +1,4 @@
--- 9 of 12: what becomes of dead grants.
+-- 9 of 12: dead grants, whose tokens are removed or whose marks an operator undoes.
 
 begin;
 set local lock_timeout = '2s';
@@ -27,13 +27,16 @@ begin
   )
   select (select count(*) from dead), array(select free.id from free) into found, cleared;
 
-  refusals := spotify_auth.write_tokens(cleared, array_fill(null::text, array[cardinality(cleared)]),
-    array_fill(null::text, array[cardinality(cleared)]), array_fill(null::timestamptz, array[cardinality(cleared)]));
-  -- Refused ones keep their tokens, and do not stand at the head of the next batches.
+  refusals := spotify_auth.write_tokens(
+    cleared,
+    array_fill(null::text, array[cardinality(cleared)]),
+    array_fill(null::text, array[cardinality(cleared)]),
+    array_fill(null::timestamptz, array[cardinality(cleared)]));
+  -- Refused ones keep their tokens, and must not stand at the head of the next batches.
   update spotify_auth.connections c set claimable_at = now() + interval '1 day'
     from unnest(refusals) r where c.user_id = r.user_id;
   with gone as (
-    -- A lease that lapsed ends too: its late outcome would have the mark verified, with nothing left to ask with.
+    -- A lapsed lease ends too: its late outcome would have the mark verified, with no token left to ask with.
     update spotify_auth.connections c set
       expires_at = null, verify_at = null, lease_id = null, tokens_cleared_at = now()
     where c.user_id = any (cleared) and c.user_id <> all (array(select r.user_id from unnest(refusals) r))
@@ -52,12 +55,22 @@ $$;
 revoke all on function public.spotify_clear_dead_grants(interval, integer) from public, anon, authenticated;
 grant execute on function public.spotify_clear_dead_grants(interval, integer) to service_role;
 comment on function public.spotify_clear_dead_grants is
-  'Removes the tokens and the expiry of up to `batch_size` grants that have been dead for longer than `grace`; the mark '
-  'stays, so that the user is still told to reconnect. Never while the breaker is open. Returns {cleared, refused: '
-  '[{user_id, code, constraint}], done}: refused are those whose tokens Bondhu''s schema does not let go, tried again a '
-  'day later; done is false when there may be more.';
+$$Removes the tokens of grants that have been dead for a while, and never while the breaker is open.
 
-create function public.spotify_restore_connections(since timestamptz, batch_size integer default 5000) returns integer
+Removes the expiry as well. The mark stays, so that the user is still told to reconnect.
+
+Parameters:
+  grace       how long a grant must have been dead
+  batch_size  how many grants at most
+
+Returns {cleared, refused, done}:
+  cleared  how many grants lost their tokens
+  refused  [{user_id, code, constraint}]: Bondhu's schema does not let these tokens go (code is the SQLSTATE,
+           constraint may be null); tried again a day later
+  done     false: there may be more; true: there are no more, or the breaker is open$$;
+
+create function public.spotify_restore_connections(since timestamptz, batch_size integer default 5000)
+returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
   restored integer;
@@ -83,11 +96,19 @@ begin
   return restored;
 end;
 $$;
-revoke all on function public.spotify_restore_connections(timestamptz, integer) from public, anon, authenticated;
+revoke all on function public.spotify_restore_connections(timestamptz, integer)
+  from public, anon, authenticated;
 grant execute on function public.spotify_restore_connections(timestamptz, integer) to service_role;
 comment on function public.spotify_restore_connections is
-  'For operators, after Spotify wrongly said that grants were dead: undoes up to `batch_size` of the marks made since a '
-  'moment, as long as the tokens are still there (a week). The connections are due at once. Returns how many; fewer '
-  'than asked for: these were the last.';
+$$Undoes dead marks, for operators, after Spotify wrongly said that grants were dead.
+
+The connections are due when their tokens expire, as a rule at once. A mark can be undone as long as the
+tokens are still there: a week.
+
+Parameters:
+  since       undoes the marks made since this moment
+  batch_size  how many marks at most
+
+Returns how many marks it has undone; fewer than batch_size: the rest, if any, is locked at the moment.$$;
 
 commit;

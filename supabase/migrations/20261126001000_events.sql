@@ -1,11 +1,11 @@
--- 10 of 12: reauthorization events for other teams: a connection needs its user, or soon will.
+-- 10 of 12: events that tell other teams that a user has to authorize again, or soon will have to.
 
 begin;
 set local lock_timeout = '2s';
 set local search_path = pg_catalog, pg_temp;
 
--- These read the whole queue once per sweep. In plpgsql, which hands the planner moments that are computed once: as
--- expressions they are computed for each of a million rows.
+-- Reads the whole queue once per sweep. In plpgsql, because its variables are computed once; as expressions
+-- these moments would be computed for each of a million rows.
 create function public.spotify_pending_events(batch_size integer) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
@@ -14,9 +14,10 @@ declare
   in_a_week timestamptz := now() + interval '7 days';
   in_a_month timestamptz := now() + interval '30 days';
   state spotify_auth.shared_state := spotify_auth.read_shared_state();
-  -- Not before the breaker can have undone the mark, and not while it is open: nobody is told of a revocation that
+  -- The breaker must have had its time to undo the mark, and be closed: no team is told of a revocation that
   -- turns out to be Spotify's mistake.
-  marked_until timestamptz := case when state.breaker_opened_at is null then now() - interval '30 minutes' end;
+  marked_until timestamptz := case
+    when state.breaker_opened_at is null then now() - interval '30 minutes' end;
 begin
   return (
     with near as materialized (
@@ -27,15 +28,15 @@ begin
         and (c.announced_authorization is distinct from c.authorized_at or c.announced_days > 1)
     ), event as (
       (select 'required' as kind, c.user_id, c.reauthorization_required_since as since,
-        c.reauthorization_reason as reason, null::timestamptz as connected_at, null::timestamptz as reauthorize_by,
-        null::integer as days
+        c.reauthorization_reason as reason, null::timestamptz as connected_at,
+        null::timestamptz as reauthorize_by, null::integer as days
       from spotify_auth.connections c
       where c.reauthorization_required_since >= state.events_since
         and c.reauthorization_required_since <= marked_until
         and c.announced_mark is distinct from c.reauthorization_required_since
       limit batch_size)
       union all
-      -- Of several that are overdue only the most urgent: nobody is told "in 30 days" and "tomorrow" at once.
+      -- Of several that are overdue only the most urgent: no user hears "in 30 days" and "tomorrow" at once.
       (select 'due', n.user_id, null, null, n.authorized_at, n.reauthorize_by, ahead.days
       from near n, lateral (select case
         when n.reauthorize_by <= in_a_day then 1
@@ -63,11 +64,22 @@ $$;
 revoke all on function public.spotify_pending_events(integer) from public, anon, authenticated;
 grant execute on function public.spotify_pending_events(integer) to service_role;
 comment on function public.spotify_pending_events is
-  'Up to `batch_size` things that other teams have not been told yet: [{id, kind, user_id, ...}]. kind required: the '
-  'grant is dead, with since and reason (grant_revoked, no_refresh_token); 30 minutes after the mark at the earliest, '
-  'and never while the revocation breaker is open. kind due: Spotify''s six-month limit ends a living grant in at most '
-  '`days` (30, 7 or 1) days, with connected_at and reauthorize_by; each once per authorization. The same event has the '
-  'same id whenever it is asked for. Reads the whole queue.';
+$$Returns events that other teams have not been sent yet.
+
+Parameters:
+  batch_size  how many events at most
+
+Returns [{id, kind, user_id, ...}], null members left out. An event has the same id whenever it is asked for.
+  kind required   the grant is dead; 30 minutes after the mark at the earliest, and never while the revocation
+                  breaker is open
+    since           when the grant was marked dead
+    reason          grant_revoked, no_refresh_token
+  kind due        Spotify's six-month limit ends a living grant soon
+    connected_at    when the user authorized
+    reauthorize_by  when the grant ends
+    days            in at most so many days: 30, 7 or 1; each once per authorization
+
+Reads the whole queue.$$;
 
 create function public.spotify_record_events(events jsonb) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
@@ -78,13 +90,14 @@ begin
     select n.* from jsonb_to_recordset(events) as n
       (kind text, user_id uuid, since timestamptz, connected_at timestamptz, days smallint)
   ), free as materialized (
-    -- Who has one of these rows locked is refreshing it: that event is sent again, with the same id.
+    -- A row that is locked is being refreshed: its event is sent again, with the same id.
     select c.user_id from spotify_auth.connections c where c.user_id in (select sent.user_id from sent)
     order by c.user_id for no key update skip locked
   )
   update spotify_auth.connections c set
     announced_mark = case sent.kind when 'required' then sent.since else c.announced_mark end,
-    announced_authorization = case sent.kind when 'due' then sent.connected_at else c.announced_authorization end,
+    announced_authorization = case sent.kind
+      when 'due' then sent.connected_at else c.announced_authorization end,
     announced_days = case sent.kind when 'due' then sent.days else c.announced_days end
   from sent, free
   where c.user_id = sent.user_id and c.user_id = free.user_id;
@@ -95,7 +108,11 @@ $$;
 revoke all on function public.spotify_record_events(jsonb) from public, anon, authenticated;
 grant execute on function public.spotify_record_events(jsonb) to service_role;
 comment on function public.spotify_record_events is
-  'Remembers that these events, as spotify_pending_events gave them, have been sent. Returns for how many; one whose '
-  'connection is locked at the moment is pending again.';
+$$Remembers that events have been sent.
+
+Parameters:
+  events  as spotify_pending_events returned them
+
+Returns for how many connections; an event whose connection is locked at the moment is pending again.$$;
 
 commit;

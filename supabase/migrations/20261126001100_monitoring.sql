@@ -1,4 +1,4 @@
--- 11 of 12: how all connections stand, and what is known of one.
+-- 11 of 12: monitoring, of all connections and of one.
 
 begin;
 set local lock_timeout = '2s';
@@ -8,15 +8,17 @@ create function spotify_auth.schema_version() returns integer
 language sql immutable set search_path = pg_catalog, pg_temp as $$ select 1; $$;
 revoke all on function spotify_auth.schema_version() from public, anon, authenticated, service_role;
 comment on function spotify_auth.schema_version is
-  'Raised by every migration that the functions'' code depends on. A function, so that it comes with the schema.';
+  'Raised by every migration that the code of the Lambda functions needs. '
+  'A function, so that it comes along with a copy of the schema.';
 
--- In plpgsql, which plans for the interval at hand; an SQL function is planned for any, and then reads the whole queue.
+-- In plpgsql, which plans for the interval at hand. An SQL function would be planned for any interval, and
+-- read the whole queue.
 create function public.spotify_due_count(refresh_within interval) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform spotify_auth.read_shared_state();
   return (select count(*) from spotify_auth.connections c where c.due_at <= now() + refresh_within)
-    -- Leased, backing off, or lapsed since: queued for later than they expire.
+    -- Leased, backing off, or lapsed since: these are queued for later than they expire.
     + (select count(*) from spotify_auth.connections c
        where c.claimable_at is not null and c.due_at > now() + refresh_within
          and (c.expires_at is null or c.expires_at <= now() + refresh_within));
@@ -25,7 +27,8 @@ $$;
 revoke all on function public.spotify_due_count(interval) from public, anon, authenticated;
 grant execute on function public.spotify_due_count(interval) to service_role;
 comment on function public.spotify_due_count is
-  'How many living connections have a token that expires within `refresh_within`, those leased or backing off included.';
+  'Counts the living connections whose token expires within `refresh_within`, or at an unknown time. '
+  'Includes those that are leased or backing off.';
 
 create function public.spotify_connection_stats() returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
@@ -38,8 +41,10 @@ begin
   return (
     select jsonb_build_object(
       'connected', count(*) filter (where c.due_at is not null),
-      'due', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= window_end)),
-      'expired', count(*) filter (where c.due_at is not null and (c.expires_at is null or c.expires_at <= now())),
+      'due', count(*) filter (
+        where c.due_at is not null and (c.expires_at is null or c.expires_at <= window_end)),
+      'expired', count(*) filter (
+        where c.due_at is not null and (c.expires_at is null or c.expires_at <= now())),
       'oldest_overdue_seconds', coalesce(extract(epoch from
         now() - min(c.expires_at) filter (where c.due_at is not null and c.expires_at <= now())), 0),
       'waiting_for_reauthorization', count(c.reauthorization_required_since),
@@ -65,13 +70,25 @@ $$;
 revoke all on function public.spotify_connection_stats() from public, anon, authenticated;
 grant execute on function public.spotify_connection_stats() to service_role;
 comment on function public.spotify_connection_stats is
-  'For monitoring: {connected, due (within the sweeps'' window), expired, oldest_overdue_seconds, '
-  'waiting_for_reauthorization, reauthorizations_due (within 30 days), held_by_breaker (refused, not believed yet), '
-  'breaker_open_seconds (null: closed), nearly_all_refused (as if the client''s credentials were another app''s), '
-  'implausible_expiries (connections whose last expiry from outside cannot be true), shared_tokens (connections whose '
-  'refresh token another one has too), missed_profile_changes (that reached the queue late, ever), not_before_in '
-  '(null: anybody may call Spotify), last_sweep_finished_at, seconds_since_last_sweep (null: there was none), '
-  'schema_version}. Reads the whole queue.';
+$$Counts all connections by state, for monitoring. Reads the whole queue.
+
+Returns {...}; a connection is living if it is neither dead nor disconnected:
+  connected                    living connections
+  due                          of these, token expires within the sweeps' window or at an unknown time
+  expired                      of these, token has expired, or expires at an unknown time
+  oldest_overdue_seconds       since the first of these tokens expired; 0: none has
+  waiting_for_reauthorization  connections whose user has to reconnect
+  reauthorizations_due         living connections whose grant Spotify's limit ends within 30 days
+  held_by_breaker              grants that Spotify refuses without being believed yet
+  breaker_open_seconds         since the revocation breaker opened; null: it is closed
+  nearly_all_refused           true: as if the client's credentials were those of another app
+  implausible_expiries         connections whose last expiry from outside cannot be true
+  shared_tokens                connections whose refresh token another one has too
+  missed_profile_changes       changes that reached the queue late, ever
+  not_before_in                seconds during which nobody may call Spotify; null: anybody may
+  last_sweep_finished_at       when a sweep last came to its end; null: none has
+  seconds_since_last_sweep     the same in seconds; null: likewise
+  schema_version               for the code to compare with the version that it needs$$;
 
 create function public.spotify_finish_sweep(did_its_work boolean) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
@@ -93,8 +110,13 @@ $$;
 revoke all on function public.spotify_finish_sweep(boolean) from public, anon, authenticated;
 grant execute on function public.spotify_finish_sweep(boolean) to service_role;
 comment on function public.spotify_finish_sweep is
-  'Called at the end of a sweep: remembers when that was, if the sweep could do its work, and how many connections '
-  'live, and returns spotify_connection_stats with newly_missed_profile_changes, those since the last call.';
+$$Called at the end of a sweep: remembers it, and returns the statistics.
+
+Parameters:
+  did_its_work  whether the sweep could do its work: if so, remembers when it ended
+
+Also remembers how many connections live. Returns spotify_connection_stats, and with it:
+  newly_missed_profile_changes  changes of profiles that reached the queue late since the last call$$;
 
 create function public.spotify_show_connection(for_user uuid) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
@@ -138,9 +160,17 @@ $$;
 revoke all on function public.spotify_show_connection(uuid) from public, anon, authenticated;
 grant execute on function public.spotify_show_connection(uuid) to service_role;
 comment on function public.spotify_show_connection is
-  'What is known of one connection, without tokens: {user_id, state} and, unless state is unknown_user or '
-  'never_connected, the columns of spotify_auth.connections that explain it. state: connected (the grant lives, which '
-  'says nothing about whether its token has run out: seconds_left), reauthorization_required, disconnected, '
-  'never_connected, unknown_user.';
+$$Shows all that is known of one connection, without its tokens.
+
+Returns {user_id, state} alone if state is unknown_user or never_connected, else also the columns of
+spotify_auth.connections that explain it, and: seconds_left until the access token expires, negative once it
+has; reauthorize_by; leased; connected_at, which is the column authorized_at.
+
+States:
+  connected                 the grant lives; the token may have run out, see seconds_left
+  reauthorization_required  the user has to reconnect
+  disconnected              the user has disconnected: no tokens
+  never_connected           the user has no queue row
+  unknown_user              there is no such profile$$;
 
 commit;

@@ -1,12 +1,14 @@
--- 12 of 12: Bondhu's table. Everything else is in place, so that its locks on public.profiles, behind which every write
--- of a user waits, are held for a moment. Where somebody else has held one for longer than two seconds, this fails
+-- 12 of 12: Bondhu's table.
+--
+-- Every write of a user waits behind the locks on public.profiles. They are held for a moment only, because
+-- all else is in place. If another transaction holds the table for longer than two seconds, this file fails
 -- without a trace: run it again. It copies nothing: spotify_reconcile fills the queue (docs/decisions/0003).
 
 begin;
 set local lock_timeout = '2s';
 set local search_path = pg_catalog, pg_temp;
 
--- All that is locked here, at once, so that nobody waits while this waits.
+-- Takes all locks of this file at once, so that no write waits while this file waits for another lock.
 lock table public.profiles in share row exclusive mode;
 
 alter table spotify_auth.connections

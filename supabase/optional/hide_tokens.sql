@@ -1,12 +1,14 @@
--- Optional. Ends what Bondhu's row policy allows: that signed-in users read and write the Spotify tokens in their own
--- profile. Row level security hides rows, not columns; so the privileges on the table become privileges on each of its
--- columns but the two tokens. The keys that pass row level security by (service_role) keep all they have.
+-- Optional. Ends what Bondhu's row policy allows: that signed-in users read and write the Spotify tokens in
+-- their own profile. Row level security hides rows, not columns, so the privileges on the table become
+-- privileges on each of its columns but the two tokens. Keys that bypass row level security (service_role)
+-- keep all their privileges.
 --
 -- Not among the migrations, because it breaks callers that act as a signed-in user and
 --   * select * from profiles, or let an insert or update return the row: 42501, they have to name columns;
 --   * write a token, null included: disconnecting must go through a backend with the secret key.
 -- A column that is added later is closed to users until its own migration grants it:
---   grant select (column_name), insert (column_name), update (column_name) on public.profiles to authenticated;
+--   grant select (column_name), insert (column_name), update (column_name)
+--     on public.profiles to authenticated;
 -- show_tokens.sql undoes all of it.
 
 do $$
@@ -17,7 +19,8 @@ declare
   others text;
 begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) into others from pg_attribute a
-    where a.attrelid = 'public.profiles'::regclass and a.attnum > 0 and not a.attisdropped and a.attname <> all (hidden);
+    where a.attrelid = 'public.profiles'::regclass and a.attnum > 0 and not a.attisdropped
+      and a.attname <> all (hidden);
 
   foreach grantee in array array['anon', 'authenticated'] loop
     foreach privilege in array array['select', 'insert', 'update'] loop
@@ -25,10 +28,12 @@ begin
         execute format('revoke %s on public.profiles from %I', privilege, grantee);
         execute format('grant %s (%s) on public.profiles to %I', privilege, others, grantee);
       end if;
-      -- Granted to public, by somebody else, or column by column: nothing that this file could take back.
+      -- Granted to public, by another role, or column by column: this file cannot take that back.
       if has_column_privilege(grantee, 'public.profiles', hidden[1], privilege)
         or has_column_privilege(grantee, 'public.profiles', hidden[2], privilege) then
-        raise exception '% may still % the tokens in public.profiles: see \dp public.profiles for who granted it', grantee, privilege;
+        raise exception
+          '% may still % the tokens in public.profiles: see \dp public.profiles for who granted it',
+          grantee, privilege;
       end if;
     end loop;
   end loop;

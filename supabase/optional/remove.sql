@@ -1,5 +1,5 @@
--- Takes everything of this project out of a database: for after the stack is gone (docs/deploy.md). Tokens, users and
--- profiles stay as they are; leases, marks and notices go. Can be run again.
+-- Takes everything of this project out of a database, once the stack is gone (docs/deploy.md). Tokens, users
+-- and profiles stay as they are; leases, marks and the record of sent events go. Can be run again.
 
 begin;
 set local lock_timeout = '2s';
@@ -18,8 +18,8 @@ drop function if exists
   public.spotify_restore_connections(timestamptz, integer),
   public.spotify_due_count(interval),
   public.spotify_connection_stats(),
-  public.spotify_pending_notices(integer),
-  public.spotify_record_notices(jsonb),
+  public.spotify_pending_events(integer),
+  public.spotify_record_events(jsonb),
   public.spotify_finish_sweep(boolean),
   public.spotify_show_connection(uuid);
 

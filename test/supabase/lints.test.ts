@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { TestDatabase } from './database.ts';
 
@@ -6,7 +8,7 @@ import { TestDatabase } from './database.ts';
  * and more strictly where that asks no more of us: in every schema, whether the REST API exposes it today or not.
  *
  * Left out are those that need an extension which is not here (0019 pgmq, 0022 outdated extensions, 0025 storage), and
- * those that depend on use instead of on the schema: 0005 unused indexes (plans.test.ts shows what reads them), 0020 bloat.
+ * 0020 table_bloat, which depends on use instead of on the schema.
  */
 type Lint = {
   readonly name: string;
@@ -219,8 +221,8 @@ const lints: readonly Lint[] = [
 ];
 
 /**
- * 0008 rls_enabled_no_policy, of level INFO: that no policy opens these tables is what closes them. Nobody but the owner
- * and roles past row level security reads a row, even where somebody grants privileges on the table.
+ * 0008 rls_enabled_no_policy, of level INFO: no policy opens these tables, and that closes them. Only the owner and roles
+ * that bypass row level security read a row, even where somebody grants privileges on the table.
  */
 const closedTables = {
   'spotify_auth.connections': 'the queue: when which user is due, and who holds the lease',
@@ -228,6 +230,36 @@ const closedTables = {
   'spotify_auth.shared_state': 'one row of what all connections share',
   'spotify_auth.token_hashes': 'by which profiles are found that share a token',
 };
+
+/**
+ * 0005 unused_index, of level INFO: reports an index until it is read for the first time, and a small queue is scanned
+ * instead. plans.test.ts shows that calls on a large one go through indexes.
+ */
+const readableIndexes = {
+  connections_claimable: 'when the next connection becomes free',
+  connections_dead: 'grants whose tokens are to be removed, or whose marks are to be undone',
+  connections_due: 'the next connections of a claim',
+  connections_evidence: 'how many living grants were called dead lately: judges the revocation breaker',
+  connections_held: 'how many grants are refused without being believed: likewise',
+  connections_sharing: 'how many connections share a token',
+  connections_to_verify: 'the marks that a claim verifies',
+  token_hashes_by_hash: 'the other profiles with a token',
+};
+
+const advisors = readFileSync(join(import.meta.dirname, '../../docs/deploy.md'), 'utf8')
+  .split("### What Supabase's advisors say")[1]
+  ?.split('\n## ')[0];
+
+describe('docs/deploy.md prepares for', () => {
+  test.each([
+    'rls_enabled_no_policy',
+    ...Object.keys(closedTables).map((table) => table.replace('spotify_auth.', '')),
+    'unused_index',
+    ...Object.keys(readableIndexes),
+  ])('%s', (name) => {
+    expect(advisors).toContain(`\`${name}\``);
+  });
+});
 
 describe.each(['old', 'new'] as const)('under the %s default privileges of Supabase', (defaultPrivileges) => {
   let database: TestDatabase;
@@ -258,6 +290,15 @@ describe.each(['old', 'new'] as const)('under the %s default privileges of Supab
       order by 1`,
     );
     expect(closed).toEqual(Object.keys(closedTables));
+  });
+
+  test('0005 unused_index: the indexes that may be reported, each with its use', async () => {
+    const indexes = await find(
+      `select c.relname as finding from pg_index i join pg_class c on c.oid = i.indexrelid
+      where c.relnamespace = 'spotify_auth'::regnamespace and not i.indisunique
+      order by 1`,
+    );
+    expect(indexes).toEqual(Object.keys(readableIndexes));
   });
 
   test.each(lints)('$name: the lint finds what it is there to find', async ({ findings, example }) => {
