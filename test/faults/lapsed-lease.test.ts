@@ -131,9 +131,9 @@ test.each([
   'the checks notice when %s',
   async (_name, rule, replacement) => {
     const [original] = await database.owner<{ text: string }>(
-      "select pg_get_functiondef('public.spotify_record'::regproc) as text",
+      "select pg_get_functiondef('spotify_auth.judge_outcomes'::regproc) as text",
     );
-    await breakFunction((text, values) => database.owner(text, values), 'spotify_record', rule, replacement);
+    await breakFunction((text, values) => database.owner(text, values), 'judge_outcomes', rule, replacement);
 
     const endings = new Set<Ending>();
     for (const outsideWrite of ['none', 'reauthorization'] as const) {

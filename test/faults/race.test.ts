@@ -90,7 +90,7 @@ test(
     );
     await breakFunction(
       runSql,
-      'spotify_record',
+      'judge_outcomes',
       "when p.id is null then 'stale'",
       "when true then 'applied'",
     );
