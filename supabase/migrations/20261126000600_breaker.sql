@@ -54,7 +54,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   state spotify_auth.shared_state;
   few integer;
-  held integer;
+  doubted integer;
 begin
   if spotify_auth.is_nearly_all_refused(new_refreshes, new_refusals) then
     return null;
@@ -64,9 +64,16 @@ begin
     return interval '0';
   end if;
   few := ceil(0.04 * state.population);
-  select count(*) into held from (
-    select from spotify_auth.connections c where c.held_since is not null limit few) counted;
-  return case when held < few then interval '20 minutes' else interval '24 hours' end;
+  -- With what was believed after all: a mistake that spreads over several sweeps would otherwise be believed
+  -- part by part.
+  select count(*) into doubted from (
+    (select from spotify_auth.connections c where c.held_since is not null limit few)
+    union all
+    (select from spotify_auth.connections c
+      where c.reauthorization_required_since between now() - interval '24 hours' and now()
+        and c.tokens_cleared_at is null and c.marked_after_all
+      limit few)) counted;
+  return case when doubted < few then state.sweep_window else interval '24 hours' end;
 end;
 $$;
 revoke all on function spotify_auth.patience_with_refusals(integer, integer)
@@ -74,10 +81,11 @@ revoke all on function spotify_auth.patience_with_refusals(integer, integer)
 comment on function spotify_auth.patience_with_refusals is
 $$How long Spotify must have refused a grant before it is believed. Null: it is not believed at all.
 
-  0           as a rule
-  20 minutes  while the breaker is open
-  24 hours    while it is open and at least 4 % of all connections are held
-  null        while nearly all grants are refused
+  0                 as a rule
+  the sweep window  while the breaker is open: by then all others have been asked too (40 minutes by default)
+  24 hours          while it is open and at least 4 % of all connections are held, or were believed after all
+                    within the last 24 hours
+  null              while nearly all grants are refused
 
 Parameters: as for is_nearly_all_refused.$$;
 

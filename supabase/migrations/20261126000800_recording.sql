@@ -137,9 +137,11 @@ begin
           and (coalesce(j.held_since, now()) + patience <= now()) is not true as is_held) answer,
       lateral (select not is_alive and not is_held
         and (j.outcome = 'revoked' or j.marked_since is not null) as is_dead,
-        -- Held grants are asked about often enough to be settled within the hour.
-        case when is_held then least(j.retry_at, now() + interval '15 minutes') else j.retry_at end
-          as wait_until) grants
+        -- Held grants are asked about often enough to be settled within the hour, also when patience ends.
+        case when is_held
+          then least(j.retry_at, now() + interval '15 minutes', greatest(
+            coalesce(j.held_since + patience, 'infinity'), now() + interval '1 minute'))
+          else j.retry_at end as wait_until) grants
     where c.user_id = j.user_id and j.verdict in ('applied', 'refused')
     returning c.user_id, is_held, j.outcome = 'revoked' and j.marked_since is not null as is_confirmed
   )

@@ -375,10 +375,10 @@ describe('while the breaker is open', () => {
     expect(await database.rowsOnDisk(leases[0]?.user_id ?? '')).toEqual(before);
   });
 
-  test('a refusal is believed after all when it has lasted 20 minutes, as long as few are held', async () => {
+  test('a refusal is believed after all when it has lasted for the sweep window, as long as few are held', async () => {
     const users = usersOf(await openBreaker(thousand));
 
-    const early = await refuse(await leaseAgainAfter('19 minutes', users));
+    const early = await refuse(await leaseAgainAfter('39 minutes', users));
     expect(new Set(verdictsOf(early))).toEqual(new Set(['held']));
 
     const [first = '', ...others] = users;
@@ -390,14 +390,50 @@ describe('while the breaker is open', () => {
   test.each([
     [39, 'applied'],
     [40, 'held'],
-  ])('with %i of 1,000 held, a refusal of 20 minutes is %s', async (all, verdict) => {
+  ])('with %i of 1,000 held, a refusal of 40 minutes is %s', async (all, verdict) => {
     const held = await openBreaker(thousand);
     held.push(...(await leaseUnknownUsers(all - held.length)));
     await refuse(held.slice(10));
     expect(await count(held)).toEqual({ dead: 0, held: all });
     const one = usersOf(held.slice(0, 1));
 
-    expect(verdictsOf(await refuse(await leaseAgainAfter('20 minutes', one)))).toEqual([verdict]);
+    expect(verdictsOf(await refuse(await leaseAgainAfter('40 minutes', one)))).toEqual([verdict]);
+  });
+
+  test.each([
+    [19, 'applied'],
+    [20, 'held'],
+  ])(
+    'with %i of 1,000 held and 20 believed after all, a refusal of 40 minutes is %s',
+    async (all, verdict) => {
+      const believed = [...(await openBreaker(thousand)), ...(await leaseUnknownUsers(10))];
+      await refuse(believed.slice(10));
+      await refuse(await leaseAgainAfter('40 minutes', usersOf(believed)));
+      expect(await count(believed)).toEqual({ dead: 20, held: 0 });
+      const held = await openBreaker(thousand);
+      held.push(...(await leaseUnknownUsers(all - held.length)));
+      await refuse(held.slice(10));
+
+      const one = usersOf(held.slice(0, 1));
+      expect(verdictsOf(await refuse(await leaseAgainAfter('40 minutes', one)))).toEqual([verdict]);
+    },
+  );
+
+  test('a held grant is asked about when patience ends, and every 15 minutes before that', async () => {
+    const [user = ''] = usersOf(await openBreaker(thousand));
+    const secondsToNextAttempt = async (held: string) => {
+      const [again] = (await leaseAgainAfter(held, [user])) as [LeaseRow];
+      await database.recordAll([{ ...refusalOf(again), retry_after: 1_800 }]);
+      const [row] = await database.owner<{ seconds: number }>(
+        'select extract(epoch from claimable_at - now())::float as seconds from spotify_auth.connections where user_id = $1',
+        [user],
+      );
+      return Math.round((row?.seconds ?? 0) / 60) * 60;
+    };
+
+    expect(await secondsToNextAttempt('2 minutes')).toBe(15 * 60);
+    expect(await secondsToNextAttempt('28 minutes')).toBe(10 * 60);
+    expect(verdictsOf(await refuse(await leaseAgainAfter('10 minutes', [user])))).toEqual(['applied']);
   });
 
   test('a refusal is believed after a day, however many are held', async () => {
@@ -414,7 +450,7 @@ describe('while the breaker is open', () => {
 
   test('what is believed after all is neither undone again nor evidence', async () => {
     const held = await openBreaker(thousand);
-    const { breaker_is_open } = await refuse(await leaseAgainAfter('20 minutes', usersOf(held)));
+    const { breaker_is_open } = await refuse(await leaseAgainAfter('40 minutes', usersOf(held)));
     expect(breaker_is_open).toBe(false);
 
     expect(await refuse(await leaseLivingUsers(1))).toMatchObject({ breaker_is_open: false });

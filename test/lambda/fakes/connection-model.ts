@@ -401,7 +401,10 @@ export class ConnectionModel {
     const hasFailed =
       isHeld || isRefused || ['refresh_token_only', 'unavailable', 'rejected'].includes(outcome.kind);
     const retryAt = this.#retryAt(connection, { lease, outcome }, isRefused);
-    const waitUntil = isHeld ? Math.min(retryAt, now + 15 * MINUTE) : retryAt;
+    const patienceEndsAt = (connection.heldSince ?? Number.POSITIVE_INFINITY) + patience;
+    const waitUntil = isHeld
+      ? Math.min(retryAt, now + 15 * MINUTE, Math.max(patienceEndsAt, now + MINUTE))
+      : retryAt;
 
     if (isDead) {
       const markedSince = connection.reauthorizationRequiredSince ?? now;
@@ -514,8 +517,14 @@ export class ConnectionModel {
     if (!this.#breakerIsOpen) {
       return 0;
     }
-    const held = this.connections().filter(({ heldSince }) => heldSince !== null).length;
-    return held < Math.ceil(0.04 * this.#population) ? 20 * MINUTE : DAY;
+    const doubted = this.connections().filter(
+      ({ heldSince, markedAfterAll, reauthorizationRequiredSince, tokensClearedAt }) =>
+        heldSince !== null ||
+        (markedAfterAll &&
+          tokensClearedAt === null &&
+          (reauthorizationRequiredSince ?? 0) >= this.#now - DAY),
+    ).length;
+    return doubted < Math.ceil(0.04 * this.#population) ? this.#sweepWindow : DAY;
   }
 
   /** Opens or closes the breaker; while it is open, or nearly all are refused, recent marks are undone. */
