@@ -26,7 +26,7 @@ const VARIANTS: readonly { readonly name: string; readonly sql: string }[] = [
   { name: 'queue 70', sql: 'alter table spotify_auth.connections set (fillfactor = 70)' },
   {
     name: 'queue without the index of held rows',
-    sql: 'drop index spotify_auth.connections_held',
+    sql: 'drop index spotify_auth.connections_claimable',
   },
 ];
 

@@ -52,6 +52,13 @@ export class InMemoryConnectionStore implements ConnectionStore {
     });
   }
 
+  /** Stores the connections `user-0`, `user-1` and so on; ten of them expire in each second from now on. */
+  connectMany(count: number): void {
+    for (let index = 0; index < count; index += 1) {
+      this.connect(`user-${index}`, index / 10);
+    }
+  }
+
   disconnect(userId: string): void {
     this.model.write(userId, { accessToken: null, refreshToken: null, expiresInSeconds: null });
   }
@@ -109,6 +116,24 @@ export class InMemoryConnectionStore implements ConnectionStore {
       }
     }
     return counts;
+  }
+
+  /** Leases that were not settled exactly once: forgotten, settled again, or never handed out. */
+  leasesNotSettledOnce(): string[] {
+    const settlements = new Map([...this.leases.keys()].map((leaseId) => [leaseId, 0]));
+    for (const { settled, verdict } of this.recorded) {
+      if (verdict !== 'busy') {
+        const { leaseId } = settled.lease;
+        // Not a number: what was never handed out is never right, however often it is settled.
+        settlements.set(leaseId, (settlements.get(leaseId) ?? Number.NaN) + 1);
+      }
+    }
+    return [...settlements].filter(([, count]) => count !== 1).map(([leaseId]) => leaseId);
+  }
+
+  /** How often a method was called. */
+  callsOf(method: keyof ConnectionStore): number {
+    return this.calls.filter((call) => call === method).length;
   }
 
   async check(

@@ -1,13 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { type SweepResult, sweep } from '../../../lambda/sweeper/sweep.ts';
+import type { SweepResult } from '../../../lambda/sweeper/sweep.ts';
 import { sweepWindowMinutes } from '../../../lib/sweep-window.ts';
-import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
-import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
-import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
-import { InMemorySweepQueue } from '../fakes/in-memory-sweep-queue.ts';
-import { RecordingLog } from '../fakes/recording-log.ts';
-import { RecordingMetrics } from '../fakes/recording-metrics.ts';
-import { VirtualClock } from '../fakes/virtual-clock.ts';
+import { SweepHarness } from '../fakes/sweep-harness.ts';
 
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
@@ -39,27 +33,9 @@ describe('over a day of sweeps every 30 minutes, users connecting at any time', 
 
 /** Runs the real sweep for a day of virtual time; after every minute somebody looks for expired tokens. */
 async function live(windowSeconds: number) {
-  const clock = new VirtualClock();
-  const store = new InMemoryConnectionStore(clock);
-  const spotify = new FakeTokenEndpoint(
-    clock,
-    () => refreshedAnswer(),
-    () => 50 + 400 * Math.random(),
-  );
-  const rescueQueue = new InMemoryRescueQueue();
-  const dependencies = {
-    store,
-    rescueQueue,
-    sweepQueue: new InMemorySweepQueue(),
-    connectionsPerInvocation: 100_000,
-    intervalSeconds: SWEEP_INTERVAL / 1_000,
-    callsPerSecond: null,
-    tokenEndpoint: spotify,
-    clock,
-    random: Math.random,
-    log: new RecordingLog(),
-    metrics: new RecordingMetrics(),
-  };
+  const harness = new SweepHarness();
+  const { clock, store, spotify } = harness;
+  harness.latencyMilliseconds = () => 50 + 400 * Math.random();
   const startedAt = clock.monotonicMilliseconds();
   const results: SweepResult[] = [];
   let longestExpiredSeconds = 0;
@@ -77,9 +53,7 @@ async function live(windowSeconds: number) {
   async function sweepEveryHalfHour(): Promise<void> {
     for (let due = startedAt; due < startedAt + DAY; due += SWEEP_INTERVAL) {
       await clock.sleep(due + LATEST_START * Math.random() - clock.monotonicMilliseconds());
-      const part = { role: 'first' as const, scheduledAt: null, ageSeconds: 0, link: 0 };
-      const deadline = clock.monotonicMilliseconds() + 15 * MINUTE;
-      results.push(await sweep(part, deadline, { ...dependencies, windowSeconds, batchSize: 500 }));
+      results.push(await harness.sweep({ windowSeconds }));
     }
   }
 

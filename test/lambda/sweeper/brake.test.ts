@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { Brake } from '../../../lambda/sweeper/brake.ts';
+import { refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
+import { SweepHarness } from '../fakes/sweep-harness.ts';
 
 const FIRST_ATTEMPT = { failures: 0 };
 const FAILED_BEFORE = { failures: 1 };
@@ -42,6 +44,48 @@ describe('three rejections in a row', () => {
   test('do not stop where a connection failed before', () => {
     for (let count = 0; count < 5; count += 1) brake.report(rejected, FAILED_BEFORE);
     expect(brake.reason).toBeNull();
+  });
+});
+
+describe('a sweep takes its client for rejected', () => {
+  let harness: SweepHarness;
+
+  beforeEach(() => {
+    harness = new SweepHarness();
+  });
+
+  test('after three rejections of different connections and no success between', async () => {
+    harness.store.connectMany(500);
+    harness.answer = () => rejected;
+    expect(await harness.refreshDue()).toMatchObject({
+      status: 'client_rejected',
+      counts: { refreshed: 0, revoked: 0 },
+    });
+    // 16 at once, and two more for each of the two rejections before the third: one in its place, one faster.
+    expect(harness.spotify.calls.length).toBeLessThanOrEqual(20);
+    expect(harness.store.leasesNotSettledOnce()).toEqual([]);
+  });
+
+  test('not where only two connections are rejected, however often', async () => {
+    harness.store.connectMany(100);
+    const odd = new Set(['refresh-token-of-user-3', 'refresh-token-of-user-4']);
+    harness.answer = (token) => (odd.has(token) ? rejected : refreshedAnswer());
+    expect(await harness.refreshDue()).toMatchObject({
+      status: 'out_of_time',
+      counts: { refreshed: 98, revoked: 0 },
+    });
+    expect(harness.countDue()).toBe(2);
+  });
+
+  test('not where successes lie between the rejections', async () => {
+    harness.store.connectMany(90);
+    harness.latencyMilliseconds = () => 10;
+    harness.answer = (token) => (Number(token.split('-').at(-1)) % 3 === 0 ? rejected : refreshedAnswer());
+    expect(await harness.refreshDue({ milliseconds: 60_000 })).toMatchObject({
+      status: 'out_of_time',
+      counts: { refreshed: 60 },
+    });
+    expect(harness.countDue()).toBe(30);
   });
 });
 

@@ -8,10 +8,12 @@ const part: SweepPart = { role: 'first', scheduledAt: '2026-11-24T12:30:00Z', ag
 
 let clock: VirtualClock;
 let sweepQueue: InMemorySweepQueue;
+let log: RecordingLog;
 
 beforeEach(() => {
   clock = new VirtualClock();
   sweepQueue = new InMemorySweepQueue();
+  log = new RecordingLog();
 });
 
 describe('helpers', () => {
@@ -33,6 +35,25 @@ describe('helpers', () => {
     clock.advance(12_400);
     await wakeHelpers(2_000, part, beganAt, dependencies());
     expect(sweepQueue.wakeUps).toEqual([{ scheduledAt: part.scheduledAt, ageSeconds: 12, link: 0 }]);
+  });
+
+  test('that nobody needs touch no queue: one that is out of reach goes unnoticed', async () => {
+    sweepQueue.isOutOfReach = true;
+    await wakeHelpers(1_000, part, clock.monotonicMilliseconds(), dependencies());
+    expect(sweepQueue.wakeUps).toEqual([]);
+    expect(log.lines).toEqual([]);
+  });
+
+  test('that cannot be woken, the queue being out of reach, are reported; the invocation goes on alone', async () => {
+    sweepQueue.isOutOfReach = true;
+    await wakeHelpers(5_000, part, clock.monotonicMilliseconds(), dependencies());
+    expect(log.lines).toEqual([
+      {
+        level: 'error',
+        message: 'further invocations not woken',
+        fields: expect.objectContaining({ code: 'SWEEP_QUEUE_UNAVAILABLE', count: 4 }),
+      },
+    ]);
   });
 });
 
@@ -61,6 +82,6 @@ function dependencies() {
     connectionsPerInvocation: 1_000,
     intervalSeconds: 1_800,
     clock,
-    log: new RecordingLog(),
+    log,
   };
 }

@@ -1,46 +1,31 @@
 import { beforeEach, expect, test } from '@jest/globals';
+import type { Lease } from '../../../lambda/connection/lease.ts';
+import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { Brake } from '../../../lambda/sweeper/brake.ts';
 import { OutcomeRecorder } from '../../../lambda/sweeper/outcome-recorder.ts';
 import { Pacing } from '../../../lambda/sweeper/pacing.ts';
 import { Tally } from '../../../lambda/sweeper/tally.ts';
-import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
-import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
-import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
+import { refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { aLease } from '../fakes/leases.ts';
-import { RecordingLog } from '../fakes/recording-log.ts';
-import { RecordingMetrics } from '../fakes/recording-metrics.ts';
-import { VirtualClock } from '../fakes/virtual-clock.ts';
+import { SweepHarness } from '../fakes/sweep-harness.ts';
 
-let clock: VirtualClock;
-let store: InMemoryConnectionStore;
+let harness: SweepHarness;
+let store: SweepHarness['store'];
+let log: SweepHarness['log'];
 let brake: Brake;
-let recorder: OutcomeRecorder;
+let tally: Tally;
 
 beforeEach(() => {
-  clock = new VirtualClock();
-  store = new InMemoryConnectionStore(clock);
+  harness = new SweepHarness();
+  ({ store, log } = harness);
   brake = new Brake();
-  recorder = new OutcomeRecorder({
-    batchSize: 3,
-    deadline: 900_000,
-    pacing: new Pacing(),
-    brake,
-    tally: new Tally(),
-    dependencies: {
-      store,
-      rescueQueue: new InMemoryRescueQueue(),
-      tokenEndpoint: new FakeTokenEndpoint(clock, () => refreshedAnswer()),
-      clock,
-      random: Math.random,
-      log: new RecordingLog(),
-      metrics: new RecordingMetrics(),
-    },
-  });
+  tally = new Tally();
 });
 
 test('two answers to one user, who authorized again between two claims, are never in one batch', async () => {
   const leases = ['a', 'b', 'a', 'a', 'c'].map((userId) => aLease({ userId }));
   for (const { userId } of leases) store.connect(userId, 60);
+  const recorder = startRecorder(3);
 
   await Promise.all(leases.map((lease) => recorder.add(lease, refreshedAnswer())));
   await recorder.finish();
@@ -50,3 +35,71 @@ test('two answers to one user, who authorized again between two claims, are neve
     leases.map(({ leaseId }) => leaseId).sort(),
   );
 });
+
+test('an answer is recorded within a second where Spotify is too slow to fill a batch', async () => {
+  const { clock } = harness;
+  const recorder = startRecorder(500);
+  const answeredAt: number[] = [];
+  const waits: number[] = [];
+  store.beforeEach = () => {
+    waits.push(clock.monotonicMilliseconds() - (answeredAt[0] ?? 0));
+    answeredAt.length = 0;
+  };
+  for (const lease of leaseMany(30)) {
+    answeredAt.push(clock.monotonicMilliseconds());
+    await recorder.add(lease, refreshedAnswer());
+    await clock.sleep(250);
+  }
+  await recorder.finish();
+  expect(waits.length).toBeGreaterThan(4);
+  expect(Math.max(...waits)).toBeLessThanOrEqual(1_005);
+});
+
+test('a user whose profile refuses the tokens costs nobody else theirs, and is named', async () => {
+  const leases = leaseMany(20);
+  store.model.usersRefusingTokens.add('user-3');
+  await recordAll(leases, () => refreshedAnswer());
+  expect(tally.counts()).toMatchObject({ refreshed: 19, failed: 1 });
+  expect(log.lines).toContainEqual({
+    level: 'error',
+    message: 'profile refuses its tokens',
+    fields: { user_id: 'user-3', sql_state: '23514', constraint: 'bondhus_own' },
+  });
+  expect(harness.metrics.added).toContainEqual({ profilesRefused: 1 });
+});
+
+test('what the breaker holds has failed for now, and the log says that it is open', async () => {
+  const leases = leaseMany(3);
+  store.openBreaker();
+  await recordAll(leases, () => ({ kind: 'revoked', reason: 'revoked' }));
+  expect(tally.counts()).toMatchObject({ revoked: 0, failed: 3 });
+  expect(log.lines).toContainEqual(
+    expect.objectContaining({ level: 'error', message: expect.stringContaining('breaker is open') }),
+  );
+});
+
+test('each refresh and the progress are in the log, and no token', async () => {
+  await recordAll(leaseMany(20), () => refreshedAnswer({ rotated: true }));
+  expect(log.lines.filter((line) => line.message === 'token refresh')).toHaveLength(20);
+  expect(log.lines.filter((line) => line.level !== 'debug').map(({ message }) => message)).toEqual([
+    'sweep progress',
+  ]);
+  expect(JSON.stringify(log.lines)).not.toMatch(/access-token|refresh-token/);
+});
+
+function startRecorder(batchSize: number): OutcomeRecorder {
+  const { deadline, dependencies } = harness.prepare();
+  return new OutcomeRecorder({ batchSize, deadline, pacing: new Pacing(), brake, tally, dependencies });
+}
+
+function leaseMany(count: number): Lease[] {
+  store.connectMany(count);
+  return store.connections().map(({ userId }) => store.hold(userId, 900));
+}
+
+/** Records what Spotify answers to all leases, in one batch. */
+async function recordAll(leases: readonly Lease[], answer: () => TokenAnswer): Promise<void> {
+  const recorder = startRecorder(leases.length);
+  await Promise.all(leases.map((lease) => recorder.add(lease, answer())));
+  await recorder.finish();
+}

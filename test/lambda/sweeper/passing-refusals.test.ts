@@ -3,15 +3,10 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Secret, SPOTIFY_CLIENT } from '../../../lambda/adapters/secret.ts';
 import { SpotifyTokenEndpoint } from '../../../lambda/adapters/spotify-token-endpoint.ts';
 import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
-import { sweep } from '../../../lambda/sweeper/sweep.ts';
 import { FakeSecretsManager } from '../fakes/fake-secrets-manager.ts';
-import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
+import { refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { FakeHttpServer, html, json, type Respond } from '../fakes/http-server.ts';
-import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
-import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
-import { InMemorySweepQueue } from '../fakes/in-memory-sweep-queue.ts';
-import { RecordingLog } from '../fakes/recording-log.ts';
-import { RecordingMetrics } from '../fakes/recording-metrics.ts';
+import { SweepHarness } from '../fakes/sweep-harness.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const CONNECTIONS = 1_000;
@@ -33,36 +28,11 @@ test.each<[string, Respond]>([
   ['server_error', json(400, { error: 'server_error' })],
 ])('twenty times %s at the beginning of a sweep keep nobody from being refreshed', async (_name, refusal) => {
   const refused = await answerTo(refusal);
-  const clock = new VirtualClock();
-  const store = new InMemoryConnectionStore(clock);
-  for (let index = 0; index < CONNECTIONS; index += 1) {
-    store.connect(`user-${index}`, index / 10);
-  }
-  let calls = 0;
-  const tokenEndpoint = new FakeTokenEndpoint(clock, () => {
-    calls += 1;
-    return calls <= REFUSALS ? refused : refreshedAnswer();
-  });
+  const harness = new SweepHarness();
+  harness.store.connectMany(CONNECTIONS);
+  harness.answer = () => (harness.spotify.calls.length <= REFUSALS ? refused : refreshedAnswer());
 
-  const result = await sweep(
-    { role: 'first', scheduledAt: '2026-11-24T12:30:00Z', ageSeconds: 0, link: 0 },
-    clock.monotonicMilliseconds() + 15 * 60_000,
-    {
-      store,
-      tokenEndpoint,
-      clock,
-      rescueQueue: new InMemoryRescueQueue(),
-      sweepQueue: new InMemorySweepQueue(),
-      random: Math.random,
-      log: new RecordingLog(),
-      metrics: new RecordingMetrics(),
-      windowSeconds: 40 * 60,
-      batchSize: 500,
-      callsPerSecond: null,
-      connectionsPerInvocation: 100_000,
-      intervalSeconds: 1_800,
-    },
-  );
+  const result = await harness.sweep();
 
   expect(result).toMatchObject({
     status: 'completed',

@@ -2,18 +2,11 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { FinishedSweep } from '../../../lambda/connection/connection-administration.ts';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
 import type { Metric } from '../../../lambda/connection/metrics.ts';
-import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import type { SweepPart } from '../../../lambda/sweeper/fan-out.ts';
 import { runSweep } from '../../../lambda/sweeper/run-sweep.ts';
-import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
-import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
 import { InMemoryEventBus, InMemoryEventStore } from '../fakes/in-memory-events.ts';
-import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
-import { InMemorySweepQueue } from '../fakes/in-memory-sweep-queue.ts';
-import { RecordingLog } from '../fakes/recording-log.ts';
-import { RecordingMetrics } from '../fakes/recording-metrics.ts';
 import { healthyStatistics } from '../fakes/statistics.ts';
-import { VirtualClock } from '../fakes/virtual-clock.ts';
+import { SweepHarness } from '../fakes/sweep-harness.ts';
 
 const statistics: FinishedSweep = {
   ...healthyStatistics,
@@ -27,24 +20,20 @@ const statistics: FinishedSweep = {
   newly_missed_profile_changes: 6,
 };
 
-let clock: VirtualClock;
-let store: InMemoryConnectionStore;
+let harness: SweepHarness;
+let store: SweepHarness['store'];
+let log: SweepHarness['log'];
+let metrics: SweepHarness['metrics'];
 let eventStore: InMemoryEventStore;
 let eventBus: InMemoryEventBus;
-let log: RecordingLog;
-let metrics: RecordingMetrics;
-let answer: () => TokenAnswer;
 let finished: boolean[];
 let measure: () => FinishedSweep;
 
 beforeEach(() => {
-  clock = new VirtualClock();
-  store = new InMemoryConnectionStore(clock);
+  harness = new SweepHarness();
+  ({ store, log, metrics } = harness);
   eventStore = new InMemoryEventStore();
   eventBus = new InMemoryEventBus();
-  log = new RecordingLog();
-  metrics = new RecordingMetrics();
-  answer = () => refreshedAnswer();
   finished = [];
   measure = () => statistics;
 });
@@ -95,7 +84,7 @@ describe('a sweep measures', () => {
 
   test('how often Spotify gave no usable answer', async () => {
     store.connect('a', null);
-    answer = () => ({ kind: 'unavailable', reason: 'status 503' });
+    harness.answer = () => ({ kind: 'unavailable', reason: 'status 503' });
     await run({}, 60_000);
     expect(measured()['sweepUnavailable']).toBeGreaterThan(0);
   });
@@ -131,7 +120,7 @@ describe('that a scheduled sweep has finished', () => {
 
   test('is neither measured nor remembered by one whose client Spotify refuses', async () => {
     store.connect('a', 60);
-    answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
+    harness.answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
     await run();
     expect(measured()).toMatchObject({ clientRejected: 1, expired: 2 });
     expect(measured()).not.toHaveProperty('scheduledSweepFinished');
@@ -219,44 +208,25 @@ describe('other teams', () => {
   test('are told although Spotify refuses our client', async () => {
     store.connect('a', 60);
     eventStore.add(1);
-    answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
+    harness.answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
     expect(await run()).toMatchObject({ status: 'client_rejected' });
     expect(eventBus.taken).toHaveLength(1);
   });
 });
 
 function run(part: Partial<SweepPart> = {}, milliseconds = 900_000) {
-  return runSweep(
-    { role: 'first', scheduledAt: '2026-11-24T12:30:00Z', ageSeconds: 0, link: 0, ...part },
-    clock.monotonicMilliseconds() + milliseconds,
-    {
-      store,
-      rescueQueue: new InMemoryRescueQueue(),
-      tokenEndpoint: new FakeTokenEndpoint(
-        clock,
-        () => answer(),
-        () => 100,
-      ),
-      clock,
-      random: Math.random,
-      log,
-      metrics,
-      windowSeconds: 2_400,
-      batchSize: 500,
-      callsPerSecond: null,
-      sweepQueue: new InMemorySweepQueue(),
-      connectionsPerInvocation: 100_000,
-      intervalSeconds: 1_800,
-      eventStore,
-      eventBus,
-      administration: {
-        finishSweep: async (didItsWork) => {
-          finished.push(didItsWork);
-          return measure();
-        },
+  const prepared = harness.prepare({ part, milliseconds });
+  return runSweep(prepared.part, prepared.deadline, {
+    ...prepared.dependencies,
+    eventStore,
+    eventBus,
+    administration: {
+      finishSweep: async (didItsWork) => {
+        finished.push(didItsWork);
+        return measure();
       },
     },
-  );
+  });
 }
 
 /** Everything measured, later values over earlier ones. */
