@@ -1,6 +1,7 @@
-import { describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { LOWEST_CONCURRENCY, PacedTasks, Pacing } from '../../../lambda/sweeper/pacing.ts';
+import { SweepHarness } from '../fakes/sweep-harness.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
 const HIGHEST = 128;
@@ -122,6 +123,29 @@ describe('paced tasks', () => {
     }
     await tasks.finish();
     expect(most).toBe(pacing.limit);
+  });
+});
+
+describe('a sweep', () => {
+  let harness: SweepHarness;
+
+  beforeEach(() => {
+    harness = new SweepHarness();
+  });
+
+  test('keeps several calls under way, and never more than the pace allows', async () => {
+    harness.store.connectMany(300);
+    await harness.refreshDue();
+    expect(harness.spotify.mostUnderWay).toBeGreaterThanOrEqual(16);
+    expect(harness.spotify.mostUnderWay).toBeLessThanOrEqual(HIGHEST);
+  });
+
+  test('slows down while Spotify fails', async () => {
+    harness.store.connectMany(100);
+    harness.answer = () => ({ kind: 'unavailable', reason: 'status 503' });
+    await harness.refreshDue({ milliseconds: 40_000 });
+    const progress = harness.log.lines.filter((line) => line.message === 'sweep progress');
+    expect(progress.at(-1)).toMatchObject({ fields: { concurrency: LOWEST_CONCURRENCY } });
   });
 });
 

@@ -30,7 +30,11 @@ test.each<[string, Respond]>([
   const refused = await answerTo(refusal);
   const harness = new SweepHarness();
   harness.store.connectMany(CONNECTIONS);
-  harness.answer = () => (harness.spotify.calls.length <= REFUSALS ? refused : refreshedAnswer());
+  let answers = 0;
+  harness.answer = () => {
+    answers += 1;
+    return answers <= REFUSALS ? refused : refreshedAnswer();
+  };
 
   const result = await harness.sweep();
 
