@@ -1,6 +1,6 @@
 /**
  * The names of the environment variables that the stack (`lib/`) sets and the functions (`lambda/`) read.
- * This file imports nothing: it is all that the two share.
+ * This file imports nothing. Beside it the two share `metric-names.ts`.
  */
 export const EnvironmentVariables = {
   /** Name of the stack: the dimension of its metrics. */

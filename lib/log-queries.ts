@@ -45,7 +45,8 @@ export class LogQueries extends Construct {
       }),
       save('FailuresByReason', 'failures by reason in the last day', [statusLogs, sweeperLogs], {
         filterStatements: [
-          // A refresh is a warning unless a new token is stored.
+          // A refresh is a warning unless a new token is stored and nothing was odd about the answer, or a dead grant
+          // is dead still.
           'message = "token refresh" and level = "WARN"',
           `toMillis(@timestamp) >= now() * 1000 - ${24 * 60 * 60 * 1000}`,
         ],

@@ -52,7 +52,7 @@ export class SpotifyAuthStack extends Stack {
       value: statusApi.function.functionName,
     });
     new CfnOutput(this, 'SweeperFunctionName', {
-      description: 'Function that sweeps. Invoke it with {} to sweep now.',
+      description: 'Function that sweeps. Invoke it with {"command": "sweep"} to sweep now.',
       value: refreshSweeper.function.functionName,
     });
     new CfnOutput(this, 'SpotifySecretName', {

@@ -1,4 +1,4 @@
-/** A command did not do what it was asked, and changed nothing. The message is one line that says what to do. */
+/** A command did not do what it was asked. The message is one line that says what to do. */
 export class OperatorError extends Error {
   readonly code = 'OPERATOR_ERROR';
 }

@@ -9,8 +9,8 @@ const NothingToRefresh = v.object({ outcome: v.literal('disconnected') });
 export const refresh: Command = {
   synopsis: '<user-id>',
   summary: "refreshes one user's token now",
-  description: `However long the token has left. Prints what happened. A dead grant, a connection that somebody else is
-refreshing and one that backs off are left alone.`,
+  description: `However long the token has left. Prints what happened. Asks Spotify again about a dead grant, 30 s after
+the last attempt at the earliest. Leaves a connection alone that another call is refreshing, or that backs off.`,
   options: {},
   parse(commandLine) {
     const userId = parseUserId(commandLine);

@@ -1,7 +1,7 @@
 import type { Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 
-/** Packed more than twice is nothing but an attempt to keep us busy. */
+/** Content is packed once, or twice by a proxy; more codings than these are nothing but an attempt to keep us busy. */
 const MOST_CODINGS = 4;
 
 const OPENING_BRACE = 0x7b;
@@ -28,7 +28,8 @@ export async function unpackContent(
   contentEncoding: string | undefined,
   longest: number,
 ): Promise<UnpackedContent> {
-  const codings = contentEncoding?.toLowerCase().split(',', MOST_CODINGS).reverse() ?? [];
+  // The last was applied last, so it is undone first.
+  const codings = contentEncoding?.toLowerCase().split(',').reverse().slice(0, MOST_CODINGS) ?? [];
   let unpacked: UnpackedContent = { bytes: content, isTooLong: false };
   for (const coding of codings) {
     const { bytes } = unpacked;

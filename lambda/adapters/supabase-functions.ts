@@ -71,7 +71,10 @@ export class SupabaseFunctions {
     const parsed = v.safeParse(schema, data);
     if (!parsed.success) {
       const where = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'the answer').join(', ');
-      throw new StoreError('STORE_REFUSED', `${name} answered with something unexpected at ${where}`);
+      throw new StoreError(
+        'STORE_ANSWER_UNEXPECTED',
+        `${name} answered with something unexpected at ${where}: ${ADVICE.STORE_ANSWER_UNEXPECTED}`,
+      );
     }
     return parsed.output;
   }
@@ -110,6 +113,7 @@ const ADVICE: Record<StoreErrorCode, string> = {
     'row level security, or give that role bypassrls',
   KEY_REJECTED: "Supabase rejects the secret key: write the project's present key into the Supabase secret",
   STORE_REFUSED: 'Supabase refused the call',
+  STORE_ANSWER_UNEXPECTED: 'deploy the functions and apply the migrations of the same version',
 };
 
 /** The codes with one meaning whatever their status. @see https://docs.postgrest.org/en/stable/references/errors.html */

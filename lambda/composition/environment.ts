@@ -61,8 +61,8 @@ export class EnvironmentError extends Error {
 }
 
 /**
- * Parses the environment of a function, once, while an instance starts: what is wrong fails the deployment's first
- * invocation, never the request of a user.
+ * Parses the environment of a function, once, while an instance starts: what is wrong fails the start of every instance, so
+ * the first invocation after a deployment shows it.
  *
  * @throws EnvironmentError that names every variable which is wrong, and repeats none of their values
  */

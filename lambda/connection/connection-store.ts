@@ -38,6 +38,9 @@ export type ConnectionCheck =
     }
   | { readonly state: 'reauthorization_required'; readonly details: ConnectionDetails };
 
+/** What recording an outcome did, or that it is not known: the deadline came first. */
+export type RecordedVerdict = Verdict | 'unsettled';
+
 /**
  * What recording an outcome did: `applied`; `held` (a revocation that is not believed yet); `confirmed` (one that was
  * known); `refused` (Bondhu's schema does not take the tokens); `already_applied` (the call was repeated); `stale` (the
@@ -96,7 +99,7 @@ export type ClaimRequest = {
 
 /**
  * The stored connections. Every method is one call to the database and rejects with a {@link StoreError} when it
- * could not be made; `timeoutMilliseconds` bounds it.
+ * could not be made, or with a SecretError when the key for it cannot be read; `timeoutMilliseconds` bounds it.
  */
 export interface ConnectionStore {
   /** Reads one connection and, if it expires within the given time and is free, takes a lease on it. */
@@ -134,6 +137,8 @@ export interface ConnectionStore {
  * - `PROFILES_HIDDEN`: row level security keeps profiles from the functions' owner, so they would miss users.
  * - `KEY_REJECTED`: it refuses the key in the secret, a freshly read one included.
  * - `STORE_REFUSED`: it refuses the request itself. A defect; repeating does not help.
+ * - `STORE_ANSWER_UNEXPECTED`: it did something and answered with what this code does not understand, as one of another
+ *   version does. Repeating does not help.
  */
 export type StoreErrorCode =
   | 'STORE_UNAVAILABLE'
@@ -141,9 +146,11 @@ export type StoreErrorCode =
   | 'SCHEMA_NOT_EXPOSED'
   | 'PROFILES_HIDDEN'
   | 'KEY_REJECTED'
-  | 'STORE_REFUSED';
+  | 'STORE_REFUSED'
+  | 'STORE_ANSWER_UNEXPECTED';
 
-/** A call to the connection store that failed; nothing was changed unless the code is `STORE_UNAVAILABLE`. */
+/** A call to the connection store that failed; nothing was changed unless the code is `STORE_UNAVAILABLE` or
+ * `STORE_ANSWER_UNEXPECTED`. */
 export class StoreError extends OperationalError<StoreErrorCode> {
   override readonly name = 'StoreError';
 }

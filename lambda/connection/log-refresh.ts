@@ -1,4 +1,4 @@
-import type { Verdict } from './connection-store.ts';
+import type { RecordedVerdict } from './connection-store.ts';
 import type { Lease } from './lease.ts';
 import type { Log } from './log.ts';
 import type { TokenAnswer } from './token-endpoint.ts';
@@ -14,7 +14,7 @@ export function logRefresh(
   log: Log,
   lease: Lease,
   answer: TokenAnswer | null,
-  verdict: Verdict | 'unsettled' | undefined,
+  verdict: RecordedVerdict | undefined,
   successLevel: 'debug' | 'info',
 ): void {
   const kind = answer?.kind ?? 'released';

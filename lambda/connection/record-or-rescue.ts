@@ -1,5 +1,5 @@
 import { type Clock, millisecondsUntil } from './clock.ts';
-import type { ConnectionStore, Verdict } from './connection-store.ts';
+import type { ConnectionStore, RecordedVerdict } from './connection-store.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { describeFailure } from './operational-error.ts';
@@ -47,6 +47,12 @@ export async function recordOrRescue(
   if (recorded.breakerIsOpen) {
     dependencies.metrics.add({ breakerOpen: 1 });
   }
+  if (recorded.failure !== null) {
+    dependencies.log.error('outcomes not recorded', {
+      count: [...recorded.verdicts.values()].filter((verdict) => verdict === 'unsettled').length,
+      ...describeFailure(recorded.failure),
+    });
+  }
   reportRefusals(recorded.refusals, dependencies);
   await rescue(
     rotations.filter(({ lease }) => isUnstored(recorded.verdicts.get(lease.leaseId))),
@@ -57,8 +63,8 @@ export async function recordOrRescue(
 }
 
 /** Whether the new tokens are not known to be in the database. */
-export function isUnstored(verdict: Verdict | 'unsettled' | undefined): boolean {
-  return verdict === 'unsettled' || verdict === 'refused';
+export function isUnstored(verdict: RecordedVerdict | undefined): boolean {
+  return verdict === undefined || verdict === 'unsettled' || verdict === 'refused';
 }
 
 function computeRescueReserveMilliseconds(rotations: number): number {

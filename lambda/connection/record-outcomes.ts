@@ -1,5 +1,5 @@
 import { type Clock, millisecondsUntil } from './clock.ts';
-import type { ConnectionStore, Recorded, Refusal, SharedState, Verdict } from './connection-store.ts';
+import type { ConnectionStore, Recorded, RecordedVerdict, Refusal, SharedState } from './connection-store.ts';
 import { OperationalError } from './operational-error.ts';
 import type { SettledLease } from './refresh-outcome.ts';
 
@@ -8,11 +8,16 @@ const SHORTEST_CALL_MILLISECONDS = 500;
 const FIRST_DELAY_MILLISECONDS = 50;
 const LONGEST_DELAY_MILLISECONDS = 2_000;
 
+/** Repeating a call that failed like this would fail again. */
+const IN_VAIN = new Set(['STORE_REFUSED', 'STORE_ANSWER_UNEXPECTED']);
+
 /** What became of outcomes that were to be recorded. */
 export type RecordedOutcomes = SharedState & {
-  /** By lease id. `unsettled`: the deadline came first; whether it was written is unknown. */
-  readonly verdicts: ReadonlyMap<string, Verdict | 'unsettled'>;
+  /** By lease id, one for every lease that was given. */
+  readonly verdicts: ReadonlyMap<string, RecordedVerdict>;
   readonly refusals: readonly Refusal[];
+  /** Why the last call failed; null: it did not. */
+  readonly failure: OperationalError | null;
 };
 
 /**
@@ -21,7 +26,8 @@ export type RecordedOutcomes = SharedState & {
  * for an operator may be about to put that right; recording is safe to repeat.
  *
  * @param deadline a moment of the monotonic clock after which nothing more is tried
- * @returns a verdict for every lease that was given; rejects only with a StoreError of code `STORE_REFUSED`
+ * @returns a verdict for every lease that was given; rejects only with a StoreError of
+ *   code `STORE_REFUSED` or `STORE_ANSWER_UNEXPECTED`
  */
 export async function recordOutcomes(
   settled: readonly SettledLease[],
@@ -29,9 +35,10 @@ export async function recordOutcomes(
   store: ConnectionStore,
   clock: Clock,
 ): Promise<RecordedOutcomes> {
-  const verdicts = new Map<string, Verdict | 'unsettled'>();
+  const verdicts = new Map<string, RecordedVerdict>();
   const refusals: Refusal[] = [];
   let sharedState: SharedState = { notBeforeInSeconds: null, breakerIsOpen: false };
+  let failure: OperationalError | null = null;
   let open = settled;
   for (
     let delay = FIRST_DELAY_MILLISECONDS;
@@ -42,8 +49,9 @@ export async function recordOutcomes(
     if (timeLeft === 0) {
       break;
     }
-    const recorded = await tryToRecord(open, callTimeoutMilliseconds(timeLeft), store);
-    if (recorded !== null) {
+    const recorded = await tryToRecord(open, computeCallTimeoutMilliseconds(timeLeft), store);
+    failure = recorded instanceof OperationalError ? recorded : null;
+    if (!(recorded instanceof OperationalError)) {
       sharedState = recorded;
       for (const [leaseId, verdict] of recorded.verdicts) {
         verdicts.set(leaseId, verdict);
@@ -58,11 +66,11 @@ export async function recordOutcomes(
   for (const { lease } of open) {
     verdicts.set(lease.leaseId, 'unsettled');
   }
-  return { ...sharedState, verdicts, refusals };
+  return { ...sharedState, verdicts, refusals, failure };
 }
 
 /** Half of the time that is left: where one call is never answered, there is time for another. */
-function callTimeoutMilliseconds(timeLeft: number): number {
+function computeCallTimeoutMilliseconds(timeLeft: number): number {
   const half = Math.max(SHORTEST_CALL_MILLISECONDS, timeLeft / 2);
   return Math.floor(Math.min(LONGEST_CALL_MILLISECONDS, half, timeLeft));
 }
@@ -71,12 +79,12 @@ async function tryToRecord(
   settled: readonly SettledLease[],
   timeoutMilliseconds: number,
   store: ConnectionStore,
-): Promise<Recorded | null> {
+): Promise<Recorded | OperationalError> {
   try {
     return await store.record(settled, timeoutMilliseconds);
   } catch (error) {
-    if (error instanceof OperationalError && error.code !== 'STORE_REFUSED') {
-      return null;
+    if (error instanceof OperationalError && !IN_VAIN.has(error.code)) {
+      return error;
     }
     throw error;
   }

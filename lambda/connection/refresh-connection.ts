@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts';
-import type { ConnectionStore, Verdict } from './connection-store.ts';
+import type { ConnectionStore, RecordedVerdict } from './connection-store.ts';
 import { type ExchangePolicy, exchange } from './exchange.ts';
 import type { Lease } from './lease.ts';
 import type { Log } from './log.ts';
@@ -27,7 +27,7 @@ export type RefreshDependencies = {
 export type Refresh = {
   readonly answer: TokenAnswer | null;
   readonly outcome: RefreshOutcome;
-  readonly verdict: Verdict | 'unsettled';
+  readonly verdict: RecordedVerdict;
 };
 
 /**

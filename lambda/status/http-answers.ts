@@ -56,11 +56,14 @@ export function answerOverHttp({
       }
       const { status, title, detail, headers } = problem;
       const isOutage = status === 503;
-      log[isOutage ? 'error' : 'warn']('status refused', { status, ...describeCause(request.error) });
-      measure(
-        isOutage ? 'unavailable' : 'refused',
-        clock.monotonicMilliseconds() - request.internal.startedAt,
-      );
+      const latency = clock.monotonicMilliseconds() - request.internal.startedAt;
+      const fields = { status, ...describeCause(request.error), latency_ms: Math.round(latency) };
+      if (isOutage) {
+        log.error('status unavailable', fields);
+      } else {
+        log.warn('status refused', fields);
+      }
+      measure(isOutage ? 'unavailable' : 'refused', latency);
       const instance = request.event.requestContext.requestId;
       const body = { type: 'about:blank', title, status, detail, instance };
       request.response = respond(status, 'application/problem+json', body, headers);

@@ -1,4 +1,4 @@
-import type { Verdict } from '../connection/connection-store.ts';
+import type { RecordedVerdict } from '../connection/connection-store.ts';
 import type { TokenAnswer } from '../connection/token-endpoint.ts';
 
 /** Connections of a sweep, by what became of them. */
@@ -7,7 +7,7 @@ export type Counts = {
   readonly refreshed: number;
   /** Attempts that failed for now. */
   readonly failed: number;
-  /** Leases that were used: the sum of refreshed, failed, revoked, throttled and stale. */
+  /** The sum of refreshed, failed, revoked, throttled and stale: not of grants that are dead still, nor of a rejected client. */
   readonly total: number;
   readonly revoked: number;
   readonly throttled: number;
@@ -21,7 +21,7 @@ export class Tally {
   unavailable = 0;
   #counts = { refreshed: 0, failed: 0, revoked: 0, throttled: 0, stale: 0 };
 
-  count(answer: TokenAnswer, verdict: Verdict | 'unsettled' | undefined): void {
+  count(answer: TokenAnswer, verdict: RecordedVerdict = 'unsettled'): void {
     // A grant that was found dead before is not found dead again.
     if (answer.kind === 'client_rejected' || verdict === 'confirmed') {
       return;

@@ -641,8 +641,11 @@ describe("a user's write goes through, whatever our queue does", () => {
   });
 });
 
+// On a server that DATABASE_URL names the log is its owner's.
+const describeOnOurServer = process.env['DATABASE_URL'] === undefined ? describe : () => {};
+
 // At the end: the log of everything above.
-describe("the server's log", () => {
+describeOnOurServer("the server's log", () => {
   async function readLog(): Promise<string> {
     const client = await database.connect(database.urls.superuserUrl);
     try {

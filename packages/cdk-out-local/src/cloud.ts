@@ -52,7 +52,7 @@ export interface Cloud {
 }
 
 /**
- * Runs a synthesized stack: its API, functions, schedules and secrets (which are empty at first).
+ * Runs a synthesized stack: its API, functions, schedules and secrets (empty at first, where the template does not generate them).
  *
  * @throws where the template has anything that this machine does not implement
  */

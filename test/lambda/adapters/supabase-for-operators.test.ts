@@ -87,7 +87,7 @@ describe('events', () => {
     supabase.respond = json(200, [{ ...rows[0], kind: 'other' }]);
     await expect(
       new SupabaseEventStore(functions).pending(1_000, TIMEOUT_MILLISECONDS),
-    ).rejects.toMatchObject({ code: 'STORE_REFUSED' });
+    ).rejects.toMatchObject({ code: 'STORE_ANSWER_UNEXPECTED' });
   });
 });
 
@@ -103,7 +103,7 @@ test('statistics in which something is missing are refused', async () => {
   supabase.respond = json(200, rest);
   const administration = new SupabaseAdministration(functions);
   for (const answer of [administration.finishSweep(true), administration.statistics()]) {
-    await expect(answer).rejects.toMatchObject({ code: 'STORE_REFUSED' });
+    await expect(answer).rejects.toMatchObject({ code: 'STORE_ANSWER_UNEXPECTED' });
   }
 });
 
