@@ -58,7 +58,7 @@ export const MetricNames = {
   /** 1 when Spotify refused our client, or a sweep stopped because it refused everything; a sweep writes 0 otherwise. Count. */
   clientRejected: 'ClientRejected',
   /** 1 when Supabase refused our key, a freshly read one included. Count, each time. */
-  storeRejected: 'StoreRejected',
+  supabaseKeyRejected: 'SupabaseKeyRejected',
   /** New refresh tokens that Supabase did not take and the rescue queue did. Count, each time. */
   rescueQueued: 'RescueQueued',
   /** Refresh tokens that waited in the rescue queue and are stored, or no longer needed. Count, each time. */
@@ -68,7 +68,7 @@ export const MetricNames = {
   /** Profiles for which Bondhu's schema did not take tokens, or did not let them go. Count, each time. */
   profilesRefused: 'ProfilesRefused',
   /** 1 at the end of a sweep that finds nearly every grant refused, as if the credentials were another app's; else 0. Count. */
-  nearlyAllRefused: 'NearlyAllRefused',
+  nearlyAllRevoked: 'NearlyAllRevoked',
   /** 1 each time outcomes are recorded while the revocation breaker is open; 0 at the end of a sweep that finds it closed. Count. */
   breakerOpen: 'BreakerOpen',
 

@@ -98,9 +98,9 @@ export class Alarms extends Construct {
         threshold: 1,
         treatMissingData: TreatMissingData.IGNORE,
       }),
-      createAlarm('NearlyAllGrantsRefused', 'nearly-all-grants-refused', {
+      createAlarm('NearlyAllGrantsRevoked', 'nearly-all-grants-revoked', {
         meaning: "Spotify refuses nearly every grant, as if the credentials were another app's.",
-        metric: takeHighest('nearlyAllRefused'),
+        metric: takeHighest('nearlyAllRevoked'),
         threshold: 1,
         treatMissingData: TreatMissingData.IGNORE,
       }),
@@ -111,7 +111,7 @@ export class Alarms extends Construct {
       }),
       createAlarm('SupabaseKeyRejected', 'supabase-key-rejected', {
         meaning: 'Supabase refuses our key, so nothing is refreshed and the status call answers 503.',
-        metric: count('storeRejected'),
+        metric: count('supabaseKeyRejected'),
         threshold: 1,
       }),
       createAlarm('SweepsInDeadLetterQueue', 'sweeps-in-the-dead-letter-queue', {

@@ -1,3 +1,5 @@
+import { OperatorError, UsageError } from './operator-error.ts';
+
 /** Says in one line what went wrong and what to do about it; never with a secret. */
 export function explainError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
@@ -28,7 +30,8 @@ export function explainError(error: unknown): string {
   if (typeof code === 'string' && UNREACHABLE.has(code)) {
     return `AWS cannot be reached: ${message || code}; check AWS_REGION and the network, or whether "npm start" still runs`;
   }
-  return name === 'Error' ? message : `${name}: ${message}`;
+  const isOurs = error instanceof OperatorError || error instanceof UsageError;
+  return isOurs || name === 'Error' ? message : `${name}: ${message}`;
 }
 
 const UNREACHABLE = new Set([

@@ -4,6 +4,7 @@ import {
   PutEventsCommand,
 } from '@aws-sdk/client-eventbridge';
 import type { EventBus, ReauthorizationEvent, SentEvents } from '../connection/reauthorization-event.ts';
+import { getErrorName } from './error-name.ts';
 
 /** As many as EventBridge takes at once. */
 const LARGEST_BATCH = 10;
@@ -76,7 +77,7 @@ export class EventBridgeBus implements EventBus {
         failure: Entries.find(({ ErrorCode }) => ErrorCode !== undefined)?.ErrorCode ?? null,
       };
     } catch (error) {
-      return { taken: [], failure: error instanceof Error ? error.name : 'unknown error' };
+      return { taken: [], failure: getErrorName(error) };
     }
   }
 }

@@ -3,6 +3,7 @@ import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/clien
 import * as v from 'valibot';
 import type { Clock } from '../connection/clock.ts';
 import { SecretError } from '../connection/secret-error.ts';
+import { getErrorName } from './error-name.ts';
 
 /** Between two reads because something rejected the value, or because the last read failed. */
 const READ_INTERVAL_MILLISECONDS = 10_000;
@@ -143,12 +144,12 @@ export class Secret<Value> {
       const { SecretString } = await this.#client.send(new GetSecretValueCommand({ SecretId: this.#arn }));
       return SecretString ?? '';
     } catch (error) {
-      const name = error instanceof Error ? error.name : 'unknown error';
+      const name = getErrorName(error);
       if (name === 'ResourceNotFoundException') {
         throw new SecretError(
           'SECRET_NOT_FILLED_IN',
-          `secret ${this.#arn} has not been filled in: run aws secretsmanager put-secret-value --secret-id ${this.#arn} ` +
-            `--secret-string file:///dev/stdin and type ${this.#format.example}`,
+          `secret ${this.#arn} has not been filled in: run npm run operate -- fill-secret (spotify or supabase) and give ` +
+            `it ${this.#format.example}`,
           { cause: error },
         );
       }

@@ -12,6 +12,7 @@ import {
   RescueQueueError,
   type Rotation,
 } from '../connection/rescue-queue.ts';
+import { getErrorName } from './error-name.ts';
 import { openText, sealText } from './sealed-text.ts';
 import type { RescueKey, Secret } from './secret.ts';
 
@@ -144,7 +145,7 @@ function readRotation({ Body }: Message, key: string): Rotation | null {
 /** Names the error; its message is left out, and stays with the cause. */
 function reject(operation: string): (error: unknown) => never {
   return (error) => {
-    const name = error instanceof Error ? error.name : 'unknown error';
+    const name = getErrorName(error);
     throw new RescueQueueError(`${operation} on the rescue queue failed: ${name}`, { cause: error });
   };
 }

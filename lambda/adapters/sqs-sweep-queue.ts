@@ -1,5 +1,6 @@
 import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { type SweepQueue, SweepQueueError, type WakeUp } from '../connection/sweep-queue.ts';
+import { getErrorName } from './error-name.ts';
 
 /** As many as SQS takes at once. */
 const LARGEST_BATCH = 10;
@@ -26,7 +27,7 @@ export class SqsSweepQueue implements SweepQueue {
       Entries: wakeUps.map((wakeUp, index) => ({ Id: String(index), MessageBody: JSON.stringify(wakeUp) })),
     });
     const { Failed = [] } = await this.#client.send(command).catch((error: unknown) => {
-      const name = error instanceof Error ? error.name : 'unknown error';
+      const name = getErrorName(error);
       throw new SweepQueueError(`SendMessageBatch on the sweep queue failed: ${name}`, { cause: error });
     });
     if (Failed.length > 0) {

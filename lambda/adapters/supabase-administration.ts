@@ -30,7 +30,7 @@ const StatisticsRow = v.looseObject({
   implausible_expiries: v.number(),
   shared_tokens: v.number(),
   breaker_open_seconds: v.nullable(v.number()),
-  nearly_all_refused: v.boolean(),
+  nearly_all_revoked: v.boolean(),
   not_before_in: v.nullable(v.number()),
   seconds_since_last_sweep: v.nullable(v.number()),
 });

@@ -44,7 +44,7 @@ const CheckRow = v.variant('state', [
     state: v.picklist(['busy', 'backing_off']),
     ...DetailsRow,
     retry_in: v.nullable(v.number()),
-    refused: v.boolean(),
+    revoked: v.boolean(),
   }),
   v.object({ state: v.picklist(['connected', 'reauthorization_required']), ...DetailsRow }),
 ]);
@@ -107,7 +107,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
       return { state: row.state };
     }
     if (row.state === 'locked') {
-      return { state: 'busy', details: null, retryInSeconds: 0, isRefused: false };
+      return { state: 'busy', details: null, retryInSeconds: 0, isRevoked: false };
     }
     const details = {
       spotifyUserId: row.spotify_user_id,
@@ -122,7 +122,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
         return { state: row.state, details, lease: toLease(row.lease, lapsesAt) };
       case 'busy':
       case 'backing_off':
-        return { state: row.state, details, retryInSeconds: row.retry_in ?? 0, isRefused: row.refused };
+        return { state: row.state, details, retryInSeconds: row.retry_in ?? 0, isRevoked: row.revoked };
       default:
         return { state: row.state, details };
     }

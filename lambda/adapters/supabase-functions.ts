@@ -49,7 +49,7 @@ export class SupabaseFunctions {
 
   #counted(error: unknown): unknown {
     if (isKeyRejected(error)) {
-      this.#metrics.add({ storeRejected: 1 });
+      this.#metrics.add({ supabaseKeyRejected: 1 });
     }
     return error;
   }

@@ -29,7 +29,7 @@ export type ConnectionStatistics = Readonly<Record<string, unknown>> & {
   /** Since when the revocation breaker is open; null: it is closed. */
   readonly breaker_open_seconds: number | null;
   /** Nearly every grant is refused, as if the client's credentials were another app's. */
-  readonly nearly_all_refused: boolean;
+  readonly nearly_all_revoked: boolean;
   /** Seconds for which nobody may call Spotify; null: anybody may. */
   readonly not_before_in: number | null;
   /** Null: no sweep has come to its end yet. */

@@ -26,7 +26,7 @@ export type ConnectionCheck =
       readonly details: ConnectionDetails | null;
       readonly retryInSeconds: number;
       /** Spotify said last that the grant is dead. */
-      readonly isRefused: boolean;
+      readonly isRevoked: boolean;
     }
   /** Due, but a refresh failed a moment ago. */
   | {
@@ -34,7 +34,7 @@ export type ConnectionCheck =
       readonly details: ConnectionDetails;
       readonly retryInSeconds: number;
       /** Spotify says that the grant is dead, which is not believed yet. */
-      readonly isRefused: boolean;
+      readonly isRevoked: boolean;
     }
   | { readonly state: 'reauthorization_required'; readonly details: ConnectionDetails };
 

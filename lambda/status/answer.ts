@@ -54,7 +54,7 @@ export function toAnswer(status: ConnectionStatus): StatusAnswer {
       return {
         connected: false,
         reason: 'token_refresh_failed',
-        message: status.isRefused
+        message: status.isRevoked
           ? 'Spotify refuses your connection at the moment, possibly by mistake. It is kept and tried again; if you do not want to wait, connect Spotify again.'
           : 'Spotify cannot be reached right now. Your connection is kept; please try again shortly.',
         retryable: true,

@@ -3,12 +3,12 @@ import { OperationalError } from '../connection/operational-error.ts';
 
 /** The request does not say convincingly whose it is. */
 export class AuthenticationError extends Error {
+  override readonly name = 'AuthenticationError';
   readonly code: 'TOKEN_MISSING' | 'TOKEN_INVALID';
 
   /** @param reason for the log: our own words or jose's error code, never a part of the token */
   constructor(code: 'TOKEN_MISSING' | 'TOKEN_INVALID', reason: string, options?: ErrorOptions) {
     super(reason, options);
-    this.name = 'AuthenticationError';
     this.code = code;
   }
 }
@@ -26,8 +26,8 @@ export class KeySetUnavailableError extends OperationalError {
 export interface SharedSecret {
   /** The secret; null when none is configured. */
   read(): Promise<string | null>;
-  /** The secret after a signature did not match the given one; null or the same when there is no newer. */
-  renew(rejected: string): Promise<string | null>;
+  /** The secret after a signature did not match the present one; null or the same when there is no newer. */
+  renew(): Promise<string | null>;
 }
 
 /** What authentication works with. */
@@ -107,8 +107,7 @@ async function verifyWithSharedSecret(
   try {
     return await jwtVerify(token, new TextEncoder().encode(secret), options);
   } catch (error) {
-    const newer =
-      error instanceof errors.JWSSignatureVerificationFailed ? await sharedSecret.renew(secret) : null;
+    const newer = error instanceof errors.JWSSignatureVerificationFailed ? await sharedSecret.renew() : null;
     if (newer === null || newer === secret) {
       throw error;
     }

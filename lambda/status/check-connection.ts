@@ -48,7 +48,7 @@ export type ConnectionStatus =
       readonly details: ConnectionDetails | null;
       readonly retryAfterSeconds: number;
       /** Spotify says that the grant is dead, which is not believed yet. */
-      readonly isRefused: boolean;
+      readonly isRevoked: boolean;
     };
 
 /** What the use case works with. */
@@ -133,14 +133,14 @@ function toStatus(
         : { kind: 'reauthorization_required' };
     case 'busy':
     case 'backing_off':
-      return toStatusWithoutRefresh(check.details, check.retryInSeconds, check.isRefused);
+      return toStatusWithoutRefresh(check.details, check.retryInSeconds, check.isRevoked);
   }
 }
 
 function toStatusWithoutRefresh(
   details: ConnectionDetails | null,
   retryInSeconds: number,
-  isRefused: boolean,
+  isRevoked: boolean,
 ): ConnectionStatus {
   return stillWorks(details)
     ? { kind: 'connected', details, autoRefreshed: false, degraded: true }
@@ -148,7 +148,7 @@ function toStatusWithoutRefresh(
         kind: 'refresh_failed',
         details,
         retryAfterSeconds: Math.max(LEAST_RETRY_AFTER_SECONDS, Math.ceil(retryInSeconds)),
-        isRefused,
+        isRevoked,
       };
 }
 

@@ -3,6 +3,7 @@
  * our insides.
  */
 export class Problem extends Error {
+  override readonly name = 'Problem';
   readonly status: number;
   readonly title: string;
   readonly detail: string;
@@ -10,7 +11,6 @@ export class Problem extends Error {
 
   constructor(status: number, title: string, detail: string, headers: Readonly<Record<string, string>> = {}) {
     super(detail);
-    this.name = 'Problem';
     this.status = status;
     this.title = title;
     this.detail = detail;

@@ -47,7 +47,7 @@ async function measureConnections(
 ): Promise<void> {
   try {
     const statistics = await administration.finishSweep(didItsWork);
-    if (statistics.nearly_all_refused) {
+    if (statistics.nearly_all_revoked) {
       log.error(
         "Spotify refuses nearly every grant, so no user is told to reconnect: compare the Spotify secret with the app's credentials",
         { connected: statistics.connected },
@@ -63,7 +63,7 @@ async function measureConnections(
       sharedTokens: statistics.shared_tokens,
       missedProfileChanges: statistics.newly_missed_profile_changes,
       breakerOpen: statistics.breaker_open_seconds === null ? 0 : 1,
-      nearlyAllRefused: statistics.nearly_all_refused ? 1 : 0,
+      nearlyAllRevoked: statistics.nearly_all_revoked ? 1 : 0,
     });
   } catch (error) {
     log.warn('connections not measured', describeFailure(error));

@@ -42,9 +42,9 @@ export function createHealthRows(metrics: DashboardMetrics): IWidget[][] {
         ],
         [
           metrics.readPerSweep('breakerOpen', Stats.MAXIMUM, 'breaker open'),
-          metrics.readPerSweep('nearlyAllRefused', Stats.MAXIMUM, 'nearly all grants refused'),
+          metrics.readPerSweep('nearlyAllRevoked', Stats.MAXIMUM, 'nearly all grants revoked'),
           metrics.readPerSweep('clientRejected', Stats.SUM, 'Spotify refused our client'),
-          metrics.readPerSweep('storeRejected', Stats.SUM, 'Supabase refused our key'),
+          metrics.readPerSweep('supabaseKeyRejected', Stats.SUM, 'Supabase refused our key'),
         ],
       ),
     ],

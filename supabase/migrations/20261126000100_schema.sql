@@ -52,7 +52,7 @@ create table spotify_auth.connections (
   -- Whether the grant lives.
   seen_alive boolean not null default false,
   held_since timestamptz,
-  refusal_reason text check (refusal_reason in ('expired', 'revoked', 'invalid', 'unknown')),
+  revocation_reason text check (revocation_reason in ('expired', 'revoked', 'invalid', 'unknown')),
   reauthorization_required_since timestamptz,
   reauthorization_reason text check (reauthorization_reason in ('grant_revoked', 'no_refresh_token')),
   marked_after_all boolean not null default false,
@@ -105,7 +105,7 @@ comment on column spotify_auth.connections.seen_alive is
   'This system has refreshed the grant whose refresh token is stored now. No user can set this by a write.';
 comment on column spotify_auth.connections.held_since is
   'Since when Spotify has refused the grant without being believed: it is asked again with backoff.';
-comment on column spotify_auth.connections.refusal_reason is
+comment on column spotify_auth.connections.revocation_reason is
   'Spotify''s reason for its last refusal of the grant: a hint, never proof.';
 comment on column spotify_auth.connections.reauthorization_required_since is
   'Since when the user has to reconnect: the grant is dead, or has no refresh token. Null: not marked.';

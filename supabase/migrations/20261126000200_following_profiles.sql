@@ -114,7 +114,7 @@ begin
       verify_at = null,
       tokens_cleared_at = null,
       held_since = null,
-      refusal_reason = null,
+      revocation_reason = null,
       lease_id = null,
       failures = 0,
       attempted_at = case when c.attempted_at <= now() then c.attempted_at end,

@@ -153,7 +153,7 @@ begin
     'seconds_left', extract(epoch from connection.expires_at - now()),
     'reauthorize_by', connection.authorized_at + interval '6 months',
     'retry_in', greatest(0, extract(epoch from connection.claimable_at - now()), not_before_in),
-    'refused', connection.held_since is not null or connection.reauthorization_required_since is not null,
+    'revoked', connection.held_since is not null or connection.reauthorization_required_since is not null,
     'lease', case when state = 'leased' then jsonb_build_object(
       'user_id', connection.user_id,
       'lease_id', connection.lease_id,
@@ -195,7 +195,7 @@ Returns {state} alone if state is disconnected or locked, else all of these:
   seconds_left        the same in seconds from now, negative once it has expired; null: likewise
   reauthorize_by      six months after connected_at, when Spotify ends the grant; null: unknown
   retry_in            seconds until the connection is free and Spotify may be called; 0: now
-  refused             true: Spotify refused the grant last, or the user has to reconnect
+  revoked             true: Spotify called the grant dead last, or the user has to reconnect
   lease               {user_id, lease_id, leased_at, refresh_token, seconds_left, failures}, as described at
                       spotify_claim_due; null: state is not leased$$;
 

@@ -14,7 +14,7 @@ revoke all on function spotify_auth.count_refreshes() from public, anon, authent
 comment on function spotify_auth.count_refreshes is
   'How many tokens were refreshed within the last hour.';
 
-create function spotify_auth.is_nearly_all_refused(new_refreshes integer, new_refusals integer)
+create function spotify_auth.is_nearly_all_revoked(new_refreshes integer, new_revocations integer)
 returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -27,7 +27,7 @@ begin
   if 49 * refreshes >= most then
     return false;
   end if;
-  select new_refusals + count(*) into refusals from (
+  select new_revocations + count(*) into refusals from (
     (select from spotify_auth.connections c where c.held_since is not null limit most)
     union all
     (select from spotify_auth.connections c
@@ -37,9 +37,9 @@ begin
   return refusals >= 5 and 49 * refreshes < refusals;
 end;
 $$;
-revoke all on function spotify_auth.is_nearly_all_refused(integer, integer)
+revoke all on function spotify_auth.is_nearly_all_revoked(integer, integer)
   from public, anon, authenticated, service_role;
-comment on function spotify_auth.is_nearly_all_refused is
+comment on function spotify_auth.is_nearly_all_revoked is
 $$Whether nearly all grants are refused, so that the cause is on our side.
 
 As a rule the credentials are those of another app, whose grants these are not. True if at least 5 grants are
@@ -48,7 +48,7 @@ More refusals than 1,000, or than 4 % of all connections, weigh no more.
 
 Parameters: the refreshes and refusals that are being recorded at this moment, which count as well.$$;
 
-create function spotify_auth.patience_with_refusals(new_refreshes integer, new_refusals integer)
+create function spotify_auth.patience_with_revocations(new_refreshes integer, new_revocations integer)
 returns interval
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -56,7 +56,7 @@ declare
   few integer;
   doubted integer;
 begin
-  if spotify_auth.is_nearly_all_refused(new_refreshes, new_refusals) then
+  if spotify_auth.is_nearly_all_revoked(new_refreshes, new_revocations) then
     return null;
   end if;
   select s.* into state from spotify_auth.shared_state s;
@@ -76,9 +76,9 @@ begin
   return case when doubted < few then state.sweep_window else interval '24 hours' end;
 end;
 $$;
-revoke all on function spotify_auth.patience_with_refusals(integer, integer)
+revoke all on function spotify_auth.patience_with_revocations(integer, integer)
   from public, anon, authenticated, service_role;
-comment on function spotify_auth.patience_with_refusals is
+comment on function spotify_auth.patience_with_revocations is
 $$How long Spotify must have refused a grant before it is believed. Null: it is not believed at all.
 
   0                 as a rule
@@ -87,7 +87,7 @@ $$How long Spotify must have refused a grant before it is believed. Null: it is 
                     within the last 24 hours
   null              while nearly all grants are refused
 
-Parameters: as for is_nearly_all_refused.$$;
+Parameters: as for is_nearly_all_revoked.$$;
 
 create function spotify_auth.judge_breaker() returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -110,7 +110,8 @@ begin
     where c.reauthorization_required_since between now() - interval '30 minutes' and now()
       and c.tokens_cleared_at is null
       and c.seen_alive and not c.marked_after_all
-      and coalesce(c.authorized_at > now() - interval '180 days', c.refusal_reason is distinct from 'expired')
+      and coalesce(
+        c.authorized_at > now() - interval '180 days', c.revocation_reason is distinct from 'expired')
     limit threshold) marked;
   if not is_open and evidence >= threshold then
     update spotify_auth.shared_state set breaker_opened_at = now() where breaker_opened_at is null;
@@ -126,7 +127,7 @@ begin
     end if;
   end if;
 
-  if is_open or spotify_auth.is_nearly_all_refused(0, 0) then
+  if is_open or spotify_auth.is_nearly_all_revoked(0, 0) then
     -- Undoes the marks that any caller made on the way here; Spotify is asked again a minute from now. This
     -- caller holds other locks, so it leaves locked rows, and marks beyond 5,000, to the next call.
     update spotify_auth.connections c set

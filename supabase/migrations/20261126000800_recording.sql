@@ -17,8 +17,8 @@ declare
   has_sharers boolean;
   judged spotify_auth.judged_outcome[];
   new_refreshes integer;
-  refusals_to_judge integer;
-  new_refusals integer;
+  revocations_to_judge integer;
+  new_revocations integer;
   patience interval;
   refusals spotify_auth.refusal[];
   refusal spotify_auth.refusal;
@@ -82,10 +82,10 @@ begin
   select count(*) filter (where j.outcome = 'refreshed'),
       count(*) filter (where j.outcome = 'revoked' and j.marked_since is null),
       count(*) filter (where j.outcome = 'revoked' and j.marked_since is null and j.held_since is null)
-    into new_refreshes, refusals_to_judge, new_refusals
+    into new_refreshes, revocations_to_judge, new_revocations
     from unnest(judged) j where j.verdict = 'applied' and not j.is_copy;
-  if refusals_to_judge > 0 then
-    patience := spotify_auth.patience_with_refusals(new_refreshes, new_refusals);
+  if revocations_to_judge > 0 then
+    patience := spotify_auth.patience_with_revocations(new_refreshes, new_revocations);
   end if;
 
   with settled as (
@@ -113,10 +113,10 @@ begin
       held_since = case
         when is_held then coalesce(c.held_since, now())
         when not (is_alive or is_dead) then c.held_since end,
-      refusal_reason = case
+      revocation_reason = case
         when j.outcome = 'revoked' then
           case when j.reason in ('expired', 'revoked', 'invalid') then j.reason else 'unknown' end
-        when not is_alive then c.refusal_reason end,
+        when not is_alive then c.revocation_reason end,
       reauthorization_required_since = case
         when is_dead then coalesce(c.reauthorization_required_since, now()) end,
       reauthorization_reason = case when is_dead then coalesce(c.reauthorization_reason, 'grant_revoked') end,
@@ -181,7 +181,7 @@ begin
     delete from spotify_auth.refreshes_by_minute m
       where m.minute not between now() - interval '1 hour 1 minute' and now();
   end if;
-  if breaker_is_open or refusals_to_judge > 0 then
+  if breaker_is_open or revocations_to_judge > 0 then
     breaker_is_open := spotify_auth.judge_breaker();
   end if;
 

@@ -50,9 +50,9 @@ begin
       'waiting_for_reauthorization', count(c.reauthorization_required_since),
       'reauthorizations_due', count(*) filter (
         where c.due_at is not null and c.authorized_at > limit_reached and c.authorized_at <= limit_near),
-      'held_by_breaker', count(c.held_since),
+      'held', count(c.held_since),
       'breaker_open_seconds', extract(epoch from now() - state.breaker_opened_at),
-      'nearly_all_refused', spotify_auth.is_nearly_all_refused(0, 0),
+      'nearly_all_revoked', spotify_auth.is_nearly_all_revoked(0, 0),
       'implausible_expiries', count(*) filter (where c.implausible_expiry),
       'shared_tokens', (
         select count(*) from spotify_auth.connections sharing join spotify_auth.token_hashes h using (user_id)
@@ -79,9 +79,9 @@ Returns {...}; a connection is living if it is neither dead nor disconnected:
   oldest_overdue_seconds       since the first of these tokens expired; 0: none has
   waiting_for_reauthorization  connections whose user has to reconnect
   reauthorizations_due         living connections whose grant Spotify's limit ends within 30 days
-  held_by_breaker              grants that Spotify refuses without being believed yet
+  held              grants that Spotify refuses without being believed yet
   breaker_open_seconds         since the revocation breaker opened; null: it is closed
-  nearly_all_refused           true: as if the client's credentials were those of another app
+  nearly_all_revoked           true: as if the client's credentials were those of another app
   implausible_expiries         connections whose last expiry from outside cannot be true
   shared_tokens                connections whose refresh token another one has too
   missed_profile_changes       changes that reached the queue late, ever
@@ -143,7 +143,7 @@ begin
         'claimable_at', c.claimable_at,
         'seen_alive', c.seen_alive,
         'held_since', c.held_since,
-        'refusal_reason', c.refusal_reason,
+        'revocation_reason', c.revocation_reason,
         'reauthorization_required_since', c.reauthorization_required_since,
         'reauthorization_reason', c.reauthorization_reason,
         'verify_at', c.verify_at,

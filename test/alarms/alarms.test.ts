@@ -73,7 +73,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
   },
 
-  NearlyAllGrantsRefused: {
+  NearlyAllGrantsRevoked: {
     async happens() {
       await stack.test.createDueConnections(8);
       stack.test.stack.spotify.setFault({ kind: 'error', error: 'invalid_grant' });

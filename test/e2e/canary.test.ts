@@ -136,7 +136,7 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
       'RescueQueued',
       'RescueStored',
       'ClientRejected',
-      'StoreRejected',
+      'SupabaseKeyRejected',
     ]) {
       expect(metrics.filter((line) => line.includes(`"${name}":`))).not.toEqual([]);
     }

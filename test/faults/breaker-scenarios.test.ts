@@ -77,7 +77,7 @@ function keep(scenario: string, users: number, findings: Findings): Findings {
 function expectSilence({ breaker, sweeps }: Findings): void {
   expect({ breaker, sweeps }).toMatchObject({
     breaker: { openings: 0 },
-    sweeps: { breaker_open: 0, nearly_all_refused: 0 },
+    sweeps: { breaker_open: 0, nearly_all_revoked: 0 },
   });
 }
 
@@ -158,7 +158,7 @@ describe('day one with the credentials of another app', () => {
         },
       );
 
-      expect(firstSweep).toMatchObject({ sweeps: 1, nearly_all_refused: 1 });
+      expect(firstSweep).toMatchObject({ sweeps: 1, nearly_all_revoked: 1 });
       expect(findings.living.refused).toBe(users);
       // The first four, of whom users ask before any sweep, are marked, and unmarked with the fifth: nobody is told.
       expect(findings).toMatchObject({ living: { told: 0 }, not_connected: 0 });

@@ -431,7 +431,7 @@ language sql as $$
     from sim.answers a join sim.grants g using (user_id)
   ), swept as (
     select count(*) as sweeps,
-      count(*) filter (where (statistics ->> 'nearly_all_refused')::boolean) as nearly_all_refused,
+      count(*) filter (where (statistics ->> 'nearly_all_revoked')::boolean) as nearly_all_revoked,
       count(*) filter (where statistics ->> 'breaker_open_seconds' is not null) as breaker_open,
       max(calls) as calls_at_most
     from sim.sweeps where began_at >= since

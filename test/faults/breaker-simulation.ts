@@ -62,7 +62,7 @@ export type Findings = {
   readonly sweeps: {
     readonly sweeps: number;
     /** At whose end the statistics said so. */
-    readonly nearly_all_refused: number;
+    readonly nearly_all_revoked: number;
     readonly breaker_open: number;
     readonly calls_at_most: number;
   };

@@ -24,7 +24,7 @@ const COLUMNS: Readonly<Record<string, (row: ScenarioRow) => string>> = {
       ? 'stayed closed'
       : `${time(breaker.opened_at)}, ${time(breaker.open_for)}${breaker.is_open ? ', still open' : ''}`,
   'sweeps that found nearly all refused': ({ findings: { sweeps } }) =>
-    `${sweeps.nearly_all_refused} of ${sweeps.sweeps}`,
+    `${sweeps.nearly_all_revoked} of ${sweeps.sweeps}`,
   'all well after the end': ({ findings: { living, not_connected } }) =>
     not_connected > 0 ? `no: ${not_connected} are not` : time(living.recovered_after),
   'status calls: wrong, unexplained, of': ({ findings: { status } }) =>

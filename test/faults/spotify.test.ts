@@ -398,9 +398,9 @@ async function createRefreshedConnections(users: readonly string[]): Promise<str
 /** Whether a user whom Spotify calls revoked is told to reconnect. */
 async function refusalsAreBelieved(): Promise<boolean> {
   const [row] = await stack.sql<{
-    stats: { breaker_open_seconds: number | null; nearly_all_refused: boolean };
+    stats: { breaker_open_seconds: number | null; nearly_all_revoked: boolean };
   }>('select public.spotify_connection_stats() as stats');
-  return row?.stats.breaker_open_seconds === null && !row.stats.nearly_all_refused;
+  return row?.stats.breaker_open_seconds === null && !row.stats.nearly_all_revoked;
 }
 
 /** Four at a time, so that each of four processes asks for its share of the users. */

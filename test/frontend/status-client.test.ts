@@ -139,7 +139,7 @@ describe('an answer about the connection', () => {
     [undefined, 0],
   ])('Spotify is out of reach and the token has run out; retry after %p', async (retry_after, seconds) => {
     const answer = {
-      ...toAnswer({ kind: 'refresh_failed', details: null, isRefused: false, retryAfterSeconds: 42 }),
+      ...toAnswer({ kind: 'refresh_failed', details: null, isRevoked: false, retryAfterSeconds: 42 }),
       retry_after,
     };
     expect(await checkAnsweredBy(json(200, answer))).toEqual({

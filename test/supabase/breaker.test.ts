@@ -283,7 +283,7 @@ describe('as it opens, the marks of the last 30 minutes are undone', () => {
     for (const { user_id, refresh_token } of leases) {
       expect(await database.check(user_id)).toMatchObject({
         state: 'backing_off',
-        refused: true,
+        revoked: true,
         retry_in: expect.closeTo(60, -1),
       });
       expect(await database.profile(user_id)).toMatchObject({ spotify_refresh_token: refresh_token });
@@ -356,10 +356,13 @@ describe('while the breaker is open', () => {
 
     expect(await database.check(one.user_id)).toMatchObject({
       state: 'backing_off',
-      refused: true,
+      revoked: true,
       retry_in: expect.closeTo(45, -1),
     });
-    expect(await database.connection(one.user_id)).toMatchObject({ failures: 1, refusal_reason: 'revoked' });
+    expect(await database.connection(one.user_id)).toMatchObject({
+      failures: 1,
+      revocation_reason: 'revoked',
+    });
     const [again] = await leaseAgainAfter('46 seconds', [one.user_id]);
     expect(again).toMatchObject({ refresh_token: tokenOf(one.user_id), failures: 1 });
   });
@@ -383,7 +386,7 @@ describe('while the breaker is open', () => {
 
     const [first = '', ...others] = users;
     expect(verdictsOf(await refuse(await leaseAgainAfter('1 minute', [first])))).toEqual(['applied']);
-    expect(await database.check(first)).toMatchObject({ state: 'reauthorization_required', refused: true });
+    expect(await database.check(first)).toMatchObject({ state: 'reauthorization_required', revoked: true });
     expect(await count(await leaseAgainAfter('1 minute', others))).toEqual({ dead: 0, held: 9 });
   });
 
@@ -503,9 +506,9 @@ describe('while the breaker is open', () => {
 
     expect(await database.call('spotify_connection_stats')).toMatchObject({
       connected: 5,
-      held_by_breaker: 5,
+      held: 5,
       breaker_open_seconds: expect.any(Number),
-      nearly_all_refused: false,
+      nearly_all_revoked: false,
       waiting_for_reauthorization: 0,
     });
   });
@@ -516,7 +519,7 @@ describe('while the breaker is open', () => {
 
     expect(await database.connection(first.user_id)).toMatchObject({
       held_since: null,
-      refusal_reason: null,
+      revocation_reason: null,
       seen_alive: false,
       failures: 0,
     });
@@ -529,7 +532,7 @@ describe('while the breaker is open', () => {
 
     expect(await database.connection(users[0] ?? '')).toMatchObject({
       held_since: null,
-      refusal_reason: null,
+      revocation_reason: null,
       failures: 0,
       seen_alive: true,
     });
@@ -605,13 +608,13 @@ describe('when nearly all grants are refused, it is about us', () => {
     const leases = await leaseUnknownUsers(5);
 
     expect(verdictsOf(await refuse(leases.slice(0, 4)))).toEqual(Array(4).fill('applied'));
-    expect(await database.call('spotify_connection_stats')).toMatchObject({ nearly_all_refused: false });
+    expect(await database.call('spotify_connection_stats')).toMatchObject({ nearly_all_revoked: false });
 
     // The marks that were made on the way here are undone.
     expect(verdictsOf(await refuse(leases.slice(4)))).toEqual(['held']);
     expect(await count(leases)).toEqual({ dead: 0, held: 5 });
     expect(await isOpen()).toBe(false);
-    expect(await database.call('spotify_connection_stats')).toMatchObject({ nearly_all_refused: true });
+    expect(await database.call('spotify_connection_stats')).toMatchObject({ nearly_all_revoked: true });
   });
 
   test('in one batch', async () => {
@@ -681,8 +684,8 @@ describe('when nearly all grants are refused, it is about us', () => {
     await succeed(again.slice(0, 1));
 
     expect(await database.call('spotify_connection_stats')).toMatchObject({
-      nearly_all_refused: false,
-      held_by_breaker: 5,
+      nearly_all_revoked: false,
+      held: 5,
     });
     expect(verdictsOf(await refuse(again.slice(1, 2)))).toEqual(['applied']);
     expect(verdictsOf(await succeed(again.slice(2)))).toEqual(Array(4).fill('applied'));
@@ -781,7 +784,7 @@ describe('a mark is verified', () => {
       seen_alive: true,
       due_at: expect.any(Date),
     });
-    expect(await database.check(user)).toMatchObject({ state: 'connected', refused: false });
+    expect(await database.check(user)).toMatchObject({ state: 'connected', revoked: false });
   });
 
   test.each(['throttled', 'unavailable', 'rejected', 'released', 'client_rejected'])(
@@ -855,7 +858,7 @@ describe('a mark is verified', () => {
     const { state, lease: taken } = await database.check(user);
     expect([state, taken?.refresh_token]).toEqual(['leased', tokenOf(user)]);
     // Whoever asks meanwhile is not sent to authorize again for what may turn out to be a mistake in a moment.
-    expect(await database.check(user)).toMatchObject({ state: 'busy', refused: true, lease: null });
+    expect(await database.check(user)).toMatchObject({ state: 'busy', revoked: true, lease: null });
 
     await succeed([taken as LeaseRow]);
     expect(await database.check(user)).toMatchObject({ state: 'connected' });

@@ -307,7 +307,7 @@ describe('a status check', () => {
       seconds_left: expect.closeTo(10 * minute, -1),
       reauthorize_by: '2027-02-28T10:00:00+00:00',
       retry_in: 0,
-      refused: false,
+      revoked: false,
       lease: null,
     });
     expect(await claimedUsers()).toEqual([user]);

@@ -423,7 +423,7 @@ describe('one profile that refuses every write', () => {
     expect(rules.map(({ rule }) => rule).sort()).toEqual([
       'CHECK (((reauthorization_required_since IS NULL) = (reauthorization_reason IS NULL)))',
       expect.stringContaining('CHECK ((reauthorization_reason = ANY'),
-      expect.stringContaining('CHECK ((refusal_reason = ANY'),
+      expect.stringContaining('CHECK ((revocation_reason = ANY'),
       'FOREIGN KEY (user_id) REFERENCES profiles(id) ON DELETE CASCADE',
       'PRIMARY KEY (user_id)',
     ]);

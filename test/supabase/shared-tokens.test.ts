@@ -227,7 +227,7 @@ describe('a new token reaches every profile that holds the old one', () => {
     await database.record(again, refreshed(again, 'new'));
 
     for (const user of [lease.user_id, other]) {
-      expect(await database.check(user)).toMatchObject({ state: 'connected', refused: false });
+      expect(await database.check(user)).toMatchObject({ state: 'connected', revoked: false });
     }
   });
 

@@ -83,7 +83,7 @@ describe('a secret without a usable value', () => {
     const error = await failureOf(secret.read());
     expect(error.code).toBe('SECRET_NOT_FILLED_IN');
     expect(error.message).toContain(
-      `secret ${ARN} has not been filled in: run aws secretsmanager put-secret-value`,
+      `secret ${ARN} has not been filled in: run npm run operate -- fill-secret`,
     );
     expect(error.message).toContain('{"client_id": "...", "client_secret": "..."}');
   });

@@ -98,13 +98,13 @@ describe('checking a connection', () => {
   });
 
   test.each(['busy', 'backing_off'])('reads the state %s', async (state) => {
-    expect(await check({ state, ...details, retry_in: 12.5, refused: true, lease: null })).toEqual({
+    expect(await check({ state, ...details, retry_in: 12.5, revoked: true, lease: null })).toEqual({
       state,
       details: detailsRead,
       retryInSeconds: 12.5,
-      isRefused: true,
+      isRevoked: true,
     });
-    expect(await check({ state, ...details, refused: false, retry_in: null })).toMatchObject({
+    expect(await check({ state, ...details, revoked: false, retry_in: null })).toMatchObject({
       retryInSeconds: 0,
     });
   });
@@ -135,7 +135,7 @@ describe('checking a connection', () => {
       state: 'busy',
       details: null,
       retryInSeconds: 0,
-      isRefused: false,
+      isRevoked: false,
     });
   });
 
@@ -481,7 +481,7 @@ describe('a rejected key', () => {
     expect(metrics.added).toEqual([]);
     supabase.respond = accepting('sb_secret_2');
     await failureOf(store.countDue(300, TIMEOUT_MILLISECONDS));
-    expect(metrics.added).toEqual([{ storeRejected: 1 }]);
+    expect(metrics.added).toEqual([{ supabaseKeyRejected: 1 }]);
   });
 });
 

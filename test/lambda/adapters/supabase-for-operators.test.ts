@@ -116,7 +116,7 @@ describe('an operator', () => {
   });
 
   test('sees the statistics as the database gives them', async () => {
-    const statistics = { ...healthyStatistics, held_by_breaker: 2 };
+    const statistics = { ...healthyStatistics, held: 2 };
     supabase.respond = json(200, statistics);
     expect(await new SupabaseAdministration(functions).statistics()).toEqual(statistics);
   });

@@ -66,7 +66,7 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
       expect(await check(user)).toMatchObject({
         state: 'backing_off',
         retryInSeconds: around(90),
-        isRefused: false,
+        isRevoked: false,
       });
       await tested.letTimePass(90);
       expect(await check(user)).toMatchObject({ state: 'leased', lease: { failures: 1 } });
@@ -324,7 +324,7 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
         failures: 0,
         reauthorizationRequiredSince: null,
         verifyAt: null,
-        refusalReason: null,
+        revocationReason: null,
       });
       expect(await check(user)).toMatchObject({ state: 'leased' });
     });
@@ -373,7 +373,7 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
       expect(await settle(user, revoked)).toBe('applied');
       expect(await stateOf(user)).toMatchObject({
         reauthorizationReason: 'grant_revoked',
-        refusalReason: 'revoked',
+        revocationReason: 'revoked',
         dueAt: null,
         verifyAt: around(DAY),
       });
@@ -384,7 +384,7 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
       await tested.letTimePass(DAY);
       const { leases } = await claim();
       // Nobody is told to reconnect for what may turn out to be a mistake in a moment.
-      expect(await check(user)).toMatchObject({ state: 'busy', isRefused: true });
+      expect(await check(user)).toMatchObject({ state: 'busy', isRevoked: true });
       expect(await record(leases[0] as Lease, refreshed)).toBe('applied');
       expect(await stateOf(user)).toMatchObject({ reauthorizationRequiredSince: null, verifyAt: null });
     });
@@ -432,7 +432,7 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
         heldSince: around(0),
         claimableAt: around(15 * MINUTE),
       });
-      expect(await check(user)).toMatchObject({ state: 'backing_off', isRefused: true });
+      expect(await check(user)).toMatchObject({ state: 'backing_off', isRevoked: true });
     });
 
     test('undoes the marks that opened it, and asks about them again within a minute', async () => {

@@ -25,7 +25,7 @@ const COLUMNS = [
   'settledLeaseId',
   'failures',
   'seenAlive',
-  'refusalReason',
+  'revocationReason',
   'reauthorizationReason',
   'markedAfterAll',
   'implausibleExpiry',

@@ -44,7 +44,7 @@ export type Connection = {
   failures: number;
   seenAlive: boolean;
   heldSince: number | null;
-  refusalReason: RevocationReason | null;
+  revocationReason: RevocationReason | null;
   reauthorizationRequiredSince: number | null;
   reauthorizationReason: 'grant_revoked' | 'no_refresh_token' | null;
   markedAfterAll: boolean;
@@ -158,7 +158,7 @@ export class ConnectionModel {
       verifyAt: null,
       tokensClearedAt: null,
       heldSince: null,
-      refusalReason: null,
+      revocationReason: null,
       leaseId: null,
       failures: 0,
       claimableAt: floorEndsAt,
@@ -186,7 +186,7 @@ export class ConnectionModel {
     const isLocked = this.lockedUsers.has(userId);
     if (this.#believedExpiry(connection) !== connection.expiresAt) {
       if (isLocked) {
-        return { state: 'busy', details: null, retryInSeconds: 0, isRefused: false };
+        return { state: 'busy', details: null, retryInSeconds: 0, isRevoked: false };
       }
       this.#follow(connection);
     }
@@ -210,7 +210,7 @@ export class ConnectionModel {
     if (connection.reauthorizationRequiredSince !== null) {
       // Somebody is asking Spotify at this moment whether the mark is right.
       return isDue && connection.leaseId !== null && claimableInSeconds > 0
-        ? { state: 'busy', details, retryInSeconds, isRefused: true }
+        ? { state: 'busy', details, retryInSeconds, isRevoked: true }
         : { state: 'reauthorization_required', details };
     }
     if (connection.dueAt === null) {
@@ -219,10 +219,10 @@ export class ConnectionModel {
     if (!isDue) {
       return { state: 'connected', details };
     }
-    const isRefused = connection.heldSince !== null;
+    const isRevoked = connection.heldSince !== null;
     return notBeforeInSeconds !== null || (claimableInSeconds > 0 && connection.leaseId === null)
-      ? { state: 'backing_off', details, retryInSeconds, isRefused }
-      : { state: 'busy', details, retryInSeconds, isRefused };
+      ? { state: 'backing_off', details, retryInSeconds, isRevoked }
+      : { state: 'busy', details, retryInSeconds, isRevoked };
   }
 
   claimDue(request: ClaimRequest): Omit<ClaimedBatch, 'leases'> & { readonly leases: readonly ModelLease[] } {
@@ -328,8 +328,8 @@ export class ConnectionModel {
       .filter(({ outcome }) => outcome.kind === 'revoked')
       .map(({ lease }) => this.#connections.get(lease.userId))
       .filter((connection) => connection?.reauthorizationRequiredSince === null);
-    const newRefusals = toJudge.filter((connection) => connection?.heldSince === null).length;
-    const patience = this.#patienceWithRefusals(newRefreshes, newRefusals);
+    const newRevocations = toJudge.filter((connection) => connection?.heldSince === null).length;
+    const patience = this.#patienceWithRevocations(newRefreshes, newRevocations);
     const breakerWasOpen = this.#breakerIsOpen;
 
     const verdicts = new Map(
@@ -379,8 +379,8 @@ export class ConnectionModel {
     }
     // What Spotify said about one token says nothing about another.
     const needsStoredToken = isSuccess || outcome.kind === 'revoked';
-    const holdsLease = connection.leaseId === lease.leaseId && (isAboutStoredToken || !needsStoredToken);
-    if (!isRotation && !holdsLease) {
+    const hasLease = connection.leaseId === lease.leaseId && (isAboutStoredToken || !needsStoredToken);
+    if (!isRotation && !hasLease) {
       return 'stale';
     }
     return isSuccess && this.usersRefusingTokens.has(lease.userId) ? 'refused' : 'applied';
@@ -422,8 +422,8 @@ export class ConnectionModel {
     }
     if (isHeld) connection.heldSince ??= now;
     else if (isAlive || isDead) connection.heldSince = null;
-    if (outcome.kind === 'revoked') connection.refusalReason = outcome.reason;
-    else if (isAlive) connection.refusalReason = null;
+    if (outcome.kind === 'revoked') connection.revocationReason = outcome.reason;
+    else if (isAlive) connection.revocationReason = null;
     connection.seenAlive ||= isAlive;
 
     if (isAlive && 'refreshToken' in outcome) {
@@ -496,7 +496,7 @@ export class ConnectionModel {
     );
   }
 
-  #isNearlyAllRefused(newRefreshes: number, newRefusals: number): boolean {
+  #isNearlyAllRevoked(newRefreshes: number, newRevocations: number): boolean {
     const refreshes = this.#refreshesOfLastHour() + newRefreshes;
     if (49 * refreshes >= Math.max(1_000, 0.04 * this.#population)) {
       return false;
@@ -506,12 +506,12 @@ export class ConnectionModel {
         connection.heldSince !== null ||
         (this.#isMarkedLately(connection) && connection.reauthorizationReason === 'grant_revoked'),
     ).length;
-    return refusals + newRefusals >= 5 && 49 * refreshes < refusals + newRefusals;
+    return refusals + newRevocations >= 5 && 49 * refreshes < refusals + newRevocations;
   }
 
   /** For how long a grant must have been refused before that is believed. */
-  #patienceWithRefusals(newRefreshes: number, newRefusals: number): number {
-    if (this.#isNearlyAllRefused(newRefreshes, newRefusals)) {
+  #patienceWithRevocations(newRefreshes: number, newRevocations: number): number {
+    if (this.#isNearlyAllRevoked(newRefreshes, newRevocations)) {
       return Number.POSITIVE_INFINITY;
     }
     if (!this.#breakerIsOpen) {
@@ -539,7 +539,7 @@ export class ConnectionModel {
         connection.seenAlive &&
         !connection.markedAfterAll &&
         (connection.authorizedAt === null
-          ? connection.refusalReason !== 'expired'
+          ? connection.revocationReason !== 'expired'
           : connection.authorizedAt > now - 180 * DAY),
     ).length;
     const held = all.filter(({ heldSince, seenAlive }) => heldSince !== null && seenAlive).length;
@@ -549,7 +549,7 @@ export class ConnectionModel {
       this.#breakerIsOpen = false;
       this.#breakerClosedAt = now;
     }
-    if (!this.#breakerIsOpen && !this.#isNearlyAllRefused(0, 0)) {
+    if (!this.#breakerIsOpen && !this.#isNearlyAllRevoked(0, 0)) {
       return;
     }
     for (const connection of all) {
@@ -666,7 +666,7 @@ function neverConnected(userId: string): Connection {
     failures: 0,
     seenAlive: false,
     heldSince: null,
-    refusalReason: null,
+    revocationReason: null,
     reauthorizationRequiredSince: null,
     reauthorizationReason: null,
     markedAfterAll: false,

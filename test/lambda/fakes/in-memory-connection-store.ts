@@ -64,7 +64,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
   }
 
   /** Somebody else takes a lease, and does nothing with it. */
-  hold(userId: string, seconds: number): Lease {
+  leaseElsewhere(userId: string, seconds: number): Lease {
     const check = this.model.check(userId, Number.MAX_SAFE_INTEGER, seconds);
     if (check.state !== 'leased') {
       throw new Error(`expected ${userId} to be free, but it is ${check.state}`);
@@ -74,7 +74,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
 
   /** Somebody else takes a lease, and this becomes of it. */
   settle(userId: string, outcome: RefreshOutcome): void {
-    this.model.record([{ lease: this.hold(userId, 60), outcome }]);
+    this.model.record([{ lease: this.leaseElsewhere(userId, 60), outcome }]);
   }
 
   /** Opens the revocation breaker: the grants of five users, whose tokens are fresh for hours, are called dead at once. */

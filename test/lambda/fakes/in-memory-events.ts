@@ -5,7 +5,7 @@ import type {
   SentEvents,
 } from '../../../lambda/connection/reauthorization-event.ts';
 
-/** Notices that are pending until they are recorded as sent; the store can be told to fail. */
+/** Events that are pending until they are recorded as sent; the store can be told to fail. */
 export class InMemoryEventStore implements ReauthorizationEventStore {
   readonly events: ReauthorizationEvent[] = [];
   /** Runs before each call, in the test's hands. */

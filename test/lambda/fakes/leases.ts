@@ -1,6 +1,6 @@
 import type { Lease } from '../../../lambda/connection/lease.ts';
 
-/** A lease on a connection that expires in a minute, held for as long as any test lasts. */
+/** A lease on a connection that expires in a minute, which lasts for as long as any test does. */
 export function aLease(overrides: Partial<Lease> = {}): Lease {
   leasesMade += 1;
   return {

@@ -12,7 +12,7 @@ export const healthyStatistics: FinishedSweep = {
   shared_tokens: 0,
   newly_missed_profile_changes: 0,
   breaker_open_seconds: null,
-  nearly_all_refused: false,
+  nearly_all_revoked: false,
   not_before_in: null,
   seconds_since_last_sweep: 600,
 };

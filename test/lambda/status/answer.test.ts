@@ -49,7 +49,7 @@ describe('the answer', () => {
 
   test('about a failure for now says when to come back, and not to reconnect', () => {
     expect(
-      toAnswer({ kind: 'refresh_failed', details: null, retryAfterSeconds: 42, isRefused: false }),
+      toAnswer({ kind: 'refresh_failed', details: null, retryAfterSeconds: 42, isRevoked: false }),
     ).toEqual({
       connected: false,
       reason: 'token_refresh_failed',
@@ -60,7 +60,7 @@ describe('the answer', () => {
   });
 
   test('about a grant that Spotify refuses, and that is not believed yet, says that it is kept and what helps', () => {
-    const status = { kind: 'refresh_failed', details: null, retryAfterSeconds: 42, isRefused: true } as const;
+    const status = { kind: 'refresh_failed', details: null, retryAfterSeconds: 42, isRevoked: true } as const;
     expect(toAnswer(status)).toMatchObject({
       message: expect.stringMatching(/refuses your connection.*kept.*connect Spotify again/),
       retryable: true,

@@ -216,16 +216,16 @@ describe('a token signed with a shared secret', () => {
   });
 
   test('is accepted with the renewed secret when the known one does not match', async () => {
-    const rejected: string[] = [];
+    let renewals = 0;
     sharedSecret = {
       read: async () => 'the secret before it was rotated, which is long',
-      renew: async (secret) => {
-        rejected.push(secret);
+      renew: async () => {
+        renewals += 1;
         return SHARED_SECRET;
       },
     };
     expect(await authenticate(`Bearer ${await signShared({})}`, dependencies())).toBe(USER);
-    expect(rejected).toEqual(['the secret before it was rotated, which is long']);
+    expect(renewals).toBe(1);
   });
 
   test('is refused when there is no newer secret', async () => {

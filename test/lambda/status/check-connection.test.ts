@@ -48,7 +48,7 @@ describe('a user whose token has time left', () => {
 
   test('is connected also while somebody else refreshes the token early', async () => {
     store.connect(USER, 600);
-    store.hold(USER, 60);
+    store.leaseElsewhere(USER, 60);
     expect(await check()).toMatchObject({ kind: 'connected', degraded: false });
     expect(store.calls).toEqual(['check']);
   });
@@ -110,7 +110,7 @@ describe('while somebody else refreshes the connection', () => {
 
   test('waits 4 s and no longer while the old token works', async () => {
     store.connect(USER, 60);
-    store.hold(USER, 60);
+    store.leaseElsewhere(USER, 60);
     const { status, seconds } = await timed(check);
     expect(status).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: true });
     expect(seconds).toBeGreaterThan(2.5);
@@ -119,7 +119,7 @@ describe('while somebody else refreshes the connection', () => {
 
   test('waits for as long as the request may last when the old token has run out', async () => {
     store.connect(USER, -60);
-    store.hold(USER, 60);
+    store.leaseElsewhere(USER, 60);
     const { status, seconds } = await timed(check);
     expect(status).toMatchObject({ kind: 'refresh_failed', retryAfterSeconds: 53 });
     expect(seconds).toBeGreaterThan(6.5);
@@ -128,7 +128,7 @@ describe('while somebody else refreshes the connection', () => {
 
   test('takes over when their lease lapses', async () => {
     store.connect(USER, 60);
-    store.hold(USER, 1);
+    store.leaseElsewhere(USER, 1);
     expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: true });
   });
 

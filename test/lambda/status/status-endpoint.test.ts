@@ -58,7 +58,7 @@ describe('an answer about the connection', () => {
     ],
     [
       'statusRefreshFailed',
-      { kind: 'refresh_failed', details, retryAfterSeconds: 30, isRefused: false },
+      { kind: 'refresh_failed', details, retryAfterSeconds: 30, isRevoked: false },
       { retryable: true, retry_after: 30 },
     ],
   ];
@@ -81,7 +81,7 @@ describe('an answer about the connection', () => {
   test.each([
     [{ kind: 'connected', details, autoRefreshed: false, degraded: false }, false],
     [{ kind: 'connected', details, autoRefreshed: false, degraded: true }, true],
-    [{ kind: 'refresh_failed', details, retryAfterSeconds: 30, isRefused: false }, true],
+    [{ kind: 'refresh_failed', details, retryAfterSeconds: 30, isRevoked: false }, true],
   ] as const)(
     'is logged with the expiry, the time left and whether a refresh is needed',
     async (present, needsRefresh) => {

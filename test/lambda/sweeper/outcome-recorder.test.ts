@@ -94,7 +94,7 @@ function startRecorder(batchSize: number): OutcomeRecorder {
 
 function leaseMany(count: number): Lease[] {
   store.connectMany(count);
-  return store.connections().map(({ userId }) => store.hold(userId, 900));
+  return store.connections().map(({ userId }) => store.leaseElsewhere(userId, 900));
 }
 
 /** Records what Spotify answers to all leases, in one batch. */

@@ -110,8 +110,8 @@ describe('a claim', () => {
 
 describe('a sweep that meets connections which others hold or which back off', () => {
   test('waits for them as long as its time allows', async () => {
-    store.connect('held', 60);
-    store.hold('held', 400);
+    store.connect('leased-elsewhere', 60);
+    store.leaseElsewhere('leased-elsewhere', 400);
     expect(await harness.refreshDue()).toMatchObject({ status: 'completed', counts: { refreshed: 1 } });
     expect(harness.countDue()).toBe(0);
     expect(harness.elapsedMilliseconds()).toBeGreaterThan(400_000);
@@ -130,23 +130,23 @@ describe('a sweep that meets connections which others hold or which back off', (
   });
 
   test('does not wait longer than its time', async () => {
-    store.connect('held', 60);
-    store.hold('held', 900);
+    store.connect('leased-elsewhere', 60);
+    store.leaseElsewhere('leased-elsewhere', 900);
     expect(await harness.refreshDue()).toMatchObject({ status: 'out_of_time', counts: { refreshed: 0 } });
     expect(harness.countDue()).toBe(1);
     expect(harness.elapsedMilliseconds()).toBeLessThan(1_000);
   });
 
   test('does not wait for those that outlive the next sweep', async () => {
-    store.connect('held', WINDOW_SECONDS + 60);
-    store.hold('held', 300);
+    store.connect('leased-elsewhere', WINDOW_SECONDS + 60);
+    store.leaseElsewhere('leased-elsewhere', 300);
     await harness.refreshDue();
     expect(harness.elapsedMilliseconds()).toBeLessThan(1_000);
   });
 
   test('does not wait where it helps: the first does', async () => {
-    store.connect('held', 60);
-    store.hold('held', 400);
+    store.connect('leased-elsewhere', 60);
+    store.leaseElsewhere('leased-elsewhere', 400);
     expect(await harness.refreshDue({ part: { role: 'helper' } })).toMatchObject({
       status: 'completed',
       counts: { refreshed: 0 },

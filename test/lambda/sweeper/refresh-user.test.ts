@@ -58,7 +58,7 @@ describe('refreshing one user by hand', () => {
 
   test('leaves a connection alone that somebody else is refreshing, and says for how long', async () => {
     store.connect(USER, 60);
-    store.hold(USER, 30);
+    store.leaseElsewhere(USER, 30);
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'busy', retry_after: 30 });
   });
 

@@ -39,9 +39,9 @@ beforeEach(() => {
 });
 
 test('a sweep says when nearly every grant is refused, and what to look at', async () => {
-  measure = () => ({ ...statistics, nearly_all_refused: true });
+  measure = () => ({ ...statistics, nearly_all_revoked: true });
   await run();
-  expect(measured()).toMatchObject({ nearlyAllRefused: 1 });
+  expect(measured()).toMatchObject({ nearlyAllRevoked: 1 });
   expect(log.lines).toContainEqual(
     expect.objectContaining({ level: 'error', message: expect.stringContaining('Spotify secret') }),
   );
