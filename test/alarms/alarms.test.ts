@@ -224,7 +224,7 @@ describe('NoScheduledSweepFinished', () => {
       body: JSON.stringify(wakeUp),
       attributes: { SentTimestamp: '1', ApproximateFirstReceiveTimestamp: '2' },
     };
-    for (const event of [{}, { Records: [message] }]) {
+    for (const event of [{ command: 'sweep' }, { Records: [message] }]) {
       expect(await stack.test.sweep(event)).toMatchObject({ result: { status: 'completed' } });
     }
 
