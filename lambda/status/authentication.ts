@@ -26,8 +26,8 @@ export class KeySetUnavailableError extends OperationalError {
 export interface SharedSecret {
   /** The secret; null when none is configured. */
   read(): Promise<string | null>;
-  /** The secret after a signature did not match the given one; null or the same when there is no newer. */
-  renew(rejected: string): Promise<string | null>;
+  /** The secret after the given one did not do, or there was none; null or the same when there is no newer. */
+  renew(rejected: string | null): Promise<string | null>;
 }
 
 /** What authentication works with. */
@@ -89,7 +89,10 @@ async function verify(
   try {
     return await jwtVerify(token, keySet, { ...claims, algorithms: ASYMMETRIC_ALGORITHMS });
   } catch (error) {
-    const secret = error instanceof errors.JOSEAlgNotAllowed ? await sharedSecret.read() : null;
+    const secret =
+      error instanceof errors.JOSEAlgNotAllowed
+        ? ((await sharedSecret.read()) ?? (await sharedSecret.renew(null)))
+        : null;
     if (secret === null) {
       throw error;
     }

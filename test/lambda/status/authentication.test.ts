@@ -216,7 +216,7 @@ describe('a token signed with a shared secret', () => {
   });
 
   test('is accepted with the renewed secret when the known one does not match', async () => {
-    const rejected: string[] = [];
+    const rejected: (string | null)[] = [];
     sharedSecret = {
       read: async () => 'the secret before it was rotated, which is long',
       renew: async (secret) => {
@@ -226,6 +226,11 @@ describe('a token signed with a shared secret', () => {
     };
     expect(await authenticate(`Bearer ${await signShared({})}`, dependencies())).toBe(USER);
     expect(rejected).toEqual(['the secret before it was rotated, which is long']);
+  });
+
+  test('is accepted with a secret that was configured after the known value was read', async () => {
+    sharedSecret = { read: async () => null, renew: async () => SHARED_SECRET };
+    expect(await authenticate(`Bearer ${await signShared({})}`, dependencies())).toBe(USER);
   });
 
   test('is refused when there is no newer secret', async () => {
