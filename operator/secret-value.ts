@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose';
 import * as v from 'valibot';
-import type { SecretFormat } from '../lambda/adapters/secret.ts';
+import { describeFormat, type SecretFormat } from '../lambda/adapters/secret.ts';
 import { OperatorError } from './operator-error.ts';
 
 /**
@@ -10,7 +10,8 @@ import { OperatorError } from './operator-error.ts';
  * @returns the value as it is to be stored
  * @throws OperatorError
  */
-export function parseSecretValue({ schema, example }: SecretFormat<object>, text: string): string {
+export function parseSecretValue(format: SecretFormat<object>, text: string): string {
+  const { schema, example } = format;
   if (text.trim() === '') {
     throw new OperatorError(`nothing came from standard input: it must be ${example}`);
   }
@@ -23,7 +24,7 @@ export function parseSecretValue({ schema, example }: SecretFormat<object>, text
   const parsed = v.safeParse(schema, json);
   if (!parsed.success) {
     const places = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'its top');
-    throw new OperatorError(`the value is wrong at ${places.join(', ')}: it must be ${example}`);
+    throw new OperatorError(`the value is wrong at ${places.join(', ')}: ${describeFormat(format)}`);
   }
   // The schema keeps what it knows.
   if (Object.keys(parsed.output).length < Object.keys(Object(json)).length) {

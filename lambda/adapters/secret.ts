@@ -15,14 +15,25 @@ export type SecretFormat<Value> = {
   readonly example: string;
 };
 
+/**
+ * Text that fits into a header. What pasting adds without anybody seeing it, as a zero-width space or a line feed, is
+ * refused here: HTTP clients throw on it, or worse, send it.
+ */
+const Credential = v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,2048}$/));
+
+/** Says what is expected of a value that is JSON, but not the right one. */
+export function describeFormat({ example }: SecretFormat<unknown>): string {
+  return `it must be ${example}, in visible ASCII characters`;
+}
+
 /** The Spotify app that the users connected. */
 export type SpotifyClient = { readonly client_id: string; readonly client_secret: string };
 
 /** The secret that holds the Spotify app's credentials. */
 export const SPOTIFY_CLIENT: SecretFormat<SpotifyClient> = {
   schema: v.object({
-    client_id: v.pipe(v.string(), v.nonEmpty()),
-    client_secret: v.pipe(v.string(), v.nonEmpty()),
+    client_id: Credential,
+    client_secret: Credential,
   }),
   example: '{"client_id": "...", "client_secret": "..."}',
 };
@@ -38,8 +49,8 @@ export type SupabaseCredentials = {
 /** The secret that holds Supabase's key. */
 export const SUPABASE_CREDENTIALS: SecretFormat<SupabaseCredentials> = {
   schema: v.object({
-    secret_key: v.pipe(v.string(), v.nonEmpty()),
-    jwt_secret: v.optional(v.pipe(v.string(), v.nonEmpty())),
+    secret_key: Credential,
+    jwt_secret: v.optional(Credential),
   }),
   example: '{"secret_key": "sb_secret_..."}',
 };
@@ -49,7 +60,7 @@ export type RescueKey = { readonly key: string };
 
 /** The secret that holds that key; the stack generates it. */
 export const RESCUE_KEY: SecretFormat<RescueKey> = {
-  schema: v.object({ key: v.pipe(v.string(), v.minLength(32)) }),
+  schema: v.object({ key: v.pipe(Credential, v.minLength(32)) }),
   example: '{"key": "32 or more random characters"}',
 };
 
@@ -133,7 +144,7 @@ export class Secret<Value> {
       const where = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'the value').join(', ');
       throw new SecretError(
         'SECRET_MALFORMED',
-        `secret ${this.#arn} is malformed at ${where}: it must be ${this.#format.example}`,
+        `secret ${this.#arn} is malformed at ${where}: ${describeFormat(this.#format)}`,
       );
     }
     return parsed.output;

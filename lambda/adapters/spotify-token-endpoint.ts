@@ -45,6 +45,12 @@ const CLIENT_ERRORS = new Set(['invalid_client', 'unauthorized_client']);
 /** What a token request that brings no token can end in. */
 type Failure = Exclude<TokenAnswer, { kind: 'refreshed' | 'refresh_token_only' }>;
 
+/**
+ * What other credentials might change: the refusal of the client, one for a reason that we do not know, and one of the
+ * grant, for Spotify calls living grants invalid to the client of another app.
+ */
+const REFUSALS: ReadonlySet<string> = new Set(['client_rejected', 'rejected', 'revoked']);
+
 /** One kind of token request, and what its success means. */
 type GrantRequest<Success> = {
   send(
@@ -69,37 +75,38 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
 
   refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer> {
     // One for everything: neither a slow secret nor a second call may outlast what the caller's lease allows.
-    return runWithin(timeoutMilliseconds, (signal) => this.#refresh(refreshToken, signal));
+    return runWithin(timeoutMilliseconds, (signal) =>
+      this.#tryCredentials((client) => this.#call(client, refreshToken, signal)),
+    );
   }
 
   checkClient(timeoutMilliseconds: number): Promise<ClientAnswer> {
     return runWithin(timeoutMilliseconds, async (signal) => {
-      const answer = await this.#request<ClientAnswer>(
-        await this.#secret.read(),
-        signal,
-        createReceivedAnswer(),
-        {
+      const answer = await this.#tryCredentials((spotifyClient) =>
+        this.#request<ClientAnswer>(spotifyClient, signal, createReceivedAnswer(), {
           send: (client, authentication, options) =>
             oauth.clientCredentialsGrantRequest(this.#server, client, authentication, {}, options),
           read: async (client, response) => {
             await oauth.processClientCredentialsResponse(this.#server, client, response);
             return { kind: 'accepted' };
           },
-        },
+        }),
       );
       return answer.kind === 'revoked' ? { kind: 'rejected', reason: 'invalid_grant' } : answer;
     });
   }
 
-  async #refresh(refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {
+  /** Asks with the credentials at hand, and once more where Spotify refuses and there are newer ones. */
+  async #tryCredentials<Answer extends { readonly kind: string }>(
+    ask: (client: SpotifyClient) => Promise<Answer>,
+  ): Promise<Answer> {
     const client = await this.#secret.read();
-    const answer = await this.#call(client, refreshToken, signal);
-    // What Spotify refuses for a reason that we do not know may be refused because of who asks.
-    if (answer.kind !== 'client_rejected' && answer.kind !== 'rejected') {
+    const answer = await ask(client);
+    if (!REFUSALS.has(answer.kind)) {
       return answer;
     }
     const newer = await this.#secret.renew(client);
-    return newer === client ? answer : this.#call(newer, refreshToken, signal);
+    return newer === client ? answer : ask(newer);
   }
 
   async #call(client: SpotifyClient, refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {

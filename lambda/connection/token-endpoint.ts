@@ -32,9 +32,9 @@ export type TokenAnswer =
 export interface TokenEndpoint {
   /**
    * Exchanges a refresh token for a new access token (RFC 6749, section 6). Calls Spotify at most once more, when
-   * the client, or the request for whatever other reason, was rejected and newer credentials are at hand; no call
-   * outlives the timeout. Every answer and every failure of the network is a value; rejects only with a SecretError,
-   * when the client's credentials cannot be read.
+   * it refused, whatever it was, and newer credentials are at hand; no call outlives the timeout. Every answer and
+   * every failure of the network is a value; rejects only with a SecretError, when the client's credentials cannot be
+   * read.
    */
   refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer>;
 }
@@ -47,8 +47,8 @@ export type ClientAnswer =
 /** Asks Spotify about the client, without any user's token. */
 export interface ClientCheck {
   /**
-   * Asks for a token of the client's own, and forgets it (RFC 6749, section 4.4). Every answer and every failure of the
-   * network is a value; rejects only with a SecretError.
+   * Asks for a token of the client's own, and forgets it (RFC 6749, section 4.4); once more as above. Every
+   * answer and every failure of the network is a value; rejects only with a SecretError.
    */
   checkClient(timeoutMilliseconds: number): Promise<ClientAnswer>;
 }

@@ -89,7 +89,10 @@ async function verify(
   try {
     return await jwtVerify(token, keySet, { ...claims, algorithms: ASYMMETRIC_ALGORITHMS });
   } catch (error) {
-    const secret = error instanceof errors.JOSEAlgNotAllowed ? await sharedSecret.read() : null;
+    const secret =
+      error instanceof errors.JOSEAlgNotAllowed
+        ? ((await sharedSecret.read()) ?? (await sharedSecret.renew()))
+        : null;
     if (secret === null) {
       throw error;
     }

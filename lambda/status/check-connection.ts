@@ -1,6 +1,7 @@
 import { type Clock, millisecondsUntil } from '../connection/clock.ts';
 import type { ConnectionCheck, ConnectionDetails } from '../connection/connection-store.ts';
 import type { ExchangePolicy } from '../connection/exchange.ts';
+import { recordOutcomes } from '../connection/record-outcomes.ts';
 import {
   type Refresh,
   type RefreshDependencies,
@@ -58,7 +59,7 @@ export type CheckConnectionDependencies = RefreshDependencies & {
 };
 
 /**
- * Says whether a user is connected, and refreshes a token that is about to run out before answering.
+ * Says whether a user is connected, and refreshes a token that is about to run out before answering, once at most.
  *
  * Every answer is what the database says: after a refresh, its own or another's, the connection is simply read
  * again. A token that is not due costs one database call.
@@ -73,18 +74,24 @@ export async function checkConnection(
 ): Promise<ConnectionStatus> {
   const { store, clock, refreshMarginSeconds } = dependencies;
   const endOfPatience = clock.monotonicMilliseconds() + PATIENCE_MILLISECONDS;
-  let autoRefreshed = false;
+  let progress: Progress | null = null;
   for (;;) {
+    const autoRefreshed = progress === 'refreshed';
     const timeoutMilliseconds = Math.min(CHECK_TIMEOUT_MILLISECONDS, millisecondsUntil(clock, deadline));
     // What this request has just refreshed is not due again because it lives for less than the margin.
     const refreshWithinSeconds = autoRefreshed ? 0 : refreshMarginSeconds;
     const check = await store.check(userId, refreshWithinSeconds, LEASE_SECONDS, timeoutMilliseconds);
+    if (check.state === 'leased' && progress !== null) {
+      // A token that has run out on arrival, or somebody who wrote another: a second refresh could end like the first.
+      const released = { lease: check.lease, outcome: { kind: 'released' } } as const;
+      await recordOutcomes([released], deadline, store, clock);
+      return toStatusWithoutRefresh(check.details, LEAST_RETRY_AFTER_SECONDS, false);
+    }
     if (check.state === 'leased') {
-      const progress = toProgress(await refreshConnection(check.lease, POLICY, deadline, dependencies));
+      progress = toProgress(await refreshConnection(check.lease, POLICY, deadline, dependencies));
       if (progress === 'unsettled') {
         return toStatusWithoutRefresh(check.details, UNSETTLED_RETRY_SECONDS, false);
       }
-      autoRefreshed ||= progress === 'refreshed';
     } else if (check.state === 'busy' && canWait(check, endOfPatience, deadline, clock)) {
       await clock.sleep(POLL_INTERVAL_MILLISECONDS);
     } else {
@@ -97,14 +104,16 @@ export async function checkConnection(
  * `refreshed`: a new token is stored. `settled`: the database knows what happened, ask it. `unsettled`: nothing
  * was recorded about the connection, and asking again would only repeat the attempt.
  */
-function toProgress({ outcome, verdict }: Refresh): 'refreshed' | 'settled' | 'unsettled' {
+type Progress = 'refreshed' | 'settled' | 'unsettled';
+
+function toProgress({ outcome, verdict }: Refresh): Progress {
   if (verdict === 'stale') {
     return 'settled';
   }
   if (verdict === 'unsettled' || outcome.kind === 'released') {
     return 'unsettled';
   }
-  return outcome.kind === 'refreshed' ? 'refreshed' : 'settled';
+  return outcome.kind === 'refreshed' && verdict !== 'refused' ? 'refreshed' : 'settled';
 }
 
 /** While the old token still works nobody has to wait long for a new one. */

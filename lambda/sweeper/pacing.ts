@@ -1,15 +1,18 @@
-/** Bounds of how many calls to Spotify one invocation has under way. */
+/** Bounds of how many calls to Spotify one invocation has under way, the first one aside. */
 export const LOWEST_CONCURRENCY = 8;
-const INITIAL_CONCURRENCY = 16;
 const HIGHEST_CONCURRENCY = 128;
 
+/** After the first answer, if it is a good one. */
+const INITIAL_CONCURRENCY = 16;
+
 /**
- * How many calls may be under way at once. Doubles with every full round of good answers until the first bad one; from
- * then on one more for every full round, half after a bad answer (slow start, additive increase and multiplicative
- * decrease, as in RFC 5681 for TCP).
+ * How many calls may be under way at once. The first goes alone: where Spotify refuses the client, or asks it to wait, no
+ * other has to. Then doubles with every full round of good answers until the first bad one; from then on one more for
+ * every full round, half after a bad answer (slow start, additive increase and multiplicative decrease, as in RFC 5681
+ * for TCP).
  */
 export class Pacing {
-  #limit = INITIAL_CONCURRENCY;
+  #limit = 1;
   #isStarting = true;
   #goodAnswers = 0;
 
@@ -24,6 +27,10 @@ export class Pacing {
       this.#limit = Math.max(LOWEST_CONCURRENCY, Math.floor(this.#limit / 2));
       this.#isStarting = false;
       this.#goodAnswers = 0;
+      return;
+    }
+    if (this.#limit === 1) {
+      this.#limit = INITIAL_CONCURRENCY;
       return;
     }
     this.#goodAnswers += 1;

@@ -60,10 +60,10 @@ export type RefreshedDue = {
   readonly breakerIsOpen: boolean;
 };
 
-/** Seconds of a sweep's lease: two batches at the lowest concurrency, every call taking as long as it may. */
+/** Seconds of a sweep's lease: the first call, then two batches at the lowest concurrency, all as slow as they may be. */
 export function computeSweepLeaseSeconds(batchSize: number): number {
-  const callsInARow = Math.ceil(batchSize / LOWEST_CONCURRENCY);
-  const seconds = (2 * callsInARow * POLICY.callTimeoutMilliseconds + WRITE_RESERVE_MILLISECONDS) / 1_000;
+  const callsInARow = 1 + 2 * Math.ceil(batchSize / LOWEST_CONCURRENCY);
+  const seconds = (callsInARow * POLICY.callTimeoutMilliseconds + WRITE_RESERVE_MILLISECONDS) / 1_000;
   return Math.min(LONGEST_LEASE_SECONDS, Math.ceil(seconds));
 }
 
@@ -171,12 +171,16 @@ class BulkRefresh {
 
   async #start({ leases, callsStartInSeconds }: ClaimedBatch): Promise<void> {
     const { clock, callsPerSecond } = this.#dependencies;
-    const firstCallAt = clock.monotonicMilliseconds() + callsStartInSeconds * 1_000;
-    for (const [index, lease] of leases.entries()) {
+    let nextCallAt = clock.monotonicMilliseconds() + callsStartInSeconds * 1_000;
+    for (const lease of leases) {
       if (callsPerSecond !== null && this.#brake.reason === null) {
-        await clock.sleep(millisecondsUntil(clock, firstCallAt + (index / callsPerSecond) * 1_000));
+        await clock.sleep(millisecondsUntil(clock, nextCallAt));
       }
       await this.#tasks.start(() => this.#refresh(lease));
+      if (callsPerSecond !== null) {
+        // From when it really began: what the pace held up is not caught up with, for that would pass the ceiling.
+        nextCallAt = Math.max(nextCallAt, clock.monotonicMilliseconds()) + 1_000 / callsPerSecond;
+      }
     }
   }
 

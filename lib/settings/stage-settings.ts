@@ -69,7 +69,8 @@ export const stageSettings = v.strictObject(
     sweeperMemoryMegabytes: v.optional(rules.wholeNumber({ from: 128, to: 10240 }), 1024),
 
     /**
-     * Minutes before expiry from which a status call refreshes the token.
+     * Minutes before expiry from which a status call refreshes the token. Half of a token's 60 minutes at most: the
+     * nearer to all of them, the more page loads refresh a token that is good.
      * @default 5
      */
     statusRefreshMarginMinutes: v.optional(rules.wholeNumber({ from: 1, to: 30 }), 5),

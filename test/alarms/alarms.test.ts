@@ -352,7 +352,7 @@ test('a status call alone makes a refused client known', async () => {
 async function spoilSpotifySecret(): Promise<void> {
   await stack.fillIn('SpotifySecretName', {
     ...stack.test.stack.spotifyClient,
-    client_secret: 'rotated at Spotify, but not here',
+    client_secret: 'rotated-at-spotify-but-not-here',
   });
 }
 

@@ -110,7 +110,7 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
     await exerciseEveryPath();
     cloud.secretsManager.putSecretValue(
       cloud.template.outputs['SpotifySecretName'] ?? '',
-      JSON.stringify({ ...spotifyClient, client_id: 'unknown to Spotify' }),
+      JSON.stringify({ ...spotifyClient, client_id: 'unknown-to-spotify' }),
     );
     await cloud.lambda.stopIdleEnvironments();
     await exerciseEveryPath();

@@ -148,7 +148,7 @@ describe('when Spotify refuses our client', () => {
       );
       await cloud.lambda.stopIdleEnvironments();
     };
-    await fillIn({ ...spotifyClient, client_secret: 'rotated at Spotify, but not here' });
+    await fillIn({ ...spotifyClient, client_secret: 'rotated-at-spotify-but-not-here' });
     const before = await allProfiles();
 
     const { result, functionError } = await stack.sweep();

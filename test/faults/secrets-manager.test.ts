@@ -98,7 +98,7 @@ describe('while instances live', () => {
   });
 
   test.each<[string, SecretName, string]>([
-    ["Spotify's client secret", 'SpotifySecretName', '{"client_id": "x", "client_secret": "of yesterday"}'],
+    ["Spotify's client secret", 'SpotifySecretName', '{"client_id": "x", "client_secret": "of-yesterday"}'],
     ["Supabase's key", 'SupabaseSecretName', '{"secret_key": "sb_secret_of_yesterday"}'],
   ])('%s is rotated: both functions take the new one up by themselves', async (_what, name, rejected) => {
     put(name, rejected);

@@ -52,6 +52,12 @@ describe('a value that does not fit', () => {
       /^the value has a member too many: it must be/,
     ],
     [
+      'a character that nobody sees',
+      SUPABASE_CREDENTIALS,
+      `{"secret_key": "sb_secret_${CANARY}\u200b"}`,
+      /^the value is wrong at secret_key: it must be .*, in visible ASCII characters$/,
+    ],
+    [
       'a publishable key',
       SUPABASE_CREDENTIALS,
       `{"secret_key": "sb_publishable_${CANARY}"}`,

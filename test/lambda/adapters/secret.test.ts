@@ -1,6 +1,7 @@
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import {
+  RESCUE_KEY,
   Secret,
   type SecretFormat,
   SPOTIFY_CLIENT,
@@ -109,6 +110,42 @@ describe('a secret without a usable value', () => {
     expect(error.code).toBe('SECRET_MALFORMED');
     expect(error.message).toMatch(message);
     expect(error.message).not.toMatch(/the-client/);
+  });
+
+  describe.each([
+    ['client_id', SPOTIFY_CLIENT, CLIENT],
+    ['client_secret', SPOTIFY_CLIENT, CLIENT],
+    ['secret_key', SUPABASE_CREDENTIALS, { secret_key: 'sb_secret_1' }],
+    ['jwt_secret', SUPABASE_CREDENTIALS, { secret_key: 'sb_secret_1' }],
+    ['key', RESCUE_KEY, { key: 'k'.repeat(64) }],
+  ] as [string, SecretFormat<unknown>, object][])('because its %s', (member, format, value) => {
+    // What pasting adds without anybody seeing it, and no client library takes in a header.
+    test.each([
+      ['begins with a byte order mark', '\ufeffsecret'],
+      ['holds a zero-width space', 'sec\u200bret'],
+      ['ends with a line feed', 'secret\n'],
+      ['ends with a space', 'secret '],
+      ['holds a no-break space', 'sec\u00a0ret'],
+      ['holds a letter that is not ASCII', 's\u00e9cret'],
+      ['is longer than any credential', 'secret'.repeat(400)],
+    ])('%s says where, and never what', async (_name, odd) => {
+      const padded = odd.padStart(64, 'x');
+      server.respond = holding({ ...value, [member]: padded });
+      const error = await failureOf(make(format).read());
+      expect(error.code).toBe('SECRET_MALFORMED');
+      expect(error.message).toMatch(
+        new RegExp(`malformed at ${member}: it must be .*, in visible ASCII characters$`),
+      );
+      expect(error.message).not.toContain(padded);
+    });
+  });
+
+  test('that was malformed when it was first read is read again 10 s later', async () => {
+    server.respond = holding({ ...CLIENT, client_secret: 'sec\u200bret' });
+    await failureOf(secret.read());
+    server.respond = holding(CLIENT);
+    clock.advance(10_000);
+    expect(await secret.read()).toEqual(CLIENT);
   });
 
   const unreadable: [string, Respond, string][] = [

@@ -512,6 +512,8 @@ describe('a rejected client', () => {
   test.each([
     ['invalid_client', 'client_rejected'],
     ['an_error_that_nobody_knows', 'rejected'],
+    // What Spotify says of living grants to the client of another app.
+    ['invalid_grant', 'revoked'],
   ])('by %s heals by itself when the secret was rotated', async (error, kind) => {
     const rotated = `Basic ${Buffer.from('5fe01282e44241328a84e7c5cc169165:rotated').toString('base64')}`;
     const respond: Respond = (response, request) =>
@@ -531,7 +533,7 @@ describe('a rejected client', () => {
   test('is tried with newer credentials once, and only within the timeout of the first try', async () => {
     await refresh(json(200, success));
     spotify.reset();
-    secretsManager.value = { client_id: '5fe01282e44241328a84e7c5cc169165', client_secret: 'wrong too' };
+    secretsManager.value = { client_id: '5fe01282e44241328a84e7c5cc169165', client_secret: 'wrong-too' };
     clock.advance(10_000);
     let calls = 0;
     const rejectSlowly: Respond = (response, request) => {
@@ -552,6 +554,19 @@ test('credentials that cannot be read are an error, and Spotify is not called', 
 });
 
 describe('asking about the client alone', () => {
+  test('is done with newer credentials where Spotify rejects those at hand', async () => {
+    const rotated = `Basic ${Buffer.from('5fe01282e44241328a84e7c5cc169165:rotated').toString('base64')}`;
+    spotify.respond = (response, request) =>
+      request.headers.authorization === rotated
+        ? json(200, { access_token: 'own', token_type: 'Bearer', expires_in: 3_600 })(response, request)
+        : json(400, { error: 'invalid_client' })(response, request);
+    expect(await endpoint.checkClient(TIMEOUT_MILLISECONDS)).toMatchObject({ kind: 'client_rejected' });
+
+    secretsManager.value = { client_id: '5fe01282e44241328a84e7c5cc169165', client_secret: 'rotated' };
+    clock.advance(10_000);
+    expect(await endpoint.checkClient(TIMEOUT_MILLISECONDS)).toEqual({ kind: 'accepted' });
+  });
+
   test('sends no token of a user, and forgets the one that it is given', async () => {
     spotify.respond = json(200, { access_token: 'canary-own', token_type: 'Bearer', expires_in: 3_600 });
     expect(await endpoint.checkClient(TIMEOUT_MILLISECONDS)).toEqual({ kind: 'accepted' });

@@ -457,6 +457,17 @@ describe('a rejected key', () => {
     expect(secretsManager.reads).toBe(2);
   });
 
+  test('that no client library takes is an error of the secret, and heals by itself', async () => {
+    supabase.respond = accepting('sb_secret_2');
+    secretsManager.value = { secret_key: 'sb_secret_2\u200b' };
+    await expect(store.countDue(300, TIMEOUT_MILLISECONDS)).rejects.toMatchObject({
+      code: 'SECRET_MALFORMED',
+    });
+    secretsManager.value = { secret_key: 'sb_secret_2' };
+    clock.advance(10_000);
+    expect(await store.countDue(300, TIMEOUT_MILLISECONDS)).toBe(5);
+  });
+
   test('is an error when there is no newer one', async () => {
     supabase.respond = accepting('sb_secret_2');
     await failureOf(store.countDue(300, TIMEOUT_MILLISECONDS));

@@ -228,6 +228,11 @@ describe('a token signed with a shared secret', () => {
     expect(renewals).toBe(1);
   });
 
+  test('is accepted with a secret that was configured after the known value was read', async () => {
+    sharedSecret = { read: async () => null, renew: async () => SHARED_SECRET };
+    expect(await authenticate(`Bearer ${await signShared({})}`, dependencies())).toBe(USER);
+  });
+
   test('is refused when there is no newer secret', async () => {
     const old = 'the secret before it was rotated, which is long';
     sharedSecret = { read: async () => old, renew: async () => old };

@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { checkConnection } from '../../../lambda/status/check-connection.ts';
-import { FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
+import { answersOfEachKind, FakeTokenEndpoint, refreshedAnswer } from '../fakes/fake-token-endpoint.ts';
 import { InMemoryConnectionStore } from '../fakes/in-memory-connection-store.ts';
 import { InMemoryRescueQueue } from '../fakes/in-memory-rescue-queue.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
@@ -79,6 +80,17 @@ describe('a user whose token is about to run out', () => {
     answer = () => refreshedAnswer({ expiresInSeconds: seconds });
     expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: true, degraded: false });
     expect(spotify.calls).toHaveLength(1);
+  });
+
+  test('gets one once, also where it has run out when it arrives: then the next request tries again', async () => {
+    store.connect(USER, -60);
+    latencyMilliseconds = 1_500;
+    answer = () => refreshedAnswer({ expiresInSeconds: 1 });
+    expect(await check()).toMatchObject({ kind: 'refresh_failed', retryAfterSeconds: 1 });
+    expect(spotify.calls).toHaveLength(1);
+
+    answer = () => refreshedAnswer();
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: true });
   });
 
   test('is told of the refresh once', async () => {
@@ -255,6 +267,12 @@ describe('a refresh whose outcome is not stored by this request', () => {
     expect(store.connection(USER).accessToken).toBe('written-meanwhile');
   });
 
+  test("because Bondhu's schema refuses the token: the refresh is not claimed", async () => {
+    store.connect(USER, 60);
+    store.model.usersRefusingTokens.add(USER);
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: true });
+  });
+
   test('because the user disconnected meanwhile: not connected', async () => {
     store.connect(USER, 60);
     answer = () => {
@@ -278,6 +296,61 @@ describe('a refresh whose outcome is not stored by this request', () => {
       };
       expect(await check()).toMatchObject(status);
     },
+  );
+});
+
+test('no sequence of answers makes one request refresh twice, and what it says of its refresh is true', async () => {
+  const answers = fc.oneof(
+    fc.constantFrom(...answersOfEachKind),
+    fc.integer({ min: 1, max: 600 }).map((expiresInSeconds) => refreshedAnswer({ expiresInSeconds })),
+  );
+  const steps = fc.record({
+    answer: answers,
+    milliseconds: fc.nat(5_000),
+    /** What somebody writes meanwhile: seconds until the expiry, null for an unknown one, undefined for nothing. */
+    written: fc.option(fc.option(fc.integer({ min: -60, max: 3_600 })), { nil: undefined }),
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(steps, { minLength: 1, maxLength: 6 }),
+      fc.option(fc.integer({ min: -600, max: 299 })),
+      fc.boolean(),
+      async (sequence, secondsLeftAtFirst, isRefusingTokens) => {
+        clock = new VirtualClock();
+        store = new InMemoryConnectionStore(clock);
+        store.connect(USER, secondsLeftAtFirst);
+        if (isRefusingTokens) store.model.usersRefusingTokens.add(USER);
+        let step = -1;
+        const current = () => sequence[step % sequence.length] ?? never();
+        spotify = new FakeTokenEndpoint(
+          clock,
+          () => {
+            const { written } = current();
+            if (written !== undefined) store.connect(USER, written, { refreshToken: `written-in-${step}` });
+            return current().answer;
+          },
+          () => {
+            step += 1;
+            return current().milliseconds;
+          },
+        );
+
+        const status = await check();
+
+        const refreshes = store.recorded.filter(({ settled }) => settled.outcome.kind !== 'released');
+        expect(new Set(spotify.calls.map(({ refreshToken }) => refreshToken)).size).toBe(1);
+        expect(refreshes.length).toBeLessThanOrEqual(1);
+        expect(store.connection(USER).leaseId).toBeNull();
+        const isStored = refreshes.some(
+          ({ settled, verdict }) => settled.outcome.kind === 'refreshed' && verdict === 'applied',
+        );
+        if (status.kind === 'connected') {
+          expect(status).toMatchObject({ autoRefreshed: isStored });
+          expect(status.degraded && status.autoRefreshed).toBe(false);
+        }
+      },
+    ),
+    { numRuns: 300 },
   );
 });
 
@@ -310,6 +383,10 @@ async function timed<Status>(act: () => Promise<Status>): Promise<{ status: Stat
 
 function secondsLeft(status: Awaited<ReturnType<typeof check>>): number {
   return (status.kind === 'connected' && status.details.secondsLeft) || Number.NaN;
+}
+
+function never(): never {
+  throw new Error('a sequence has at least one step');
 }
 
 function unavailable(): TokenAnswer {

@@ -7,8 +7,16 @@ import { VirtualClock } from '../fakes/virtual-clock.ts';
 const HIGHEST = 128;
 
 describe('the pace', () => {
+  test('begins with a single call, and with 16 at once after a good answer', () => {
+    const pacing = new Pacing();
+    expect(pacing.limit).toBe(1);
+    report(pacing, true, 1);
+    expect(pacing.limit).toBe(16);
+  });
+
   test('doubles with every full round of good answers until the first bad one', () => {
     const pacing = new Pacing();
+    report(pacing, true, 1);
     const before = pacing.limit;
     report(pacing, true, before);
     expect(pacing.limit).toBe(before * 2);
@@ -48,11 +56,17 @@ describe('the pace', () => {
     expect(pacing.limit).toBe(slow);
   });
 
-  test('always stays between the lowest and the highest, and never rises by more than one', () => {
+  test('is the lowest at least after a bad answer, also the first', () => {
+    const pacing = new Pacing();
+    report(pacing, false, 1);
+    expect(pacing.limit).toBe(LOWEST_CONCURRENCY);
+  });
+
+  test('then stays between the lowest and the highest, and never rises by more than one', () => {
     fc.assert(
-      fc.property(fc.array(fc.boolean(), { maxLength: 2_000, size: 'max' }), (answers) => {
+      fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 2_000, size: 'max' }), (answers) => {
         const pacing = new Pacing();
-        const limits = answers.map((answeredWell) => {
+        const [, ...limits] = answers.map((answeredWell) => {
           const before = pacing.limit;
           pacing.report(answeredWell);
           return { limit: pacing.limit, tooFast: pacing.limit - before > (answeredWell ? 1 : 0) };
@@ -110,6 +124,7 @@ describe('paced tasks', () => {
   test('use the whole limit', async () => {
     const clock = new VirtualClock();
     const pacing = new Pacing();
+    report(pacing, true, 1);
     let underWay = 0;
     let most = 0;
     const tasks = new PacedTasks(pacing);

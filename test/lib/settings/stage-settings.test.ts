@@ -159,6 +159,10 @@ describe('a setting that cannot be used is refused with one line that says what 
       { statusRefreshMarginMinutes: 0 },
       'statusRefreshMarginMinutes: must be a whole number from 1 to 30, got 0',
     ],
+    [
+      { statusRefreshMarginMinutes: 31 },
+      'statusRefreshMarginMinutes: must be a whole number from 1 to 30, got 31',
+    ],
     [{ statusTimeoutSeconds: 30 }, 'statusTimeoutSeconds: must be a whole number from 2 to 29, got 30'],
     [
       { statusMemoryMegabytes: 10241 },
