@@ -42,7 +42,8 @@ export const origins = v.pipe(
   v.nonEmpty(mustBe('a list of at least one origin such as ["https://app.example.com"]')),
 );
 
-export const logLevel = oneOf(['DEBUG', 'INFO', 'WARN', 'ERROR'] as const);
+/** None above INFO, as which Lambda counts the lines that hold the metrics: it would drop them. */
+export const logLevel = oneOf(['DEBUG', 'INFO'] as const);
 
 /** The periods that CloudWatch knows, without its "for ever". */
 export const retentionDays = oneOf(

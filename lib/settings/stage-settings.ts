@@ -108,6 +108,7 @@ export const stageSettings = v.strictObject(
     /**
      * What the functions log: from this level up. `DEBUG` has a line for each token that a sweep refreshed, about 700
      * bytes each time; without it there is a line for each that failed, and the sweep's counts.
+     * Nothing above `INFO`, at which Lambda would drop the metrics (docs/decisions/0020-no-log-level-above-info.md).
      * @default 'INFO'
      */
     logLevel: v.optional(rules.logLevel, 'INFO'),

@@ -1,6 +1,13 @@
-import { describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { isLogged } from 'cdk-out-local';
+import { PowertoolsMetrics } from '../../lambda/adapters/powertools-metrics.ts';
+import { logLevel } from '../../lib/settings/setting-rules.ts';
 import { findProperties } from './find-resources.ts';
 import { synthesize } from './synthesize.ts';
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
 
 describe('each function', () => {
   const template = synthesize({ logRetentionDays: 90 });
@@ -33,6 +40,22 @@ describe('each function', () => {
         },
         DeletionPolicy: 'Delete',
       });
+    }
+  });
+
+  test.each(logLevel.options)('keeps its metrics at the log level %s', (level) => {
+    const lines: string[] = [];
+    jest.spyOn(process.stdout, 'write').mockImplementation((chunk) => lines.push(String(chunk)) > 0);
+    new PowertoolsMetrics('SpotifyAuth-test').add({ sweepRefreshed: 12, storeRejected: 1 });
+    jest.restoreAllMocks();
+
+    expect(lines).toHaveLength(1);
+    for (const { LoggingConfig } of findProperties(
+      synthesize({ logLevel: level }),
+      'AWS::Lambda::Function',
+    )) {
+      expect(LoggingConfig).toMatchObject({ ApplicationLogLevel: level });
+      expect(lines.filter((line) => isLogged(line, LoggingConfig))).toEqual(lines);
     }
   });
 

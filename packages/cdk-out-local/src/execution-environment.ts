@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { type InvocationResult, platformError } from './invocation.ts';
 import { listen } from './listen.ts';
+import { isLogged, type LoggingConfig } from './log-level.ts';
 
 const runtimeClientPath = createRequire(import.meta.url).resolve('aws-lambda-ric');
 const preloadUrl = new URL('runtime-client/preload.mjs', import.meta.url).href;
@@ -23,6 +24,8 @@ export interface ExecutionEnvironmentOptions {
   readonly timeoutSeconds: number;
   /** How far the clock of its host is ahead, the one that deadlines are told in. @default 0 */
   readonly clockOffsetSeconds?: number;
+  /** Which of the function's lines are passed on; the platform's own all are. @default all */
+  readonly loggingConfig?: LoggingConfig;
   readonly onLogLine: (line: string) => void;
 }
 
@@ -75,7 +78,10 @@ export class ExecutionEnvironment {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
-      if (stream) createInterface({ input: stream }).on('line', options.onLogLine);
+      if (!stream) continue;
+      createInterface({ input: stream }).on('line', (line) => {
+        if (isLogged(line, options.loggingConfig ?? {})) options.onLogLine(line);
+      });
     }
     this.#setTimer(INIT_TIMEOUT_SECONDS);
     this.ended = once(this.#process, 'close').then(

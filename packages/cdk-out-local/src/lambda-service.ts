@@ -156,6 +156,7 @@ function deployFunction(
       taskRoot,
       timeoutSeconds: properties.Timeout,
       clockOffsetSeconds,
+      loggingConfig: { ApplicationLogLevel, LogFormat },
       onLogLine: (line) => onLog(name, line),
     },
     // https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html

@@ -14,6 +14,7 @@ const code = {
       if (does === 'exit') process.exit(3);
       if (does === 'hang') await new Promise((resolve) => setTimeout(resolve, 60_000));
       if (does === 'log') console.log('hello');
+      if (does === 'metrics') process.stdout.write('{"_aws":{}}\\n{"level":"ERROR"}\\n');
       if (does === 'wait') await new Promise((resolve) => setTimeout(resolve, forMillis));
       return {
         pid: process.pid,
@@ -41,6 +42,10 @@ beforeAll(() => {
           MemorySize: 512,
           LoggingConfig: { LogFormat: 'JSON' },
           Environment: { Variables: { PLACE: 'cloud', COLOUR: 'blue' } },
+        }),
+        quiet: createFunction('worker', {
+          FunctionName: 'quiet',
+          LoggingConfig: { LogFormat: 'JSON', ApplicationLogLevel: 'ERROR' },
         }),
         brokenRole: createRole('lambda.amazonaws.com'),
         broken: createFunction('broken'),
@@ -119,6 +124,12 @@ test('what a function logs is passed on line by line', async () => {
   await lambda.stopIdleEnvironments();
   const line = logLines.find((candidate) => candidate.includes('hello')) ?? '';
   expect(JSON.parse(line.replace('worker: ', ''))).toMatchObject({ level: 'INFO', message: 'hello' });
+});
+
+test('what is below the configured level is not', async () => {
+  await invoke({ does: 'metrics' }, 'quiet');
+  await lambda.stopIdleEnvironments();
+  expect(logLines.filter((line) => line.startsWith('quiet: '))).toEqual(['quiet: {"level":"ERROR"}']);
 });
 
 describe('a failed invocation says what Lambda says', () => {
