@@ -50,7 +50,8 @@ export type SupabaseCredentials = {
 export const SUPABASE_CREDENTIALS: SecretFormat<SupabaseCredentials> = {
   schema: v.object({
     secret_key: Credential,
-    jwt_secret: v.optional(Credential),
+    // Never sent, and chosen by people: spaces within it are theirs.
+    jwt_secret: v.optional(v.pipe(v.string(), v.regex(/^(?! )[\x20-\x7e]{1,2048}(?<! )$/))),
   }),
   example: '{"secret_key": "sb_secret_..."}',
 };

@@ -46,7 +46,7 @@ describe('each function', () => {
   test.each(logLevel.options)('keeps its metrics at the log level %s', (level) => {
     const lines: string[] = [];
     jest.spyOn(process.stdout, 'write').mockImplementation((chunk) => lines.push(String(chunk)) > 0);
-    new PowertoolsMetrics('SpotifyAuth-test').add({ sweepRefreshed: 12, storeRejected: 1 });
+    new PowertoolsMetrics('SpotifyAuth-test').add({ sweepRefreshed: 12, supabaseKeyRejected: 1 });
     jest.restoreAllMocks();
 
     expect(lines).toHaveLength(1);

@@ -67,7 +67,7 @@ describe('reading a secret', () => {
   test('takes a key for Supabase with and without a JWT secret', async () => {
     for (const value of [
       { secret_key: 'sb_secret_1' },
-      { secret_key: 'sb_secret_1', jwt_secret: 'shared' },
+      { secret_key: 'sb_secret_1', jwt_secret: 'a shared secret' },
     ]) {
       server.respond = holding(value);
       expect(await make(SUPABASE_CREDENTIALS).read()).toEqual(value);
