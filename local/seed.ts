@@ -1,5 +1,4 @@
-import type { BondhuBackend } from '../stand-ins/bondhu/backend.ts';
-import { naiveUtc } from '../stand-ins/bondhu/backend.ts';
+import { type BondhuBackend, naiveUtc } from '../stand-ins/bondhu/backend.ts';
 import type { AccountsService } from '../stand-ins/spotify/accounts-service.ts';
 import type { Supabase } from '../stand-ins/supabase/server.ts';
 

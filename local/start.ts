@@ -2,8 +2,7 @@ import { setInterval } from 'node:timers';
 import { parseArgs } from 'node:util';
 import type { AlarmChange } from 'cdk-out-local';
 import { type Demo, startDemo } from '../demo/demo-server.ts';
-import type { StackOptions, StackPorts } from './stack.ts';
-import { type Stack, startStack } from './stack.ts';
+import { type Stack, type StackOptions, type StackPorts, startStack } from './stack.ts';
 import { removeState, writeState } from './state-file.ts';
 
 const USAGE = `Usage: npm start [-- --sweep-every <seconds>s]

@@ -15,7 +15,7 @@ const CONCURRENCY = 8;
 const SOURCE = 'bondhu.spotify-auth';
 
 /** Of `docs/events.md`. Raised when a consumer of the present one would misunderstand the next. */
-const SCHEMA_VERSION = '1';
+const EVENT_VERSION = '1';
 
 /** EventBridge; the events are described in `docs/events.md`. */
 export class EventBridgeBus implements EventBus {
@@ -88,7 +88,7 @@ const DETAIL_TYPES = {
 } as const satisfies Record<ReauthorizationEvent['kind'], string>;
 
 function toDetail(event: ReauthorizationEvent, stack: string) {
-  const common = { version: SCHEMA_VERSION, id: event.id, stack, user_id: event.userId };
+  const common = { version: EVENT_VERSION, id: event.id, stack, user_id: event.userId };
   return event.kind === 'required'
     ? { ...common, since: toInstant(event.since), reason: event.reason }
     : {

@@ -22,7 +22,7 @@ import type { ClientCheck } from '../connection/token-endpoint.ts';
 import type { RefreshEnvironment } from './environment.ts';
 
 /** Bounds of a call to an AWS service; the answer comes from within the region. */
-export const AWS_CLIENT = {
+export const AWS_CLIENT_OPTIONS = {
   maxAttempts: 2,
   requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000, throwOnRequestTimeout: true },
 };
@@ -45,9 +45,9 @@ export type Adapters = {
 /** Creates what both functions need from their environment. */
 export function createAdapters(environment: RefreshEnvironment, log: PowertoolsLog): Adapters {
   const metrics = new PowertoolsMetrics(environment.STACK_NAME);
-  const client = new SecretsManagerClient(AWS_CLIENT);
+  const client = new SecretsManagerClient(AWS_CLIENT_OPTIONS);
   // The region's endpoint, or the one in the environment, rather than the host in a queue's address.
-  const sqs = new SQSClient({ ...AWS_CLIENT, useQueueUrlAsEndpoint: false });
+  const sqs = new SQSClient({ ...AWS_CLIENT_OPTIONS, useQueueUrlAsEndpoint: false });
   const createSecret = <Value>(arn: string, format: SecretFormat<Value>) =>
     new Secret(client, arn, format, systemClock);
   const secrets = {

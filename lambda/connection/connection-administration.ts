@@ -26,7 +26,7 @@ export type ConnectionStatistics = Readonly<Record<string, unknown>> & {
   readonly implausible_expiries: number;
   /** Connections whose refresh token another one has too. */
   readonly shared_tokens: number;
-  /** Since when the revocation breaker is open; null: it is closed. */
+  /** Seconds since the revocation breaker opened; null: it is closed. */
   readonly breaker_open_seconds: number | null;
   /** Nearly every grant is refused, as if the client's credentials were another app's. */
   readonly nearly_all_revoked: boolean;

@@ -41,12 +41,12 @@ export class Brake {
     if (answer.kind === 'client_rejected' || this.#rejectionsInARow >= REJECTIONS_THAT_STOP) {
       this.#stop('client_rejected');
     } else if (answer.kind === 'throttled') {
-      this.wait();
+      this.throttle();
     }
   }
 
   /** Reports that nobody may call Spotify for a while. */
-  wait(): void {
+  throttle(): void {
     this.#stop('throttled');
   }
 

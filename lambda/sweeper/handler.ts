@@ -5,7 +5,7 @@ import { PowertoolsLog } from '../adapters/powertools-log.ts';
 import { SqsSweepQueue } from '../adapters/sqs-sweep-queue.ts';
 import { SupabaseAdministration } from '../adapters/supabase-administration.ts';
 import { SupabaseEventStore } from '../adapters/supabase-event-store.ts';
-import { AWS_CLIENT, createAdapters } from '../composition/create-adapters.ts';
+import { AWS_CLIENT_OPTIONS, createAdapters } from '../composition/create-adapters.ts';
 import { parseEnvironment, SweeperEnvironment } from '../composition/environment.ts';
 import { logInvocations } from '../composition/log-invocations.ts';
 import { type DiagnoseDependencies, diagnose } from './diagnose.ts';
@@ -43,7 +43,7 @@ const sweepDependencies: RunSweepDependencies = {
   administration,
   eventStore: new SupabaseEventStore(supabase),
   eventBus: new EventBridgeBus(
-    new EventBridgeClient(AWS_CLIENT),
+    new EventBridgeClient(AWS_CLIENT_OPTIONS),
     environment.EVENT_BUS,
     environment.STACK_NAME,
   ),

@@ -114,7 +114,7 @@ export class OutcomeRecorder {
       }
     }
     if (recorded.notBeforeInSeconds !== null) {
-      brake.wait();
+      brake.throttle();
     }
     if (recorded.breakerIsOpen && !this.breakerIsOpen) {
       log.error('revocation breaker is open: what Spotify calls revoked is not believed', tally.counts());

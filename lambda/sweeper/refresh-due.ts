@@ -221,7 +221,7 @@ class BulkRefresh {
     );
     this.#dueFrom = batch.dueUpTo;
     if (batch.notBeforeInSeconds !== null) {
-      this.#brake.wait();
+      this.#brake.throttle();
     }
     return batch;
   }

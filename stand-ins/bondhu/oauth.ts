@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import * as v from 'valibot';
 import type { AccountsService } from '../spotify/accounts-service.ts';
-import type { BondhuBackend } from './backend.ts';
-import { naiveUtc } from './backend.ts';
+import { type BondhuBackend, naiveUtc } from './backend.ts';
 
 const Tokens = v.object({ access_token: v.string(), refresh_token: v.string(), expires_in: v.number() });
 const SpotifyProfile = v.object({ id: v.string(), email: v.optional(v.string()) });

@@ -1,6 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises';
-import type { Postgres } from './postgres.ts';
-import { runSql } from './postgres.ts';
+import { type Postgres, runSql } from './postgres.ts';
 
 export interface BondhuDatabaseOptions {
   /** Not an existing database. */
