@@ -73,7 +73,11 @@ begin
       where c.reauthorization_required_since between now() - interval '24 hours' and now()
         and c.tokens_cleared_at is null and c.marked_after_all
       limit few)) counted;
-  return case when doubted < few then state.sweep_window else interval '24 hours' end;
+  return case
+    when doubted >= few then interval '24 hours'
+    -- Until all others have been asked too, and what is doubted is counted in full.
+    when state.breaker_opened_at > now() - state.sweep_window then state.sweep_window
+    else interval '20 minutes' end;
 end;
 $$;
 revoke all on function spotify_auth.patience_with_revocations(integer, integer)
@@ -82,7 +86,9 @@ comment on function spotify_auth.patience_with_revocations is
 $$How long Spotify must have refused a grant before it is believed. Null: it is not believed at all.
 
   0                 as a rule
-  the sweep window  while the breaker is open: by then all others have been asked too (40 minutes by default)
+  the sweep window  while the breaker has been open for less than that: by then all others have been asked too
+                    (40 minutes by default)
+  20 minutes        while it is open from then on
   24 hours          while it is open and at least 4 % of all connections are held, or were believed after all
                     within the last 24 hours
   null              while nearly all grants are refused

@@ -422,6 +422,21 @@ describe('while the breaker is open', () => {
     },
   );
 
+  test('once it has been open for the sweep window, all have been asked: 20 minutes are enough', async () => {
+    const first = await openBreaker(thousand);
+    await database.owner(
+      "update spotify_auth.shared_state set breaker_opened_at = now() - interval '40 minutes'",
+    );
+    const [later] = (await leaseLivingUsers(1)) as [LeaseRow];
+    expect(verdictsOf(await refuse([later]))).toEqual(['held']);
+
+    expect(verdictsOf(await refuse(await leaseAgainAfter('19 minutes', usersOf([later]))))).toEqual(['held']);
+    expect(verdictsOf(await refuse(await leaseAgainAfter('1 minute', usersOf([later]))))).toEqual([
+      'applied',
+    ]);
+    expect(await count(first)).toEqual({ dead: 0, held: 10 });
+  });
+
   test('a held grant is asked about when patience ends, and every 15 minutes before that', async () => {
     const [user = ''] = usersOf(await openBreaker(thousand));
     const secondsToNextAttempt = async (held: string) => {

@@ -282,6 +282,7 @@ export class TestDatabase {
         where $2::uuid is null or id = $2
       ), shared_state as (
         update spotify_auth.shared_state set not_before = not_before - $1::interval,
+          breaker_opened_at = case when $2::uuid is null then breaker_opened_at - $1::interval else breaker_opened_at end,
           breaker_closed_at = case when $2::uuid is null then breaker_closed_at - $1::interval else breaker_closed_at end
       )
       update spotify_auth.connections set expires_at = expires_at - $1::interval,

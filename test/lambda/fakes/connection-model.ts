@@ -87,7 +87,7 @@ export class ConnectionModel {
   #sweepWindow = 40 * MINUTE;
   #notBefore: number | null = null;
   #callsReservedUntil = Number.NEGATIVE_INFINITY;
-  #breakerIsOpen = false;
+  #breakerOpenedAt: number | null = null;
   #breakerClosedAt: number | null = null;
 
   /** @param readClock milliseconds of a clock that never jumps back */
@@ -330,7 +330,7 @@ export class ConnectionModel {
       .filter((connection) => connection?.reauthorizationRequiredSince === null);
     const newRevocations = toJudge.filter((connection) => connection?.heldSince === null).length;
     const patience = this.#patienceWithRevocations(newRefreshes, newRevocations);
-    const breakerWasOpen = this.#breakerIsOpen;
+    const breakerWasOpen = this.#breakerIsOpen();
 
     const verdicts = new Map(
       judged.map((each) => {
@@ -357,7 +357,7 @@ export class ConnectionModel {
       verdicts,
       refusals: judged.filter(({ verdict }) => verdict === 'refused').map(({ lease }) => refusalOf(lease)),
       notBeforeInSeconds: this.#notBeforeInSeconds(),
-      breakerIsOpen: this.#breakerIsOpen,
+      breakerIsOpen: this.#breakerIsOpen(),
     };
   }
 
@@ -410,7 +410,7 @@ export class ConnectionModel {
       const markedSince = connection.reauthorizationRequiredSince ?? now;
       const wasHeldByBreaker =
         this.#breakerClosedAt !== null && isBy(connection.heldSince, this.#breakerClosedAt);
-      connection.markedAfterAll ||= !wasMarked && (this.#breakerIsOpen || wasHeldByBreaker);
+      connection.markedAfterAll ||= !wasMarked && (this.#breakerIsOpen() || wasHeldByBreaker);
       connection.verifyAt =
         outcome.kind === 'revoked'
           ? now + Math.max(connection.seenAlive ? HOUR : DAY, (now - markedSince) / 4)
@@ -509,12 +509,16 @@ export class ConnectionModel {
     return refusals + newRevocations >= 5 && 49 * refreshes < refusals + newRevocations;
   }
 
+  #breakerIsOpen(): boolean {
+    return this.#breakerOpenedAt !== null;
+  }
+
   /** For how long a grant must have been refused before that is believed. */
   #patienceWithRevocations(newRefreshes: number, newRevocations: number): number {
     if (this.#isNearlyAllRevoked(newRefreshes, newRevocations)) {
       return Number.POSITIVE_INFINITY;
     }
-    if (!this.#breakerIsOpen) {
+    if (this.#breakerOpenedAt === null) {
       return 0;
     }
     const doubted = this.connections().filter(
@@ -524,7 +528,10 @@ export class ConnectionModel {
           tokensClearedAt === null &&
           (reauthorizationRequiredSince ?? 0) >= this.#now - DAY),
     ).length;
-    return doubted < Math.ceil(0.04 * this.#population) ? this.#sweepWindow : DAY;
+    if (doubted >= Math.ceil(0.04 * this.#population)) {
+      return DAY;
+    }
+    return this.#breakerOpenedAt > this.#now - this.#sweepWindow ? this.#sweepWindow : 20 * MINUTE;
   }
 
   /** Opens or closes the breaker; while it is open, or nearly all are refused, recent marks are undone. */
@@ -543,13 +550,13 @@ export class ConnectionModel {
           : connection.authorizedAt > now - 180 * DAY),
     ).length;
     const held = all.filter(({ heldSince, seenAlive }) => heldSince !== null && seenAlive).length;
-    if (!this.#breakerIsOpen && evidence >= threshold) {
-      this.#breakerIsOpen = true;
-    } else if (this.#breakerIsOpen && evidence + held < threshold / 2) {
-      this.#breakerIsOpen = false;
+    if (!this.#breakerIsOpen() && evidence >= threshold) {
+      this.#breakerOpenedAt = now;
+    } else if (this.#breakerIsOpen() && evidence + held < threshold / 2) {
+      this.#breakerOpenedAt = null;
       this.#breakerClosedAt = now;
     }
-    if (!this.#breakerIsOpen && !this.#isNearlyAllRevoked(0, 0)) {
+    if (!this.#breakerIsOpen() && !this.#isNearlyAllRevoked(0, 0)) {
       return;
     }
     for (const connection of all) {
@@ -573,7 +580,7 @@ export class ConnectionModel {
     graceSeconds: number,
     batchSize: number,
   ): { cleared: number; refusals: Refusal[]; done: boolean } {
-    if (this.#breakerIsOpen) {
+    if (this.#breakerIsOpen()) {
       return { cleared: 0, refusals: [], done: true };
     }
     const dead = this.connections()
