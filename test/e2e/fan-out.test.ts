@@ -8,8 +8,8 @@ const CONNECTIONS_PER_INVOCATION = 100;
 /** Small, so that leases are short: the first invocation waits for those of one that dies. */
 const BATCH_SIZE = 8;
 
-/** Calls that an invocation has under way at first, unless there are fewer connections. */
-const CALLS_AT_ONCE = 16;
+/** An invocation makes its first call alone. */
+const CALLS_AT_ONCE = 1;
 
 let stack: TestStack;
 

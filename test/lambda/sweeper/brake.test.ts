@@ -61,7 +61,7 @@ describe('a sweep takes its client for rejected', () => {
       status: 'client_rejected',
       counts: { refreshed: 0, revoked: 0 },
     });
-    // 16 at once, and two more for each of the two rejections before the third: one in its place, one faster.
+    // One, then 16 at once, and two more for the first of these: one in its place, one faster.
     expect(harness.spotify.calls.length).toBeLessThanOrEqual(20);
     expect(harness.store.leasesNotSettledOnce()).toEqual([]);
   });
