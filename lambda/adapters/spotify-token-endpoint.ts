@@ -76,13 +76,13 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
   refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer> {
     // One for everything: neither a slow secret nor a second call may outlast what the caller's lease allows.
     return runWithin(timeoutMilliseconds, (signal) =>
-      this.#tryCredentials((client) => this.#call(client, refreshToken, signal)),
+      this.#tryCredentials(signal, (client) => this.#call(client, refreshToken, signal)),
     );
   }
 
   checkClient(timeoutMilliseconds: number): Promise<ClientAnswer> {
     return runWithin(timeoutMilliseconds, async (signal) => {
-      const answer = await this.#tryCredentials((spotifyClient) =>
+      const answer = await this.#tryCredentials(signal, (spotifyClient) =>
         this.#request<ClientAnswer>(spotifyClient, signal, createReceivedAnswer(), {
           send: (client, authentication, options) =>
             oauth.clientCredentialsGrantRequest(this.#server, client, authentication, {}, options),
@@ -98,6 +98,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
 
   /** Asks with the credentials at hand, and once more where Spotify refuses and there are newer ones. */
   async #tryCredentials<Answer extends { readonly kind: string }>(
+    signal: AbortSignal,
     ask: (client: SpotifyClient) => Promise<Answer>,
   ): Promise<Answer> {
     const client = await this.#secret.read();
@@ -105,7 +106,10 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
     if (!REFUSALS.has(answer.kind)) {
       return answer;
     }
-    const newer = await this.#secret.renew(client);
+    // Whether there are newer ones is worth no more than the time that the call was given.
+    const timeIsUp = Promise.withResolvers<SpotifyClient>();
+    signal.addEventListener('abort', () => timeIsUp.resolve(client), { once: true });
+    const newer = await Promise.race([this.#secret.renew(client), timeIsUp.promise]);
     return newer === client ? answer : ask(newer);
   }
 

@@ -547,6 +547,15 @@ describe('a rejected client', () => {
   });
 });
 
+test('a refusal is passed on within its timeout where Secrets Manager does not say whether there is a newer secret', async () => {
+  await refresh(json(200, success));
+  secretsManager.hangs = true;
+  clock.advance(10_000);
+  const answer = await refresh(json(400, { error: 'invalid_grant' }), SHORT_TIMEOUT_MILLISECONDS);
+  expect(answer).toEqual({ kind: 'revoked', reason: 'unknown' });
+  expect(secretsManager.reads).toBe(2);
+}, 5_000);
+
 test('credentials that cannot be read are an error, and Spotify is not called', async () => {
   secretsManager.value = { client_id: 'only the id' };
   await expect(endpoint.refresh(REFRESH_TOKEN, TIMEOUT_MILLISECONDS)).rejects.toThrow(SecretError);

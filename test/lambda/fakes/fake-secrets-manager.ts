@@ -4,6 +4,8 @@ import type { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 export class FakeSecretsManager {
   value: object;
   reads = 0;
+  /** Whether reads are never answered. */
+  hangs = false;
 
   constructor(value: object) {
     this.value = value;
@@ -12,6 +14,7 @@ export class FakeSecretsManager {
   get client(): SecretsManagerClient {
     const send = async () => {
       this.reads += 1;
+      if (this.hangs) await new Promise(() => {});
       return { SecretString: JSON.stringify(this.value) };
     };
     return { send } as unknown as SecretsManagerClient;
