@@ -93,14 +93,14 @@ export class SupabaseConnectionStore implements ConnectionStore {
 
   async check(
     userId: string,
-    refreshWithinSeconds: number,
+    refreshWithinSeconds: number | null,
     leaseSeconds: number,
     timeoutMilliseconds: number,
   ): Promise<ConnectionCheck> {
     const lapsesAt = this.#clock.monotonicMilliseconds() + leaseSeconds * 1_000;
     const row = await this.#functions.call('spotify_check_connection', CheckRow, timeoutMilliseconds, {
       for_user: userId,
-      refresh_within: toInterval(refreshWithinSeconds),
+      refresh_within: refreshWithinSeconds === null ? null : toInterval(refreshWithinSeconds),
       lease: toInterval(leaseSeconds),
     });
     if (row.state === 'disconnected') {

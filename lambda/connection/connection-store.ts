@@ -102,10 +102,13 @@ export type ClaimRequest = {
  * could not be made, or with a SecretError when the key for it cannot be read; `timeoutMilliseconds` bounds it.
  */
 export interface ConnectionStore {
-  /** Reads one connection and, if it expires within the given time and is free, takes a lease on it. */
+  /**
+   * Reads one connection and, if it expires within the given time and is free, takes a lease on it; for 30 seconds after
+   * a refresh it takes none. Null: takes one whenever the connection is free.
+   */
   check(
     userId: string,
-    refreshWithinSeconds: number,
+    refreshWithinSeconds: number | null,
     leaseSeconds: number,
     timeoutMilliseconds: number,
   ): Promise<ConnectionCheck>;

@@ -78,11 +78,9 @@ export async function checkConnection(
   for (;;) {
     const autoRefreshed = progress === 'refreshed';
     const timeoutMilliseconds = Math.min(CHECK_TIMEOUT_MILLISECONDS, millisecondsUntil(clock, deadline));
-    // What this request has just refreshed is not due again because it lives for less than the margin.
-    const refreshWithinSeconds = autoRefreshed ? 0 : refreshMarginSeconds;
-    const check = await store.check(userId, refreshWithinSeconds, LEASE_SECONDS, timeoutMilliseconds);
+    const check = await store.check(userId, refreshMarginSeconds, LEASE_SECONDS, timeoutMilliseconds);
     if (check.state === 'leased' && progress !== null) {
-      // A token that has run out on arrival, or somebody who wrote another: a second refresh could end like the first.
+      // Another token was written meanwhile: a second refresh could end like the first.
       const released = { lease: check.lease, outcome: { kind: 'released' } } as const;
       await recordOutcomes([released], deadline, store, clock);
       return toStatusWithoutRefresh(check.details, LEAST_RETRY_AFTER_SECONDS, false);

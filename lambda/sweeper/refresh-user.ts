@@ -9,8 +9,8 @@ const LEASE_SECONDS = 30;
 const BUDGET_MILLISECONDS = 25_000;
 const DATABASE_TIMEOUT_MILLISECONDS = 10_000;
 
-/** Longer than any stored expiry is away: however fresh the token, the connection is due. */
-const WHATEVER_ITS_EXPIRY_SECONDS = 1_000 * 365 * 24 * 60 * 60;
+/** However fresh the token, the connection is due. */
+const WHATEVER_ITS_EXPIRY = null;
 
 /** What happened to the one connection. */
 export type RefreshUserResult = {
@@ -45,12 +45,7 @@ export async function refreshUser(
   const { store, clock } = dependencies;
   const deadline = clock.monotonicMilliseconds() + BUDGET_MILLISECONDS;
   await drainRescueQueue(deadline, dependencies);
-  const check = await store.check(
-    userId,
-    WHATEVER_ITS_EXPIRY_SECONDS,
-    LEASE_SECONDS,
-    DATABASE_TIMEOUT_MILLISECONDS,
-  );
+  const check = await store.check(userId, WHATEVER_ITS_EXPIRY, LEASE_SECONDS, DATABASE_TIMEOUT_MILLISECONDS);
   if (check.state !== 'leased') {
     return {
       user_id: userId,

@@ -77,6 +77,8 @@ declare
   place tid;
   is_shared boolean;
   is_leased boolean := false;
+  floor_length constant interval := '30 seconds';
+  floor_left interval;
   state text;
   grant_token text;
 begin
@@ -96,9 +98,11 @@ begin
     select c.ctid, c.shares_token into place, is_shared from spotify_auth.connections c
       where c.user_id = for_user
         and (c.due_at is not null
-          or (c.verify_at is not null and coalesce(c.attempted_at <= now() - interval '30 seconds', true)))
-        and (c.expires_at is null or c.expires_at <= now() + refresh_within)
+          or (c.verify_at is not null and coalesce(c.attempted_at <= now() - floor_length, true)))
+        and (c.expires_at <= now() + refresh_within) is not false
         and (c.claimable_at is null or c.claimable_at <= now())
+        -- A token that lives shorter than refresh_within would be refreshed by every call.
+        and (refresh_within is null or (c.refreshed_at between now() - floor_length and now()) is not true)
       for update skip locked;
     if is_shared then
       perform spotify_auth.share_lease(array[for_user], now() + lease);
@@ -125,6 +129,10 @@ begin
     if connection.user_id is null then
       select c.* into connection from spotify_auth.connections c where c.user_id = for_user;
     end if;
+    if refresh_within is not null and coalesce(connection.claimable_at <= now(), true)
+      and connection.refreshed_at between now() - floor_length and now() then
+      floor_left := connection.refreshed_at + floor_length - now();
+    end if;
     state := case
       when connection.reauthorization_required_since is not null then case
         -- Another caller is asking Spotify at this moment whether the mark is right.
@@ -133,6 +141,8 @@ begin
         else 'reauthorization_required' end
       when connection.due_at is null then 'disconnected'
       when connection.expires_at > now() + refresh_within then 'connected'
+      when floor_left is not null and connection.expires_at > now() then 'connected'
+      when floor_left is not null then 'backing_off'
       when not_before_in is not null then 'backing_off'
       -- A connection that was put off for another profile with its token is as good as leased.
       when connection.claimable_at > now() and connection.lease_id is null
@@ -152,7 +162,8 @@ begin
     'expires_at', connection.expires_at,
     'seconds_left', extract(epoch from connection.expires_at - now()),
     'reauthorize_by', connection.authorized_at + interval '6 months',
-    'retry_in', greatest(0, extract(epoch from connection.claimable_at - now()), not_before_in),
+    'retry_in', greatest(0, not_before_in,
+      extract(epoch from greatest(connection.claimable_at - now(), floor_left))),
     'revoked', connection.held_since is not null or connection.reauthorization_required_since is not null,
     'lease', case when state = 'leased' then jsonb_build_object(
       'user_id', connection.user_id,
@@ -173,20 +184,23 @@ $$Reads one connection, and takes a lease on it in the same call if its token ex
 Parameters:
   for_user        the user
   refresh_within  takes the lease if the token expires within this time, or at an unknown one, and the
-                  connection is free
+                  connection is free; null: whenever it expires, as operators ask for
   lease           the length of that lease
 
 A grant that was found dead is leased too, until its tokens are removed, to ask Spotify again: at the earliest
-30 seconds after the last attempt.
+30 seconds after the last attempt. For 30 seconds after a refresh no lease is given, however short the new
+token lives, unless refresh_within is null.
 
 Returns {state} alone if state is disconnected or locked, else all of these:
   state               disconnected: no tokens, or no such user
-                      connected: the token lives longer than refresh_within
+                      connected: the token lives longer than refresh_within, or is valid and was refreshed in
+                      the last 30 seconds
                       leased: the caller now has to refresh and record
                       busy: another caller is refreshing it or a profile with the same token, is verifying
                       its mark, or has locked the queue row
                       locked: the profile is locked, and the queue is not in step with it
-                      backing_off: a refresh failed, or Spotify asked all callers to wait; see retry_in
+                      backing_off: a refresh failed, Spotify asked all callers to wait, or a token that was
+                      refreshed in the last 30 seconds has expired already; see retry_in
                       reauthorization_required: the user has to reconnect
   spotify_user_id     of the Spotify account; null: unknown
   spotify_user_email  likewise

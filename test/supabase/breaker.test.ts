@@ -39,7 +39,7 @@ async function createUsers(count: number, columns: SpotifyColumns = expiring): P
 
 /** A lease on each, whoever else is due. */
 async function lease(users: readonly string[]): Promise<LeaseRow[]> {
-  const checks = await Promise.all(users.map((user) => database.check(user, '1 hour', '5 minutes')));
+  const checks = await Promise.all(users.map((user) => database.check(user, null, '5 minutes')));
   return checks.map((check) => check.lease as LeaseRow);
 }
 

@@ -219,7 +219,7 @@ export class TestDatabase {
 
   check(
     id: string,
-    refreshWithin = '5 minutes',
+    refreshWithin: string | null = '5 minutes',
     lease = '15 seconds',
   ): Promise<Json & { lease: LeaseRow | null }> {
     return this.call('spotify_check_connection', { for_user: id, refresh_within: refreshWithin, lease });

@@ -60,6 +60,29 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
       expect(await check(user)).toMatchObject({ state: 'leased' });
     });
 
+    test('leases nothing within 30 s of a refresh, however short the new token lives', async () => {
+      const user = await connect();
+      await settle(user, { ...refreshed, expiresInSeconds: 45 });
+      expect(await check(user)).toMatchObject({ state: 'connected', details: { secondsLeft: around(45) } });
+      await tested.letTimePass(31);
+      expect(await check(user)).toMatchObject({ state: 'leased' });
+    });
+
+    test('says when a token may be refreshed that has expired within 30 s of its refresh', async () => {
+      const user = await connect();
+      await settle(user, { ...refreshed, expiresInSeconds: 1 });
+      await tested.letTimePass(10);
+      expect(await check(user)).toMatchObject({ state: 'backing_off', retryInSeconds: around(20) });
+      await tested.letTimePass(21);
+      expect(await check(user)).toMatchObject({ state: 'leased' });
+    });
+
+    test('whatever the expiry leases what has just been refreshed', async () => {
+      const user = await connect();
+      await settle(user, refreshed);
+      expect(await tested.store.check(user, null, LEASE, 1_000)).toMatchObject({ state: 'leased' });
+    });
+
     test('tells a connection that backs off from one that somebody refreshes', async () => {
       const user = await connect();
       await settle(user, unavailable);
@@ -492,7 +515,7 @@ function check(user: string): Promise<ConnectionCheck> {
 
 async function leaseOn(user: string): Promise<Lease> {
   // Also where the token is fresh, as operators do.
-  const found = await tested.store.check(user, DAY, LEASE, 1_000);
+  const found = await tested.store.check(user, null, LEASE, 1_000);
   if (found.state !== 'leased') throw new Error(`expected a lease, got ${found.state}`);
   return found.lease;
 }

@@ -178,7 +178,7 @@ export class ConnectionModel {
 
   // Leases
 
-  check(userId: string, refreshWithinSeconds: number, leaseSeconds: number): ModelCheck {
+  check(userId: string, refreshWithinSeconds: number | null, leaseSeconds: number): ModelCheck {
     const connection = this.#connections.get(userId);
     if (connection === undefined) {
       return { state: 'disconnected' };
@@ -192,11 +192,15 @@ export class ConnectionModel {
     }
     const now = this.#now;
     const notBeforeInSeconds = this.#notBeforeInSeconds();
-    const isDue = expiresBy(connection, this.#in(refreshWithinSeconds));
+    const isForced = refreshWithinSeconds === null;
+    const isDue = isForced || expiresBy(connection, this.#in(refreshWithinSeconds));
+    const refreshedAt = isForced || !this.#isFree(connection) ? null : connection.refreshedAt;
+    const floorLeft = refreshedAt !== null && refreshedAt >= now - FLOOR ? refreshedAt + FLOOR - now : null;
     const mayBeAsked =
       connection.dueAt !== null ||
       (connection.verifyAt !== null && (connection.attemptedAt ?? Number.NEGATIVE_INFINITY) <= now - FLOOR);
-    if (isDue && mayBeAsked && notBeforeInSeconds === null && this.#isFree(connection) && !isLocked) {
+    const isFree = this.#isFree(connection) && floorLeft === null && !isLocked;
+    if (isDue && mayBeAsked && notBeforeInSeconds === null && isFree) {
       const lease = this.#lease(connection, leaseSeconds);
       if (connection.dueAt !== null) {
         connection.dueAt = Math.max(connection.dueAt, this.#in(leaseSeconds) + this.#sweepWindow);
@@ -206,7 +210,12 @@ export class ConnectionModel {
 
     const details = this.#detailsOf(connection);
     const claimableInSeconds = ((connection.claimableAt ?? now) - now) / SECOND;
-    const retryInSeconds = Math.max(0, claimableInSeconds, notBeforeInSeconds ?? 0);
+    const retryInSeconds = Math.max(
+      0,
+      claimableInSeconds,
+      notBeforeInSeconds ?? 0,
+      (floorLeft ?? 0) / SECOND,
+    );
     if (connection.reauthorizationRequiredSince !== null) {
       // Somebody is asking Spotify at this moment whether the mark is right.
       return isDue && connection.leaseId !== null && claimableInSeconds > 0
@@ -216,11 +225,14 @@ export class ConnectionModel {
     if (connection.dueAt === null) {
       return { state: 'disconnected' };
     }
-    if (!isDue) {
+    const isExpired = expiresBy(connection, now);
+    if (!isDue || (floorLeft !== null && !isExpired)) {
       return { state: 'connected', details };
     }
     const isRevoked = connection.heldSince !== null;
-    return notBeforeInSeconds !== null || (claimableInSeconds > 0 && connection.leaseId === null)
+    return floorLeft !== null ||
+      notBeforeInSeconds !== null ||
+      (claimableInSeconds > 0 && connection.leaseId === null)
       ? { state: 'backing_off', details, retryInSeconds, isRevoked }
       : { state: 'busy', details, retryInSeconds, isRevoked };
   }

@@ -65,7 +65,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
 
   /** Somebody else takes a lease, and does nothing with it. */
   leaseElsewhere(userId: string, seconds: number): Lease {
-    const check = this.model.check(userId, Number.MAX_SAFE_INTEGER, seconds);
+    const check = this.model.check(userId, null, seconds);
     if (check.state !== 'leased') {
       throw new Error(`expected ${userId} to be free, but it is ${check.state}`);
     }
@@ -138,7 +138,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
 
   async check(
     userId: string,
-    refreshWithinSeconds: number,
+    refreshWithinSeconds: number | null,
     leaseSeconds: number,
     timeoutMilliseconds: number,
   ): Promise<ConnectionCheck> {

@@ -82,15 +82,27 @@ describe('a user whose token is about to run out', () => {
     expect(spotify.calls).toHaveLength(1);
   });
 
-  test('gets one once, also where it has run out when it arrives: then the next request tries again', async () => {
+  test('gets one once, also where it has run out when it arrives: then a request half a minute later tries again', async () => {
     store.connect(USER, -60);
     latencyMilliseconds = 1_500;
     answer = () => refreshedAnswer({ expiresInSeconds: 1 });
-    expect(await check()).toMatchObject({ kind: 'refresh_failed', retryAfterSeconds: 1 });
+    expect(await check()).toMatchObject({ kind: 'refresh_failed', retryAfterSeconds: 30 });
     expect(spotify.calls).toHaveLength(1);
 
+    clock.advance(30_001);
     answer = () => refreshedAnswer();
     expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: true });
+  });
+
+  test('gets the same one from every request within half a minute', async () => {
+    store.connect(USER, 180);
+    answer = () => refreshedAnswer({ expiresInSeconds: 60 });
+    await check();
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: false });
+    expect(spotify.calls).toHaveLength(1);
+    clock.advance(31_000);
+    expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: true });
+    expect(spotify.calls).toHaveLength(2);
   });
 
   test('is told of the refresh once', async () => {
