@@ -59,6 +59,7 @@ export async function deployFunctions(options: DeployOptions): Promise<DeployedF
       environment: {
         ...properties.Environment?.Variables,
         SUPABASE_URL: options.supabase.url,
+        SUPABASE_TOKEN_ISSUERS: JSON.stringify([`${options.supabase.url}/auth/v1`]),
         SPOTIFY_TOKEN_URL: options.tokenUrl,
         AWS_ENDPOINT_URL_SECRETS_MANAGER: secretsManager.url,
         AWS_ENDPOINT_URL_SQS: sqs.url,

@@ -7,6 +7,8 @@ export const EnvironmentVariables = {
   stackName: 'STACK_NAME',
   /** Address of the Supabase project, without a path: `https://<project>.supabase.co`. */
   supabaseUrl: 'SUPABASE_URL',
+  /** What the project writes into the `iss` of user tokens: a JSON array of addresses, any of which counts. */
+  supabaseTokenIssuers: 'SUPABASE_TOKEN_ISSUERS',
   /** ARN of the secret with Supabase's key, and its JWT secret where one is used. */
   supabaseSecretArn: 'SUPABASE_SECRET_ARN',
   /** ARN of the secret with the Spotify app's client id and client secret. */

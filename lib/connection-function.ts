@@ -13,7 +13,10 @@ import type { StageSettings } from './settings/stage-settings.ts';
 const projectRoot = join(import.meta.dirname, '..');
 
 export interface ConnectionFunctionProps
-  extends Pick<StageSettings, 'supabaseUrl' | 'spotifyTokenUrl' | 'logLevel' | 'logRetentionDays'> {
+  extends Pick<
+    StageSettings,
+    'supabaseUrl' | 'tokenIssuers' | 'spotifyTokenUrl' | 'logLevel' | 'logRetentionDays'
+  > {
   /** The folder of `lambda/` whose `handler.ts` the function runs. Also ends the name of its log group. */
   readonly capability: 'status' | 'sweeper';
 
@@ -82,6 +85,9 @@ export class ConnectionFunction extends Construct {
       environment: {
         [EnvironmentVariables.stackName]: Stack.of(this).stackName,
         [EnvironmentVariables.supabaseUrl]: props.supabaseUrl,
+        [EnvironmentVariables.supabaseTokenIssuers]: JSON.stringify(
+          props.tokenIssuers ?? [`${props.supabaseUrl}/auth/v1`],
+        ),
         [EnvironmentVariables.supabaseSecretArn]: props.credentials.supabase.secretArn,
         [EnvironmentVariables.spotifySecretArn]: props.credentials.spotify.secretArn,
         [EnvironmentVariables.spotifyTokenUrl]: props.spotifyTokenUrl,

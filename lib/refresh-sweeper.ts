@@ -24,6 +24,7 @@ export interface RefreshSweeperProps
   extends Pick<
     StageSettings,
     | 'supabaseUrl'
+    | 'tokenIssuers'
     | 'spotifyTokenUrl'
     | 'sweepIntervalMinutes'
     | 'expectedSweepMinutes'

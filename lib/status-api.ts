@@ -47,6 +47,7 @@ export interface StatusApiProps
   extends Pick<
     StageSettings,
     | 'supabaseUrl'
+    | 'tokenIssuers'
     | 'spotifyTokenUrl'
     | 'allowedOrigins'
     | 'statusRefreshMarginMinutes'

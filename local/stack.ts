@@ -110,6 +110,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     // runs is what was synthesized.
     environmentOverrides: {
       SUPABASE_URL: supabase.url,
+      SUPABASE_TOKEN_ISSUERS: JSON.stringify([`${supabase.url}/auth/v1`]),
       SPOTIFY_TOKEN_URL: options.spotifyTokenUrl ?? spotify.tokenUrl,
       ...options.environmentOverrides,
     },

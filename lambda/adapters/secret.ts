@@ -76,6 +76,8 @@ export class Secret<Value> {
   readonly #format: SecretFormat<Value>;
   readonly #clock: Clock;
   #lastRead: { readonly at: number; readonly value: Promise<Value> } | null = null;
+  /** When the known value was asked for, in seconds since 1970. */
+  #knownSinceSeconds = Number.NEGATIVE_INFINITY;
 
   constructor(client: SecretsManagerClient, arn: string, format: SecretFormat<Value>, clock: Clock) {
     this.#client = client;
@@ -111,6 +113,11 @@ export class Secret<Value> {
     return this.read();
   }
 
+  /** Whether a value that was in use at this time (seconds since 1970) may be newer than the known one. */
+  mayHaveMissed(atSeconds: number): boolean {
+    return atSeconds > this.#knownSinceSeconds;
+  }
+
   #mayReadAgain(lastRead: { readonly at: number }): boolean {
     const isLast = lastRead === this.#lastRead;
     return isLast && this.#clock.monotonicMilliseconds() - lastRead.at >= READ_INTERVAL_MILLISECONDS;
@@ -129,6 +136,7 @@ export class Secret<Value> {
   }
 
   async #fetch(): Promise<Value> {
+    const askedAtSeconds = Date.now() / 1_000;
     const text = await this.#fetchText();
     let json: unknown;
     try {
@@ -148,6 +156,7 @@ export class Secret<Value> {
         `secret ${this.#arn} is malformed at ${where}: ${describeFormat(this.#format)}`,
       );
     }
+    this.#knownSinceSeconds = askedAtSeconds;
     return parsed.output;
   }
 

@@ -12,6 +12,17 @@ const HttpUrl = v.pipe(
   v.transform((text) => new URL(text)),
 );
 
+/** A JSON array of texts, at least one. */
+const TextList = v.pipe(
+  Text,
+  v.parseJson(undefined, 'a JSON array of texts'),
+  v.array(
+    v.pipe(v.string('a JSON array of texts'), v.nonEmpty('a JSON array of texts')),
+    'a JSON array of texts',
+  ),
+  v.nonEmpty('a JSON array of texts'),
+);
+
 /** A whole number above zero. */
 const PositiveInteger = v.pipe(
   Text,
@@ -25,6 +36,7 @@ const PositiveInteger = v.pipe(
 const RefreshEnvironment = v.object({
   [EnvironmentVariables.stackName]: Text,
   [EnvironmentVariables.supabaseUrl]: HttpUrl,
+  [EnvironmentVariables.supabaseTokenIssuers]: TextList,
   [EnvironmentVariables.supabaseSecretArn]: Text,
   [EnvironmentVariables.spotifySecretArn]: Text,
   [EnvironmentVariables.spotifyTokenUrl]: HttpUrl,

@@ -1,4 +1,4 @@
-import { errors, type JWTVerifyOptions, jwtVerify, type RemoteJWKSet } from 'jose';
+import { errors, type JWTVerifyGetKey, type JWTVerifyOptions, jwtVerify, UnsecuredJWT } from 'jose';
 import { OperationalError } from '../connection/operational-error.ts';
 
 /** The request does not say convincingly whose it is. */
@@ -13,13 +13,28 @@ export class AuthenticationError extends Error {
   }
 }
 
-/** The keys that user tokens are verified with could not be fetched: nothing can be said about the token. */
-export class KeySetUnavailableError extends OperationalError {
-  override readonly name = 'KeySetUnavailableError';
+/**
+ * The token is signed with a key that may be newer than those that are known, and a new look is not due yet: valid or not,
+ * that cannot be said.
+ */
+export class UnknownKeyError extends OperationalError<'SIGNING_KEY_UNKNOWN'> {
+  override readonly name = 'UnknownKeyError';
 
-  constructor(reason: string, options?: ErrorOptions) {
-    super('KEY_SET_UNAVAILABLE', `Supabase's key set could not be fetched: ${reason}`, options);
+  constructor(options: ErrorOptions) {
+    super(
+      'SIGNING_KEY_UNKNOWN',
+      'the token may be signed with a key that is newer than the known ones',
+      options,
+    );
   }
+}
+
+/** The public keys of the Supabase project. */
+export interface SigningKeys {
+  /** Finds a token's key. Rejects with jose's `JWKSNoMatchingKey`, or with an OperationalError when no key is known. */
+  readonly find: JWTVerifyGetKey;
+  /** Whether a key that signed something at this time (seconds since 1970) may be newer than the known ones. */
+  mayHaveMissed(issuedAtSeconds: number): boolean;
 }
 
 /** What HS256 tokens are verified with, on projects that still sign with a shared secret. */
@@ -28,51 +43,59 @@ export interface SharedSecret {
   read(): Promise<string | null>;
   /** The secret after a signature did not match the present one; null or the same when there is no newer. */
   renew(): Promise<string | null>;
+  /** Whether a secret that signed something at this time (seconds since 1970) may be newer than the known one. */
+  mayHaveMissed(issuedAtSeconds: number): boolean;
 }
 
 /** What authentication works with. */
 export type AuthenticationDependencies = {
-  /** Address of the Supabase project. */
-  readonly supabaseUrl: URL;
-  /** The project's public keys, kept in memory; see {@link createRemoteJWKSet}. */
-  readonly keySet: RemoteJWKSet;
+  /** What the project writes into `iss`; one of these. */
+  readonly issuers: readonly string[];
+  readonly signingKeys: SigningKeys;
   readonly sharedSecret: SharedSecret;
 };
 
 const ASYMMETRIC_ALGORITHMS = ['ES256', 'RS256'];
 const SHARED_SECRET_ALGORITHMS = ['HS256'];
 const CLOCK_TOLERANCE_SECONDS = 60;
+const UNSECURED_HEADER = Buffer.from('{"alg":"none"}').toString('base64url');
 
 /**
  * Verifies a Supabase user token: signature with a pinned algorithm, issuer, audience, role, expiry (60 s
  * tolerance). Which key is used never depends on what the token claims beyond its key id.
  *
+ * Any signed-in user may ask for their own state: also one who is anonymous, and one who has not given a second factor
+ * (`is_anonymous`, `aal`); see SECURITY.md.
+ *
  * @param authorization the Authorization header
- * @returns the user id; rejects with an {@link AuthenticationError}, or with a {@link KeySetUnavailableError} or
- *   SecretError when the keys are out of reach
+ * @returns the user id; rejects with an {@link AuthenticationError} when the token is invalid, and with an
+ *   {@link UnknownKeyError} or another OperationalError when that cannot be said
  * @see https://supabase.com/docs/guides/auth/jwts
  */
 export async function authenticate(
   authorization: string | undefined,
-  { supabaseUrl, keySet, sharedSecret }: AuthenticationDependencies,
+  dependencies: AuthenticationDependencies,
 ): Promise<string> {
   const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
   if (token === undefined) {
     throw new AuthenticationError('TOKEN_MISSING', 'no bearer token');
   }
   const claims: JWTVerifyOptions = {
-    issuer: new URL('/auth/v1', supabaseUrl).href,
+    issuer: [...dependencies.issuers],
     audience: 'authenticated',
     clockTolerance: CLOCK_TOLERANCE_SECONDS,
     requiredClaims: ['sub', 'exp'],
   };
-  const { payload } = await verify(token, claims, keySet, sharedSecret).catch((error: unknown) => {
-    throw explainRejection(error);
-  });
-  return readUserId(payload);
+  try {
+    const { payload } = await verify(token, claims, dependencies);
+    return readUserId(payload);
+  } catch (error) {
+    throw error instanceof errors.JOSEError
+      ? new AuthenticationError('TOKEN_INVALID', error.code, { cause: error })
+      : error;
+  }
 }
 
-/** Read only after `explainRejection` has had its say: a claim of a surprising type must not pass for keys out of reach. */
 function readUserId({ role, sub }: Readonly<Record<string, unknown>>): string {
   if (role !== 'authenticated' || typeof sub !== 'string' || sub === '') {
     throw new AuthenticationError('TOKEN_INVALID', 'not the token of a signed-in user');
@@ -83,12 +106,14 @@ function readUserId({ role, sub }: Readonly<Record<string, unknown>>): string {
 async function verify(
   token: string,
   claims: JWTVerifyOptions,
-  keySet: RemoteJWKSet,
-  sharedSecret: SharedSecret,
+  { signingKeys, sharedSecret }: AuthenticationDependencies,
 ) {
   try {
-    return await jwtVerify(token, keySet, { ...claims, algorithms: ASYMMETRIC_ALGORITHMS });
+    return await jwtVerify(token, signingKeys.find, { ...claims, algorithms: ASYMMETRIC_ALGORITHMS });
   } catch (error) {
+    if (error instanceof errors.JWKSNoMatchingKey) {
+      throw judgeUnverified(token, claims, signingKeys, error);
+    }
     const secret =
       error instanceof errors.JOSEAlgNotAllowed
         ? ((await sharedSecret.read()) ?? (await sharedSecret.renew()))
@@ -110,27 +135,28 @@ async function verifyWithSharedSecret(
   try {
     return await jwtVerify(token, new TextEncoder().encode(secret), options);
   } catch (error) {
-    const newer = error instanceof errors.JWSSignatureVerificationFailed ? await sharedSecret.renew() : null;
-    if (newer === null || newer === secret) {
+    if (!(error instanceof errors.JWSSignatureVerificationFailed)) {
       throw error;
+    }
+    const newer = await sharedSecret.renew();
+    if (newer === null || newer === secret) {
+      throw judgeUnverified(token, claims, sharedSecret, error);
     }
     return jwtVerify(token, new TextEncoder().encode(newer), options);
   }
 }
 
-function explainRejection(error: unknown): unknown {
-  if (
-    error instanceof errors.JWKSTimeout ||
-    error instanceof errors.JWKSInvalid ||
-    error instanceof TypeError
-  ) {
-    return new KeySetUnavailableError(error.name, { cause: error });
-  }
-  if (error instanceof errors.JOSEError) {
-    // The bare error means that the key set was answered with something else than 200 and JSON.
-    return error.code === 'ERR_JOSE_GENERIC'
-      ? new KeySetUnavailableError(error.code, { cause: error })
-      : new AuthenticationError('TOKEN_INVALID', error.code, { cause: error });
-  }
-  return error;
+/**
+ * What is wrong with a token that no known key has signed. It is invalid if its claims are wrong, or if it was issued before
+ * the keys were last looked at; else its key may be new.
+ */
+function judgeUnverified(
+  token: string,
+  claims: JWTVerifyOptions,
+  keys: { mayHaveMissed(issuedAtSeconds: number): boolean },
+  failure: errors.JOSEError,
+): Error {
+  // The same claims without a signature, for jose to check: it throws for those that are wrong.
+  const { payload } = UnsecuredJWT.decode(`${UNSECURED_HEADER}.${token.split('.')[1]}.`, claims);
+  return keys.mayHaveMissed(payload.iat ?? 0) ? new UnknownKeyError({ cause: failure }) : failure;
 }

@@ -1,5 +1,5 @@
-import { createRemoteJWKSet } from 'jose';
 import { PowertoolsLog } from '../adapters/powertools-log.ts';
+import { SupabaseSigningKeys } from '../adapters/supabase-signing-keys.ts';
 import { createAdapters } from '../composition/create-adapters.ts';
 import { parseEnvironment, StatusEnvironment } from '../composition/environment.ts';
 import { logInvocations } from '../composition/log-invocations.ts';
@@ -11,16 +11,13 @@ const environment = parseEnvironment(StatusEnvironment, process.env);
 const log = new PowertoolsLog('status');
 const { refresh, secrets, warmUp } = createAdapters(environment, log);
 
-// Kept for as long as the instance lives; a token signed with a key that is not in it has it fetched again.
-const keySet = createRemoteJWKSet(new URL('/auth/v1/.well-known/jwks.json', environment.SUPABASE_URL), {
-  timeoutDuration: 2_000,
-  cacheMaxAge: Number.POSITIVE_INFINITY,
-});
+const signingKeys = new SupabaseSigningKeys(environment.SUPABASE_URL);
 const sharedSecret: SharedSecret = {
   read: async () => (await secrets.supabase.read()).jwt_secret ?? null,
   renew: async () => (await secrets.supabase.renew(await secrets.supabase.read())).jwt_secret ?? null,
+  mayHaveMissed: (issuedAtSeconds) => secrets.supabase.mayHaveMissed(issuedAtSeconds),
 };
-const authentication = { supabaseUrl: environment.SUPABASE_URL, keySet, sharedSecret };
+const authentication = { issuers: environment.SUPABASE_TOKEN_ISSUERS, signingKeys, sharedSecret };
 const checking = { ...refresh, refreshMarginSeconds: environment.STATUS_REFRESH_MARGIN_SECONDS };
 
 /** The status function. */
@@ -34,4 +31,4 @@ export const handler = createStatusEndpoint({
 }).use(logInvocations(log));
 
 // Everything that the first request would wait for, at once, while the instance starts.
-await Promise.allSettled([warmUp(), keySet.reload()]);
+await Promise.allSettled([warmUp(), signingKeys.load()]);

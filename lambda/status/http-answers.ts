@@ -5,7 +5,7 @@ import type { Log } from '../connection/log.ts';
 import type { Metric, Metrics } from '../connection/metrics.ts';
 import { OperationalError } from '../connection/operational-error.ts';
 import { toAnswer } from './answer.ts';
-import { AuthenticationError } from './authentication.ts';
+import { AuthenticationError, UnknownKeyError } from './authentication.ts';
 import type { ConnectionStatus } from './check-connection.ts';
 import { Problem, unauthorized, unavailable } from './problem.ts';
 
@@ -55,7 +55,8 @@ export function answerOverHttp({
         return;
       }
       const { status, title, detail, headers } = problem;
-      const isOutage = status === 503;
+      // An unknown key is no outage: strangers make up as many as they like, and must not wake anybody.
+      const isOutage = status === 503 && !(request.error instanceof UnknownKeyError);
       const latency = clock.monotonicMilliseconds() - request.internal.startedAt;
       const fields = { status, ...describeCause(request.error), latency_ms: Math.round(latency) };
       if (isOutage) {

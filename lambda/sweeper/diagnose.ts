@@ -23,17 +23,24 @@ export type DiagnoseDependencies = {
   readonly secrets: Readonly<Record<string, { read(): Promise<unknown> }>>;
   readonly administration: Pick<ConnectionAdministration, 'statistics'>;
   readonly clientCheck: ClientCheck;
+  /** What the Supabase project publishes about its user tokens. */
+  readonly readPublishedTokens: () => Promise<{
+    readonly issuer: string | null;
+    readonly signingKeys: number;
+  }>;
+  /** Reads whether this stage has the shared secret that older projects sign user tokens with. */
+  readonly hasSharedSecret: () => Promise<boolean>;
+  /** The issuers whose user tokens this stage takes. */
+  readonly tokenIssuers: readonly string[];
   /** Seconds after which a sweep should have come to its end since the last one did. */
   readonly longestSweepGapSeconds: number;
 };
 
 /** Looks at everything that a stage needs besides AWS itself. Changes nothing; rejects for nothing but a defect. */
-export async function diagnose({
-  secrets,
-  administration,
-  clientCheck,
-  longestSweepGapSeconds,
-}: DiagnoseDependencies): Promise<{ readonly checks: readonly Check[] }> {
+export async function diagnose(
+  dependencies: DiagnoseDependencies,
+): Promise<{ readonly checks: readonly Check[] }> {
+  const { secrets, administration, clientCheck, longestSweepGapSeconds } = dependencies;
   const secretChecks = await Promise.all(
     Object.entries(secrets).map(([name, secret]) =>
       check(name, async () => {
@@ -51,6 +58,7 @@ export async function diagnose({
     checks: [
       ...secretChecks,
       supabase,
+      await check('user_tokens', () => checkUserTokens(dependencies)),
       checkMigrations(statistics),
       await check('spotify_client', () => askSpotify(clientCheck, statistics)),
       checkLastSweep(statistics, longestSweepGapSeconds),
@@ -75,6 +83,29 @@ async function check(name: string, look: () => Promise<Finding>): Promise<Check>
   } catch (error) {
     return { name, ...fail(describeFailure(error).reason) };
   }
+}
+
+/** Without the right issuer and key every user is asked to sign in again, and nothing else shows why. */
+async function checkUserTokens({
+  readPublishedTokens,
+  hasSharedSecret,
+  tokenIssuers,
+}: DiagnoseDependencies): Promise<Finding> {
+  const { issuer, signingKeys } = await readPublishedTokens();
+  if (issuer !== null && !tokenIssuers.includes(issuer)) {
+    return fail(
+      `Supabase issues them as ${issuer}, this stage takes ${tokenIssuers.join(', ')}: set tokenIssuers in cdk.json to ["${issuer}"] and deploy`,
+    );
+  }
+  if (signingKeys === 0 && !(await hasSharedSecret())) {
+    return fail(
+      'Supabase publishes no signing key, so it signs them with its shared secret: run npm run operate -- fill-secret supabase and add that as "jwt_secret"',
+    );
+  }
+  const issued = issuer === null ? 'Supabase does not say as what it issues them' : `issued as ${issuer}`;
+  return pass(
+    `${issued}, ${signingKeys === 0 ? 'signed with the shared secret' : `signing keys: ${signingKeys}`}`,
+  );
 }
 
 function checkMigrations(statistics: ConnectionStatistics | null): Check {

@@ -4,6 +4,7 @@ import { EventBridgeBus } from '../adapters/event-bridge-bus.ts';
 import { PowertoolsLog } from '../adapters/powertools-log.ts';
 import { SqsSweepQueue } from '../adapters/sqs-sweep-queue.ts';
 import { SupabaseAdministration } from '../adapters/supabase-administration.ts';
+import { readPublishedTokens } from '../adapters/supabase-discovery.ts';
 import { SupabaseEventStore } from '../adapters/supabase-event-store.ts';
 import { AWS_CLIENT_OPTIONS, createAdapters } from '../composition/create-adapters.ts';
 import { parseEnvironment, SweeperEnvironment } from '../composition/environment.ts';
@@ -91,6 +92,9 @@ function createDiagnosis(): DiagnoseDependencies {
     },
     administration: new SupabaseAdministration(fresh.supabase),
     clientCheck: fresh.clientCheck,
+    readPublishedTokens: () => readPublishedTokens(environment.SUPABASE_URL),
+    hasSharedSecret: async () => (await fresh.secrets.supabase.read()).jwt_secret !== undefined,
+    tokenIssuers: environment.SUPABASE_TOKEN_ISSUERS,
     longestSweepGapSeconds: environment.SWEEP_INTERVAL_SECONDS + environment.SWEEPER_TIMEOUT_SECONDS,
   };
 }

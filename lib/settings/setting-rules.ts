@@ -42,6 +42,14 @@ export const origins = v.pipe(
   v.nonEmpty(mustBe('a list of at least one origin such as ["https://app.example.com"]')),
 );
 
+export const addresses = v.pipe(
+  v.array(
+    address('an address such as https://auth.example.com/auth/v1'),
+    mustBe('a list of addresses such as ["https://auth.example.com/auth/v1"]'),
+  ),
+  v.nonEmpty(mustBe('a list of at least one address such as ["https://auth.example.com/auth/v1"]')),
+);
+
 /** None above INFO, as which Lambda counts the lines that hold the metrics: it would drop them. */
 export const logLevel = oneOf(['DEBUG', 'INFO'] as const);
 

@@ -7,6 +7,13 @@ export const stageSettings = v.strictObject(
     /** Address of the Supabase project whose users this stage serves. */
     supabaseUrl: rules.origin('an address such as https://<project>.supabase.co, without a path'),
 
+    /**
+     * What the project writes into the `iss` of its user tokens; any of these counts. A project with a custom domain may
+     * write either of its addresses: `doctor` says which.
+     * @default - `<supabaseUrl>/auth/v1`
+     */
+    tokenIssuers: v.optional(rules.addresses),
+
     /** Origins of the pages that may read the API's answers. */
     allowedOrigins: rules.origins,
 

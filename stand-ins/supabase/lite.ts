@@ -26,7 +26,10 @@ export interface Lite {
 export async function createLite({ authAdminUrl, ownerUrl, jwtSecret }: LiteOptions): Promise<Lite> {
   process.env['LITE_TELEMETRY'] = '0';
   const onnotice = () => {};
-  const authConnection = createPostgresConnection({ url: authAdminUrl, postgresOptions: { onnotice } });
+  const authConnection = createPostgresConnection({
+    url: authAdminUrl,
+    postgresOptions: { onnotice, types: { timestamptz } },
+  });
   const restConnection = createPostgresConnection({
     url: ownerUrl,
     postgresOptions: { onnotice, connection: { statement_timeout: 8000 }, types: { timestamptz } },

@@ -29,6 +29,8 @@ export interface Supabase {
   readonly requests: readonly { readonly method: string; readonly path: string }[];
   readonly signUserToken: UserTokens['sign'];
   readonly verifyUserToken: UserTokens['verify'];
+  readonly rotateSigningKey: UserTokens['rotate'];
+  readonly revokeSigningKeys: UserTokens['revoke'];
   /** Signs a user up, confirmed at once. @returns the user's id. @throws Error if the address is taken */
   createUser(email: string, password: string): Promise<string>;
   /** @param fault undefined ends the fault. @returns once that is in force */
@@ -65,7 +67,14 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
     return context.json(error.body, error.status);
   });
 
-  app.get('/auth/v1/.well-known/jwks.json', (context) => context.json(tokens.keySet));
+  app.use('/auth/v1/.well-known/*', async (context, next) => {
+    await next();
+    context.header('cache-control', 'public, max-age=600');
+  });
+  app.get('/auth/v1/.well-known/jwks.json', (context) => context.json(tokens.keySet()));
+  app.get('/auth/v1/.well-known/openid-configuration', (context) =>
+    context.json({ issuer: tokens.issuer, jwks_uri: `${tokens.issuer}/.well-known/jwks.json` }),
+  );
 
   app.all('/auth/v1/*', async (context) => {
     const identity = await identify(context.req.raw.headers, { publishableKey, secretKey }, tokens);
@@ -140,6 +149,8 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
     requests,
     signUserToken: tokens.sign,
     verifyUserToken: tokens.verify,
+    rotateSigningKey: tokens.rotate,
+    revokeSigningKeys: tokens.revoke,
     async createUser(email, password) {
       const response = await fetch(`${url}/auth/v1/signup`, {
         method: 'POST',

@@ -13,51 +13,82 @@ import {
 export type TokenAlgorithm = 'ES256' | 'RS256' | 'HS256';
 
 export interface UserTokens {
-  /** The public keys of the two asymmetric algorithms, as served at `/auth/v1/.well-known/jwks.json`. */
-  readonly keySet: JSONWebKeySet;
+  /** What is written into `iss`. */
+  readonly issuer: string;
+  /** The public keys, as served at `/auth/v1/.well-known/jwks.json`: in use, standing by, and used before. */
+  keySet(): JSONWebKeySet;
   /**
    * Signs an access token as Supabase Auth would.
    *
-   * @param claims add to `iss`, `aud`, `role`, `iat` and `exp` (in an hour) and override them; a claim that is
-   *   undefined is left out
+   * @param claims override those of a user who has signed in with a password; a claim that is undefined is left out
+   * @see https://supabase.com/docs/guides/auth/jwt-fields
    */
   sign(claims: JWTPayload, options?: { algorithm?: TokenAlgorithm }): Promise<string>;
-  /** Returns the claims of a token signed with any of the three. @throws jose's error for every other token */
+  /** Returns the claims of a token signed with any of the keys. @throws jose's error for every other token */
   verify(token: string): Promise<JWTPayload>;
+  /** Signs ES256 tokens with the key that stood by, and publishes another to stand by. */
+  rotate(): Promise<void>;
+  /** Publishes none of the keys that tokens were signed with before the last rotation. */
+  revoke(): void;
 }
+
+type SigningKey = Awaited<ReturnType<typeof createSigningKey>>;
 
 /** Creates new signing keys; tokens of an earlier run are not accepted. */
 export async function createUserTokens(issuer: string, jwtSecret: string): Promise<UserTokens> {
-  const signingKeys = {
-    ES256: await createSigningKey('ES256'),
-    RS256: await createSigningKey('RS256'),
-    HS256: { privateKey: new TextEncoder().encode(jwtSecret), keyId: undefined },
-  };
-  const keySet = { keys: [signingKeys.ES256.publicKey, signingKeys.RS256.publicKey] };
-  const findPublicKey = createLocalJWKSet(keySet);
+  const sharedSecret = new TextEncoder().encode(jwtSecret);
+  const rsaKey = await createSigningKey('RS256');
+  let current = await createSigningKey('ES256');
+  let standby = await createSigningKey('ES256');
+  let previous: SigningKey[] = [];
+
+  function keySet(): JSONWebKeySet {
+    return { keys: [current, standby, ...previous, rsaKey].map(({ publicKey }) => publicKey) };
+  }
 
   return {
+    issuer,
     keySet,
     async sign(claims, { algorithm = 'ES256' } = {}) {
-      const { privateKey, keyId } = signingKeys[algorithm];
       const nowSeconds = Math.floor(Date.now() / 1000);
       const payload = {
-        iss: issuer,
+        aal: 'aal1',
+        amr: [{ method: 'password', timestamp: nowSeconds }],
+        app_metadata: { provider: 'email', providers: ['email'] },
         aud: 'authenticated',
-        role: 'authenticated',
-        iat: nowSeconds,
+        email: '',
         exp: nowSeconds + 3600,
+        iat: nowSeconds,
+        is_anonymous: false,
+        iss: issuer,
+        phone: '',
+        role: 'authenticated',
+        session_id: randomUUID(),
+        user_metadata: {},
         ...claims,
       };
-      return new SignJWT(payload)
-        .setProtectedHeader({ alg: algorithm, typ: 'JWT', ...(keyId && { kid: keyId }) })
-        .sign(privateKey);
+      const token = new SignJWT(payload);
+      if (algorithm === 'HS256') {
+        return token.setProtectedHeader({ alg: algorithm, typ: 'JWT' }).sign(sharedSecret);
+      }
+      const { privateKey, keyId } = algorithm === 'ES256' ? current : rsaKey;
+      return token.setProtectedHeader({ alg: algorithm, typ: 'JWT', kid: keyId }).sign(privateKey);
     },
     async verify(token) {
+      const findPublicKey = createLocalJWKSet(keySet());
       const { payload } = await jwtVerify(token, (header, jws) =>
-        header.alg === 'HS256' ? signingKeys.HS256.privateKey : findPublicKey(header, jws),
+        header.alg === 'HS256' ? sharedSecret : findPublicKey(header, jws),
       );
       return payload;
+    },
+    async rotate() {
+      const next = await createSigningKey('ES256');
+      previous = [current, ...previous];
+      current = standby;
+      standby = next;
+    },
+    revoke() {
+      previous = [];
     },
   };
 }

@@ -23,6 +23,7 @@ describe('the sweeper', () => {
       NODE_OPTIONS: '--enable-source-maps --max-semi-space-size=4',
       STACK_NAME: expect.stringMatching(/^SpotifyAuth-/),
       SUPABASE_URL: requiredSettings.supabaseUrl,
+      SUPABASE_TOKEN_ISSUERS: JSON.stringify([`${requiredSettings.supabaseUrl}/auth/v1`]),
       SUPABASE_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSupabase/) },
       SPOTIFY_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSpotify/) },
       SPOTIFY_TOKEN_URL: 'https://accounts.spotify.com/api/token',

@@ -19,6 +19,7 @@ describe('the status function', () => {
     expect(Environment.Variables).toEqual({
       STACK_NAME: expect.stringMatching(/^SpotifyAuth-/),
       SUPABASE_URL: requiredSettings.supabaseUrl,
+      SUPABASE_TOKEN_ISSUERS: JSON.stringify([`${requiredSettings.supabaseUrl}/auth/v1`]),
       SUPABASE_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSupabase/) },
       SPOTIFY_SECRET_ARN: { Ref: expect.stringMatching(/^CredentialsSpotify/) },
       SPOTIFY_TOKEN_URL: 'https://accounts.example.com/token',

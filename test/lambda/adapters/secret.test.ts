@@ -202,6 +202,20 @@ describe('renewing a value that somebody rejected', () => {
     expect(server.requests).toHaveLength(2);
   });
 
+  test('says whether a value may have come into use since the known one was read', async () => {
+    expect(secret.mayHaveMissed(0)).toBe(true);
+    const before = Date.now() / 1_000;
+    const rejected = await secret.read();
+    expect(secret.mayHaveMissed(before)).toBe(false);
+    expect(secret.mayHaveMissed(Date.now() / 1_000 + 1)).toBe(true);
+    // A read that fails has seen nothing newer.
+    server.respond = json(500, {});
+    clock.advance(10_000);
+    const failedAt = Date.now() / 1_000;
+    await secret.renew(rejected);
+    expect(secret.mayHaveMissed(failedAt + 0.001)).toBe(true);
+  });
+
   test('gives somebody who comes late the value that is already there', async () => {
     const rejected = await secret.read();
     server.respond = holding(newer);

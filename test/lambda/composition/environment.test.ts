@@ -9,6 +9,7 @@ import {
 const refresh = {
   STACK_NAME: 'SpotifyAuth-dev',
   SUPABASE_URL: 'https://project.supabase.co',
+  SUPABASE_TOKEN_ISSUERS: '["https://project.supabase.co/auth/v1"]',
   SUPABASE_SECRET_ARN: 'arn:supabase',
   SPOTIFY_SECRET_ARN: 'arn:spotify',
   SPOTIFY_TOKEN_URL: 'https://accounts.spotify.com/api/token',
@@ -36,6 +37,7 @@ describe('a value that is set', () => {
     expect(parseStatus({ ...status, PATH: '/bin' })).toEqual({
       ...status,
       SUPABASE_URL: new URL('https://project.supabase.co'),
+      SUPABASE_TOKEN_ISSUERS: ['https://project.supabase.co/auth/v1'],
       SPOTIFY_TOKEN_URL: new URL('https://accounts.spotify.com/api/token'),
       RESCUE_QUEUE_URL: new URL('https://sqs/rescue'),
       STATUS_REFRESH_MARGIN_SECONDS: 300,

@@ -1,21 +1,20 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import {
   CompactSign,
-  createRemoteJWKSet,
   exportJWK,
   exportSPKI,
   type GenerateKeyPairResult,
   generateKeyPair,
   type JWTPayload,
-  type RemoteJWKSet,
   SignJWT,
 } from 'jose';
+import { SupabaseSigningKeys } from '../../../lambda/adapters/supabase-signing-keys.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import {
   AuthenticationError,
   authenticate,
-  KeySetUnavailableError,
   type SharedSecret,
+  UnknownKeyError,
 } from '../../../lambda/status/authentication.ts';
 import { FakeHttpServer, hang, html, json, reset } from '../fakes/http-server.ts';
 
@@ -23,7 +22,7 @@ const USER = '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e11';
 const SHARED_SECRET = 'a shared secret of at least thirty-two characters';
 
 let supabase: FakeHttpServer;
-let keySet: RemoteJWKSet;
+let signingKeys: SupabaseSigningKeys;
 let sharedSecret: SharedSecret;
 let keys: Record<'ES256' | 'RS256', GenerateKeyPairResult>;
 
@@ -39,11 +38,8 @@ afterAll(() => supabase.stop());
 beforeEach(async () => {
   supabase.reset();
   await publish('ES256', 'RS256');
-  forgetKeySet();
-  sharedSecret = { read: async () => null, renew: async () => null };
-});
-afterEach(() => {
-  jest.restoreAllMocks();
+  forgetSigningKeys();
+  sharedSecret = { read: async () => null, renew: async () => null, mayHaveMissed: () => false };
 });
 
 describe('a token of a signed-in user', () => {
@@ -112,7 +108,11 @@ describe('refused as TOKEN_INVALID is', () => {
       .map(([name, value]): [string, string, unknown] => [claim, name, value]),
   );
   test.each(oddClaims)('a token whose %s is %s, whichever key signed it', async (claim, _name, value) => {
-    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => SHARED_SECRET };
+    sharedSecret = {
+      read: async () => SHARED_SECRET,
+      renew: async () => SHARED_SECRET,
+      mayHaveMissed: () => false,
+    };
     for (const odd of [value, ...(claim === 'exp' || claim === 'nbf' ? ['4102444800'] : [])]) {
       const changes = { [claim]: odd } as JWTPayload;
       await expectRefusal(await bearer(changes), 'TOKEN_INVALID');
@@ -121,7 +121,11 @@ describe('refused as TOKEN_INVALID is', () => {
   });
 
   test.each([null, 7, 'text', [], [1]])('a token whose payload is %j', async (payload) => {
-    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => SHARED_SECRET };
+    sharedSecret = {
+      read: async () => SHARED_SECRET,
+      renew: async () => SHARED_SECRET,
+      mayHaveMissed: () => false,
+    };
     const bytes = new TextEncoder().encode(JSON.stringify(payload));
     const published = new CompactSign(bytes).setProtectedHeader({ alg: 'ES256', kid: 'ES256' });
     await expectRefusal(`Bearer ${await published.sign(keys.ES256.privateKey)}`, 'TOKEN_INVALID');
@@ -144,7 +148,11 @@ describe('refused as TOKEN_INVALID is', () => {
     ['b64', { alg: 'HS256', crit: ['b64'], b64: false }],
     ['header', []],
   ])('a token with an odd %s in its header (%j)', async (_name, header) => {
-    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => SHARED_SECRET };
+    sharedSecret = {
+      read: async () => SHARED_SECRET,
+      renew: async () => SHARED_SECRET,
+      mayHaveMissed: () => false,
+    };
     const [, payload, signature] = (await bearer()).split('.');
     const encoded = Buffer.from(JSON.stringify(header)).toString('base64url');
     await expectRefusal(`Bearer ${encoded}.${payload}.${signature}`, 'TOKEN_INVALID');
@@ -166,7 +174,11 @@ describe('refused as TOKEN_INVALID is', () => {
   });
 
   test('a token that is not signed at all', async () => {
-    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => SHARED_SECRET };
+    sharedSecret = {
+      read: async () => SHARED_SECRET,
+      renew: async () => SHARED_SECRET,
+      mayHaveMissed: () => false,
+    };
     const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
     for (const alg of ['none', 'None', 'NONE']) {
       await expectRefusal(`Bearer ${encode({ alg, typ: 'JWT' })}.${encode(claimsOf({}))}.`, 'TOKEN_INVALID');
@@ -188,7 +200,11 @@ describe('refused as TOKEN_INVALID is', () => {
   });
 
   test('a public key used as a shared secret', async () => {
-    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => SHARED_SECRET };
+    sharedSecret = {
+      read: async () => SHARED_SECRET,
+      renew: async () => SHARED_SECRET,
+      mayHaveMissed: () => false,
+    };
     const jwk = await exportJWK(keys.RS256.publicKey);
     for (const known of [await exportSPKI(keys.RS256.publicKey), JSON.stringify(jwk), jwk.n ?? '']) {
       for (const kid of ['ES256', 'RS256', undefined]) {
@@ -200,7 +216,7 @@ describe('refused as TOKEN_INVALID is', () => {
 
 describe('a token signed with a shared secret', () => {
   test('is accepted on a project that has one', async () => {
-    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => null };
+    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => null, mayHaveMissed: () => false };
     expect(await authenticate(`Bearer ${await signShared({})}`, dependencies())).toBe(USER);
   });
 
@@ -209,7 +225,7 @@ describe('a token signed with a shared secret', () => {
   });
 
   test('has its claims checked like any other', async () => {
-    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => null };
+    sharedSecret = { read: async () => SHARED_SECRET, renew: async () => null, mayHaveMissed: () => false };
     for (const changes of [{ iss: 'https://evil.example' }, { role: 'anon' }, { exp: secondsFromNow(-70) }]) {
       await expectRefusal(`Bearer ${await signShared(changes)}`, 'TOKEN_INVALID');
     }
@@ -223,71 +239,143 @@ describe('a token signed with a shared secret', () => {
         renewals += 1;
         return SHARED_SECRET;
       },
+      mayHaveMissed: () => false,
     };
     expect(await authenticate(`Bearer ${await signShared({})}`, dependencies())).toBe(USER);
     expect(renewals).toBe(1);
   });
 
   test('is accepted with a secret that was configured after the known value was read', async () => {
-    sharedSecret = { read: async () => null, renew: async () => SHARED_SECRET };
+    sharedSecret = { read: async () => null, renew: async () => SHARED_SECRET, mayHaveMissed: () => false };
     expect(await authenticate(`Bearer ${await signShared({})}`, dependencies())).toBe(USER);
   });
 
   test('is refused when there is no newer secret', async () => {
     const old = 'the secret before it was rotated, which is long';
-    sharedSecret = { read: async () => old, renew: async () => old };
+    sharedSecret = { read: async () => old, renew: async () => old, mayHaveMissed: () => false };
     await expectRefusal(`Bearer ${await signShared({})}`, 'TOKEN_INVALID');
   });
 
   test('does not have the secret renewed when only a claim is wrong', async () => {
     const renew = jest.fn(async () => SHARED_SECRET);
-    sharedSecret = { read: async () => SHARED_SECRET, renew };
+    sharedSecret = { read: async () => SHARED_SECRET, renew, mayHaveMissed: () => false };
     await expectRefusal(`Bearer ${await signShared({ exp: secondsFromNow(-70) })}`, 'TOKEN_INVALID');
     expect(renew).not.toHaveBeenCalled();
   });
 
   test('cannot be judged while the secret cannot be read', async () => {
     const outage = new SecretError('SECRET_UNREADABLE', 'denied');
-    sharedSecret = { read: () => Promise.reject(outage), renew: async () => null };
+    sharedSecret = {
+      read: () => Promise.reject(outage),
+      renew: async () => null,
+      mayHaveMissed: () => false,
+    };
     await expect(authenticate(`Bearer ${await signShared({})}`, dependencies())).rejects.toBe(outage);
   });
 
   test('is what the secret is read for, and nothing else', async () => {
     const read = jest.fn(async () => SHARED_SECRET);
-    sharedSecret = { read, renew: read };
+    sharedSecret = { read, renew: read, mayHaveMissed: () => false };
     await authenticate(await bearer(), dependencies());
     await expectRefusal(await bearer({ exp: secondsFromNow(-70) }), 'TOKEN_INVALID');
     expect(read).not.toHaveBeenCalled();
   });
 });
 
-describe('a key id that is not in the known key set', () => {
-  test('has the set fetched anew, at most once in 30 s', async () => {
-    await publish('RS256');
-    await authenticate(await bearer({}, 'RS256'), dependencies());
+describe('a token signed with a shared secret that is not the known one', () => {
+  const old = 'the secret before it was rotated, which is long';
+
+  test('cannot be judged when it was issued after the known one was read', async () => {
+    const readAt = secondsFromNow(-60);
+    sharedSecret = { read: async () => old, renew: async () => old, mayHaveMissed: (at) => at > readAt };
+    await expectNoVerdict(`Bearer ${await signShared({ iat: secondsFromNow(-5) })}`);
+    await expectRefusal(`Bearer ${await signShared({ iat: secondsFromNow(-90) })}`, 'TOKEN_INVALID');
+  });
+
+  test('is refused when its claims are wrong, whenever it was issued', async () => {
+    sharedSecret = { read: async () => old, renew: async () => old, mayHaveMissed: () => true };
+    const changes = { iat: secondsFromNow(-5), iss: 'https://evil.example/auth/v1' };
+    await expectRefusal(`Bearer ${await signShared(changes)}`, 'TOKEN_INVALID');
+  });
+});
+
+describe('a token signed with a key that is not known yet', () => {
+  test('is accepted: the set is fetched again', async () => {
+    await knowRs256Alone();
     await publish('ES256', 'RS256');
-
-    await expectRefusal(await bearer({}, 'ES256'), 'TOKEN_INVALID');
-    expect(supabase.requests).toHaveLength(1);
-
-    letSecondsPass(31);
-    expect(await authenticate(await bearer({}, 'ES256'), dependencies())).toBe(USER);
-    const strangers = await Promise.all(
-      [1, 2, 3].map(() => sign({}, 'ES256', keys.ES256.privateKey, 'unknown')),
-    );
-    for (const stranger of strangers) {
-      await expectRefusal(`Bearer ${stranger}`, 'TOKEN_INVALID');
-    }
+    expect(await authenticate(await bearer({ iat: secondsFromNow(0) }), dependencies())).toBe(USER);
     expect(supabase.requests).toHaveLength(2);
   });
 
-  test('leaves the known keys in use when the set cannot be fetched anew', async () => {
-    await authenticate(await bearer(), dependencies());
+  test('is accepted right after strangers have made up key ids', async () => {
+    await knowRs256Alone();
+    for (const kid of ['stranger-1', 'stranger-2', 'stranger-3']) {
+      await authenticate(await forge(kid), dependencies()).catch(() => {});
+    }
+    await publish('ES256', 'RS256');
+    expect(await authenticate(await bearer({ iat: secondsFromNow(0) }), dependencies())).toBe(USER);
+  });
+
+  test('cannot be judged while the set cannot be fetched', async () => {
+    await knowRs256Alone();
     supabase.respond = html(502);
-    letSecondsPass(31);
-    const unknown = `Bearer ${await sign({}, 'ES256', keys.ES256.privateKey, 'unknown')}`;
-    await expect(authenticate(unknown, dependencies())).rejects.toThrow(KeySetUnavailableError);
-    expect(await authenticate(await bearer(), dependencies())).toBe(USER);
+    await expectOutage(await bearer({ iat: secondsFromNow(0) }));
+  });
+
+  test('cannot be judged while the set that is served is older than the token', async () => {
+    await knowRs256Alone(400);
+    await expectNoVerdict(await bearer({ iat: secondsFromNow(-300) }));
+    await expectRefusal(await bearer({ iat: secondsFromNow(-500) }), 'TOKEN_INVALID');
+  });
+
+  test('is refused when the set is newer than the token', async () => {
+    await knowRs256Alone();
+    await expectRefusal(await bearer({ iat: secondsFromNow(-30) }), 'TOKEN_INVALID');
+  });
+
+  test('is refused when its claims are wrong, however new it is', async () => {
+    await knowRs256Alone(400);
+    for (const changes of [
+      { iss: 'https://other.supabase.co/auth/v1' },
+      { aud: 'anon' },
+      { exp: secondsFromNow(-70) },
+    ]) {
+      await expectRefusal(await bearer({ iat: secondsFromNow(-10), ...changes }), 'TOKEN_INVALID');
+    }
+  });
+
+  test('is refused when it does not say when it was issued', async () => {
+    await knowRs256Alone(400);
+    await expectRefusal(await bearer(), 'TOKEN_INVALID');
+  });
+
+  async function knowRs256Alone(ageSeconds = 0): Promise<void> {
+    await publishAged(ageSeconds, 'RS256');
+    await authenticate(await bearer({}, 'RS256'), dependencies());
+  }
+
+  async function forge(kid: string): Promise<string> {
+    return `Bearer ${await sign({ iat: secondsFromNow(0) }, 'ES256', keys.ES256.privateKey, kid)}`;
+  }
+});
+
+describe('the issuer', () => {
+  test('may be any of those that the stage takes', async () => {
+    const issuers = ['https://auth.example.com/auth/v1', 'https://project.supabase.co/auth/v1'];
+    for (const iss of issuers) {
+      expect(await authenticate(await bearer({ iss }), { ...dependencies(), issuers })).toBe(USER);
+    }
+    await expectRefusal(await bearer(), 'TOKEN_INVALID', { ...dependencies(), issuers });
+  });
+});
+
+describe('a signed-in user may ask', () => {
+  test.each<[string, JWTPayload]>([
+    ['who is anonymous', { is_anonymous: true, amr: [{ method: 'anonymous', timestamp: 1 }] }],
+    ['who has a second factor and has not given it in this session', { aal: 'aal1' }],
+    ['who has given a second factor', { aal: 'aal2', amr: [{ method: 'totp', timestamp: 1 }] }],
+  ])('%s', async (_name, claims) => {
+    expect(await authenticate(await bearer(claims), dependencies())).toBe(USER);
   });
 });
 
@@ -303,7 +391,7 @@ describe('a key set that cannot be fetched', () => {
   test.each(Object.entries(faults))('because it is %s says nothing about the token', async (_name, fault) => {
     supabase.respond = fault;
     const token = await bearer();
-    await expect(authenticate(token, dependencies())).rejects.toThrow(KeySetUnavailableError);
+    await expectOutage(token);
 
     await publish('ES256');
     expect(await authenticate(token, dependencies())).toBe(USER);
@@ -312,30 +400,36 @@ describe('a key set that cannot be fetched', () => {
   test('because nobody listens says nothing about the token', async () => {
     const gone = await FakeHttpServer.start();
     await gone.stop();
-    keySet = createRemoteJWKSet(new URL('/auth/v1/.well-known/jwks.json', gone.url));
-    await expect(authenticate(await bearer(), dependencies())).rejects.toThrow(KeySetUnavailableError);
+    signingKeys = new SupabaseSigningKeys(gone.url);
+    await expectOutage(await bearer());
   });
 });
 
 function dependencies() {
-  return { supabaseUrl: supabase.url, keySet, sharedSecret };
+  return { issuers: [`${supabase.url.origin}/auth/v1`], signingKeys, sharedSecret };
 }
 
-function forgetKeySet(): void {
-  keySet = createRemoteJWKSet(new URL('/auth/v1/.well-known/jwks.json', supabase.url), {
-    timeoutDuration: 500,
-    cacheMaxAge: Number.POSITIVE_INFINITY,
-  });
+function forgetSigningKeys(): void {
+  signingKeys = new SupabaseSigningKeys(supabase.url, { timeoutMilliseconds: 500 });
 }
 
-async function publish(...algorithms: ('ES256' | 'RS256')[]): Promise<void> {
+function publish(...algorithms: ('ES256' | 'RS256')[]): Promise<void> {
+  return publishAged(0, ...algorithms);
+}
+
+/** Publishes keys as a cache does that has had the set for so many seconds. */
+async function publishAged(ageSeconds: number, ...algorithms: ('ES256' | 'RS256')[]): Promise<void> {
   const published = algorithms.map(async (alg) => ({
     ...(await exportJWK(keys[alg].publicKey)),
     alg,
     kid: alg,
     use: 'sig',
   }));
-  supabase.respond = json(200, { keys: await Promise.all(published) });
+  supabase.respond = json(
+    200,
+    { keys: await Promise.all(published) },
+    { 'cache-control': 'public, max-age=600', age: String(ageSeconds) },
+  );
 }
 
 function claimsOf(changes: JWTPayload): JWTPayload {
@@ -372,18 +466,24 @@ function secondsFromNow(seconds: number): number {
   return Math.floor(Date.now() / 1_000) + seconds;
 }
 
-/** The key set's cooldown is read from the wall clock. */
-function letSecondsPass(seconds: number): void {
-  const later = Date.now() + seconds * 1_000;
-  jest.spyOn(Date, 'now').mockReturnValue(later);
-}
-
-async function expectRefusal(header: string | undefined, code: AuthenticationError['code']): Promise<void> {
-  const error: unknown = await authenticate(header, dependencies()).catch((refusal: unknown) => refusal);
+async function expectRefusal(
+  header: string | undefined,
+  code: AuthenticationError['code'],
+  withDependencies = dependencies(),
+): Promise<void> {
+  const error: unknown = await authenticate(header, withDependencies).catch((refusal: unknown) => refusal);
   expect(error).toBeInstanceOf(AuthenticationError);
   expect(error).toMatchObject({ code });
   const token = header?.split(' ')[1] ?? '';
   if (token.length > 10) {
     expect((error as Error).message).not.toContain(token);
   }
+}
+
+async function expectNoVerdict(header: string): Promise<void> {
+  await expect(authenticate(header, dependencies())).rejects.toThrow(UnknownKeyError);
+}
+
+async function expectOutage(header: string): Promise<void> {
+  await expect(authenticate(header, dependencies())).rejects.toMatchObject({ code: 'KEY_SET_UNAVAILABLE' });
 }

@@ -2,8 +2,9 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
 import type { Metric } from '../../../lambda/connection/metrics.ts';
+import { OperationalError } from '../../../lambda/connection/operational-error.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
-import { AuthenticationError, KeySetUnavailableError } from '../../../lambda/status/authentication.ts';
+import { AuthenticationError, UnknownKeyError } from '../../../lambda/status/authentication.ts';
 import type { ConnectionStatus } from '../../../lambda/status/check-connection.ts';
 import { createStatusEndpoint } from '../../../lambda/status/status-endpoint.ts';
 import { RecordingLog } from '../fakes/recording-log.ts';
@@ -179,8 +180,18 @@ describe('a problem', () => {
   });
 
   test('is answered with 503 when the keys that verify tokens are out of reach', async () => {
-    authenticate = () => Promise.reject(new KeySetUnavailableError('ERR_JWKS_TIMEOUT'));
+    authenticate = () => Promise.reject(new OperationalError('KEY_SET_UNAVAILABLE', 'status 502'));
     expectProblem(await get(USER), 503, 'Service Unavailable', { 'retry-after': '10' });
+    expect(metrics.added).toMatchObject([{ statusUnavailable: 1 }]);
+  });
+
+  test('is answered with 503 for a key that may be new, which is no outage: anybody can make one up', async () => {
+    authenticate = () => Promise.reject(new UnknownKeyError({}));
+    expectProblem(await get(USER), 503, 'Service Unavailable', { 'retry-after': '10' });
+    expect(metrics.added).toMatchObject([{ statusRefused: 1 }]);
+    expect(log.lines).toMatchObject([
+      { level: 'warn', fields: { status: 503, code: 'SIGNING_KEY_UNKNOWN' } },
+    ]);
   });
 });
 

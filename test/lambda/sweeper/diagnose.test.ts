@@ -10,12 +10,16 @@ import { healthyStatistics } from '../fakes/statistics.ts';
 let readSecret: () => Promise<unknown>;
 let statistics: () => Promise<ConnectionStatistics>;
 let answer: ClientAnswer;
+let published: { issuer: string | null; signingKeys: number };
+let hasSharedSecret: boolean;
 let spotifyCalls: number;
 
 beforeEach(() => {
   readSecret = async () => ({});
   statistics = async () => healthyStatistics;
   answer = { kind: 'accepted' };
+  published = { issuer: 'https://project.supabase.co/auth/v1', signingKeys: 2 };
+  hasSharedSecret = false;
   spotifyCalls = 0;
 });
 
@@ -25,11 +29,20 @@ test('a stage that works passes every check', async () => {
     ['spotify_secret', true],
     ['supabase_secret', true],
     ['supabase', true],
+    ['user_tokens', true],
     ['migrations', true],
     ['spotify_client', true],
     ['last_sweep', true],
     ['stored_values', true],
   ]);
+});
+
+test('a project that does not say its issuer passes, and the line says so', async () => {
+  published = { issuer: null, signingKeys: 1 };
+  expect(await findingOf('user_tokens')).toEqual({
+    ok: true,
+    detail: 'Supabase does not say as what it issues them, signing keys: 1',
+  });
 });
 
 describe('what is wrong is said with what to do:', () => {
@@ -52,6 +65,29 @@ describe('what is wrong is said with what to do:', () => {
     expect(await findingOf('migrations')).toMatchObject({ ok: false });
     expect(await findingOf('last_sweep')).toMatchObject({ ok: false });
     expect(await findingOf('spotify_client')).toMatchObject({ ok: true });
+  });
+
+  test('an issuer that this stage does not take', async () => {
+    published = { issuer: 'https://login.example.com/auth/v1', signingKeys: 2 };
+    expect(await findingOf('user_tokens')).toEqual({
+      ok: false,
+      detail:
+        'Supabase issues them as https://login.example.com/auth/v1, this stage takes ' +
+        'https://project.supabase.co/auth/v1, https://auth.example.com/auth/v1: set tokenIssuers in cdk.json to ' +
+        '["https://login.example.com/auth/v1"] and deploy',
+    });
+  });
+
+  test('a project that signs with a shared secret, which this stage does not have', async () => {
+    published = { ...published, signingKeys: 0 };
+    expect(await findingOf('user_tokens')).toEqual({
+      ok: false,
+      detail: expect.stringMatching(
+        /^Supabase publishes no signing key.*fill-secret supabase.*"jwt_secret"$/,
+      ),
+    });
+    hasSharedSecret = true;
+    expect(await findingOf('user_tokens')).toMatchObject({ ok: true });
   });
 
   test('an older schema', async () => {
@@ -159,6 +195,9 @@ function run() {
         return answer;
       },
     },
+    readPublishedTokens: async () => published,
+    hasSharedSecret: async () => hasSharedSecret,
+    tokenIssuers: ['https://project.supabase.co/auth/v1', 'https://auth.example.com/auth/v1'],
     longestSweepGapSeconds: 2_700,
   });
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createClient, type SupabaseClient } from '@supabase/supabase-js';
-import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
 import { type BondhuDatabase, createBondhuDatabase } from '../../../stand-ins/supabase/bondhu-database.ts';
 import {
   type Postgres,
@@ -145,6 +145,32 @@ describe('keys and tokens', () => {
 });
 
 describe('users', () => {
+  test('the key set says how long it may be kept, and follows a rotation and a revocation', async () => {
+    const readKeyIds = async () => {
+      const response = await fetch(`${supabase.url}/auth/v1/.well-known/jwks.json`);
+      expect(response.headers.get('cache-control')).toBe('public, max-age=600');
+      return ((await response.json()) as JSONWebKeySet).keys.map(({ kid }) => kid);
+    };
+    const [current, standby, ...others] = await readKeyIds();
+    const old = await supabase.signUserToken({});
+    expect(decodeProtectedHeader(old).kid).toBe(current);
+
+    await supabase.rotateSigningKey();
+    expect(decodeProtectedHeader(await supabase.signUserToken({})).kid).toBe(standby);
+    const rotated = await readKeyIds();
+    expect(rotated).toEqual([standby, expect.any(String), current, ...others]);
+    expect(await supabase.verifyUserToken(old)).toMatchObject({ role: 'authenticated' });
+
+    supabase.revokeSigningKeys();
+    expect(await readKeyIds()).toEqual(rotated.filter((kid) => kid !== current));
+    await expect(supabase.verifyUserToken(old)).rejects.toThrow();
+  });
+
+  test('the discovery document names the issuer', async () => {
+    const response = await fetch(`${supabase.url}/auth/v1/.well-known/openid-configuration`);
+    expect(await response.json()).toMatchObject({ issuer: `${supabase.url}/auth/v1` });
+  });
+
   test('signing up, signing in and refreshing yield ES256 tokens of the published keys', async () => {
     const keySet = createRemoteJWKSet(new URL(`${supabase.url}/auth/v1/.well-known/jwks.json`));
     const credentials = { email: 'carol@example.com', password: 'correct horse' };
@@ -167,6 +193,44 @@ describe('users', () => {
     expect((await client.auth.signInWithPassword({ ...credentials, password: 'wrong' })).error?.status).toBe(
       400,
     );
+  });
+
+  test('have what Supabase Auth puts into a token and says of a user', async () => {
+    const credentials = { email: 'grace@example.com', password: 'correct horse' };
+    const id = await supabase.createUser(credentials.email, credentials.password);
+    const client = createClient(supabase.url, supabase.publishableKey);
+    const { data } = await client.auth.signInWithPassword(credentials);
+    expect(decodeJwt(data.session?.access_token ?? '')).toEqual({
+      aal: 'aal1',
+      amr: [{ method: 'password', timestamp: expect.any(Number) }],
+      app_metadata: { provider: 'email', providers: ['email'] },
+      aud: 'authenticated',
+      email: credentials.email,
+      exp: expect.any(Number),
+      iat: expect.any(Number),
+      is_anonymous: false,
+      iss: `${supabase.url}/auth/v1`,
+      phone: '',
+      role: 'authenticated',
+      session_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      sub: id,
+      user_metadata: expect.any(Object),
+    });
+    const user = {
+      id,
+      aud: 'authenticated',
+      role: 'authenticated',
+      email: credentials.email,
+      phone: '',
+      app_metadata: { provider: 'email', providers: ['email'] },
+      user_metadata: expect.any(Object),
+      identities: expect.any(Array),
+      created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      updated_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      is_anonymous: false,
+    };
+    expect(data.user).toMatchObject(user);
+    expect((await client.auth.getUser()).data.user).toMatchObject(user);
   });
 
   test('a user reads and updates their own profile, and cannot read without signing in', async () => {

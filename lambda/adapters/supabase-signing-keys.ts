@@ -1,0 +1,153 @@
+import {
+  createLocalJWKSet,
+  errors,
+  type FlattenedJWSInput,
+  type JSONWebKeySet,
+  type JWSHeaderParameters,
+} from 'jose';
+import { OperationalError } from '../connection/operational-error.ts';
+import { getErrorName } from './error-name.ts';
+
+/** What Supabase's `Cache-Control` says, and the longest that any answer is kept. */
+const LONGEST_LIFETIME_MILLISECONDS = 600_000;
+
+/** Also an answer that may not be kept, or that is stale already, serves for so long. */
+const SHORTEST_LIFETIME_MILLISECONDS = 10_000;
+
+/** Between two fetches that nothing waits for. */
+const BACKGROUND_INTERVAL_MILLISECONDS = 10_000;
+
+/** In each period, one fetch per unknown key id and one for each of so many ids. */
+const UNKNOWN_KEYS_PERIOD_MILLISECONDS = 30_000;
+const UNKNOWN_KEYS_PER_PERIOD = 10;
+
+type KeySet = {
+  readonly find: ReturnType<typeof createLocalJWKSet>;
+  /** When Supabase made this answer, in seconds since 1970 of Supabase's own clock. */
+  readonly madeAtSeconds: number;
+  readonly fetchedAt: number;
+  readonly lifetimeMilliseconds: number;
+};
+
+/**
+ * The public keys with which a Supabase project's user tokens are verified.
+ *
+ * Keeps the set for as long as `Cache-Control` and `Age` allow, ten minutes at most, so that a revoked key ends by itself.
+ * From half of that time on a lookup fetches the set again without waiting for it. A key id that the set does not have
+ * is looked for in a new one: within 30 seconds once per key id, and for ten ids at most, so that made-up ids neither
+ * cost many calls nor keep a new key out.
+ *
+ * @see https://supabase.com/docs/guides/auth/signing-keys
+ */
+export class SupabaseSigningKeys {
+  readonly #url: URL;
+  readonly #timeoutMilliseconds: number;
+  #known: KeySet | null = null;
+  #lastFetchAt = Number.NEGATIVE_INFINITY;
+  #unknownKeyIds = new Set<string>();
+  #periodEndsAt = Number.NEGATIVE_INFINITY;
+
+  constructor(supabaseUrl: URL, { timeoutMilliseconds = 2_000 } = {}) {
+    this.#url = new URL('/auth/v1/.well-known/jwks.json', supabaseUrl);
+    this.#timeoutMilliseconds = timeoutMilliseconds;
+  }
+
+  /**
+   * Finds the key that a token's header names; jose's key resolver. Rejects with an {@link OperationalError}
+   * (`KEY_SET_UNAVAILABLE`) when no set is known and none can be fetched, and with jose's `JWKSNoMatchingKey`.
+   */
+  readonly find = async (header: JWSHeaderParameters, token: FlattenedJWSInput) => {
+    const keySet = await this.#current();
+    try {
+      return await keySet.find(header, token);
+    } catch (error) {
+      if (error instanceof errors.JWKSNoMatchingKey && this.#mayLookFor(String(header.kid))) {
+        return (await this.load()).find(header, token);
+      }
+      throw error;
+    }
+  };
+
+  /** Whether a key that signed something at this time (seconds since 1970) may be newer than the known set. */
+  mayHaveMissed(issuedAtSeconds: number): boolean {
+    return this.#known === null || issuedAtSeconds > this.#known.madeAtSeconds;
+  }
+
+  /** Fetches the set, and keeps it. Rejects with an {@link OperationalError} (`KEY_SET_UNAVAILABLE`). */
+  async load(): Promise<KeySet> {
+    this.#lastFetchAt = Date.now();
+    const keySet = await this.#request();
+    if (this.#known === null || keySet.madeAtSeconds >= this.#known.madeAtSeconds) {
+      this.#known = keySet;
+    }
+    return keySet;
+  }
+
+  async #current(): Promise<KeySet> {
+    const known = this.#known;
+    const age = known === null ? Number.POSITIVE_INFINITY : Date.now() - known.fetchedAt;
+    if (known === null || age >= known.lifetimeMilliseconds) {
+      // Not one that is under way: it may have been begun before Lambda froze the instance.
+      return this.load();
+    }
+    const isIdle = Date.now() - this.#lastFetchAt >= BACKGROUND_INTERVAL_MILLISECONDS;
+    if (age >= known.lifetimeMilliseconds / 2 && isIdle) {
+      this.load().catch(() => {
+        // The known set serves until its time is over; then the failure is reported.
+      });
+    }
+    return known;
+  }
+
+  #mayLookFor(keyId: string): boolean {
+    const now = Date.now();
+    if (now >= this.#periodEndsAt) {
+      this.#unknownKeyIds.clear();
+      this.#periodEndsAt = now + UNKNOWN_KEYS_PERIOD_MILLISECONDS;
+    }
+    if (this.#unknownKeyIds.has(keyId) || this.#unknownKeyIds.size >= UNKNOWN_KEYS_PER_PERIOD) {
+      return false;
+    }
+    this.#unknownKeyIds.add(keyId);
+    return true;
+  }
+
+  async #request(): Promise<KeySet> {
+    try {
+      const response = await fetch(this.#url, {
+        redirect: 'error',
+        signal: AbortSignal.timeout(this.#timeoutMilliseconds),
+      });
+      if (response.status !== 200) {
+        await response.body?.cancel();
+        throw new UnusableAnswer(`status ${response.status}`);
+      }
+      const find = createLocalJWKSet((await response.json()) as JSONWebKeySet);
+      return { find, fetchedAt: Date.now(), ...readAge(response.headers) };
+    } catch (error) {
+      const reason = error instanceof UnusableAnswer ? error.message : getErrorName(error);
+      throw new OperationalError(
+        'KEY_SET_UNAVAILABLE',
+        `Supabase's signing keys could not be fetched: ${reason}`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+class UnusableAnswer extends Error {}
+
+/** How old an answer is and how long it may be kept (RFC 9111, sections 4.2 and 5.1). */
+function readAge(headers: Headers): Pick<KeySet, 'madeAtSeconds' | 'lifetimeMilliseconds'> {
+  const ageSeconds = Number(/^\d{1,9}$/.exec(headers.get('age') ?? '')?.[0] ?? 0);
+  const maxAge = /(?:^|[\s,])max-age=(\d{1,9})/i.exec(headers.get('cache-control') ?? '')?.[1];
+  const sentAt = Date.parse(headers.get('date') ?? '');
+  const left = maxAge === undefined ? LONGEST_LIFETIME_MILLISECONDS : (Number(maxAge) - ageSeconds) * 1_000;
+  return {
+    madeAtSeconds: (Number.isNaN(sentAt) ? Date.now() : sentAt) / 1_000 - ageSeconds,
+    lifetimeMilliseconds: Math.min(
+      LONGEST_LIFETIME_MILLISECONDS,
+      Math.max(SHORTEST_LIFETIME_MILLISECONDS, left),
+    ),
+  };
+}
