@@ -222,6 +222,29 @@ describe('a request that is not a signed-in user asking about themselves', () =>
   );
 });
 
+describe("when Supabase's signing keys change", () => {
+  test('tokens of the next key are answered, also of one that no instance has seen; those of a revoked key are not', async () => {
+    const user = await stack.createConnectedUser(3_000);
+    const ask = async (token: string) => stack.status(user.id, { authorization: `Bearer ${token}` });
+    const old = await stack.userToken(user.id);
+    expect(await ask(old)).toMatchObject({ status: 200 });
+
+    const { supabase } = stack.stack;
+    for (let rotations = 0; rotations < 3; rotations += 1) {
+      await supabase.rotateSigningKey();
+      expect(await ask(await stack.userToken(user.id))).toMatchObject({ status: 200 });
+    }
+    expect(await ask(old)).toMatchObject({ status: 200 });
+
+    supabase.revokeSigningKeys();
+    // Made up: has the instance fetch the set that is without the old key.
+    const [, payload, signature] = old.split('.');
+    const header = Buffer.from(JSON.stringify({ alg: 'ES256', kid: 'made-up' })).toString('base64url');
+    expect(await ask(`${header}.${payload}.${signature}`)).toMatchObject({ status: 401 });
+    expect(await ask(old)).toMatchObject({ status: 401 });
+  });
+});
+
 describe('when something that the function needs is out of reach', () => {
   afterEach(() => stack.stack.supabase.setFault(undefined));
 

@@ -132,6 +132,7 @@ describe('what operators do', () => {
       'ok    supabase secret',
       'ok    rescue key',
       'ok    supabase',
+      'ok    user tokens',
       'ok    migrations',
       'ok    spotify client',
       'ok    last sweep',

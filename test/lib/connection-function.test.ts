@@ -10,7 +10,8 @@ afterEach(() => {
 });
 
 describe('each function', () => {
-  const template = synthesize({ logRetentionDays: 90 });
+  const tokenIssuers = ['https://auth.example.com/auth/v1'];
+  const template = synthesize({ logRetentionDays: 90, tokenIssuers });
   const functions = findProperties(template, 'AWS::Lambda::Function');
 
   test('runs Node 24 on arm64, from an ESM bundle', () => {
@@ -21,6 +22,12 @@ describe('each function', () => {
         Architectures: ['arm64'],
         Handler: 'index.handler',
       });
+    }
+  });
+
+  test('takes the user tokens of the issuers that are configured', () => {
+    for (const { Environment } of functions) {
+      expect(JSON.parse(Environment.Variables.SUPABASE_TOKEN_ISSUERS)).toEqual(tokenIssuers);
     }
   });
 

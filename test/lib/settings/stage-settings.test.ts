@@ -97,7 +97,7 @@ const certificateArn =
   'must be the ARN of a certificate such as arn:aws:acm:eu-west-1:123456789012:certificate/12345678-90ab-cdef-1234-567890abcdef, got';
 const tag = 'must be a tag of letters, digits, spaces and _.:/=+-@, not starting with aws:, got';
 const unknown =
-  'is not a setting, use one of supabaseUrl, allowedOrigins, spotifyTokenUrl, sweepIntervalMinutes, expectedSweepMinutes, sweepBatchSize, sweepConnectionsPerInvocation, sweepMaxConcurrency, spotifyCallsPerSecond, sweeperTimeoutSeconds, sweeperMemoryMegabytes, statusRefreshMarginMinutes, statusBudgetSeconds, statusTimeoutSeconds, statusMemoryMegabytes, throttleRequestsPerSecond, throttleBurstRequests, logLevel, logRetentionDays, alarmTopicArn, alarmEmail, runbookUrl, eventBus, spotifySecretArn, supabaseSecretArn, domainName, certificateArn, tags, terminationProtection';
+  'is not a setting, use one of supabaseUrl, tokenIssuers, allowedOrigins, spotifyTokenUrl, sweepIntervalMinutes, expectedSweepMinutes, sweepBatchSize, sweepConnectionsPerInvocation, sweepMaxConcurrency, spotifyCallsPerSecond, sweeperTimeoutSeconds, sweeperMemoryMegabytes, statusRefreshMarginMinutes, statusBudgetSeconds, statusTimeoutSeconds, statusMemoryMegabytes, throttleRequestsPerSecond, throttleBurstRequests, logLevel, logRetentionDays, alarmTopicArn, alarmEmail, runbookUrl, eventBus, spotifySecretArn, supabaseSecretArn, domainName, certificateArn, tags, terminationProtection';
 
 describe('a setting that cannot be used is refused with one line that says what to write', () => {
   test.each<[settings: Record<string, unknown>, line: string]>([
@@ -113,6 +113,18 @@ describe('a setting that cannot be used is refused with one line that says what 
     [
       { supabaseUrl: 'https://a:b@abc.supabase.co' },
       `supabaseUrl: ${supabaseUrl} "https://a:b@abc.supabase.co"`,
+    ],
+    [
+      { tokenIssuers: 'https://a.example/auth/v1' },
+      'tokenIssuers: must be a list of addresses such as ["https://auth.example.com/auth/v1"], got "https://a.example/auth/v1"',
+    ],
+    [
+      { tokenIssuers: [] },
+      'tokenIssuers: must be a list of at least one address such as ["https://auth.example.com/auth/v1"], got []',
+    ],
+    [
+      { tokenIssuers: ['a.example'] },
+      'tokenIssuers.0: must be an address such as https://auth.example.com/auth/v1, got "a.example"',
     ],
     [{ allowedOrigins: undefined }, `allowedOrigins: ${origins} nothing`],
     [{ allowedOrigins: 'https://a.example' }, `allowedOrigins: ${origins} "https://a.example"`],
