@@ -70,18 +70,23 @@ export class SqsRescueQueue implements RescueQueue {
 
   async receive(): Promise<readonly RescueMessage[]> {
     // First, for a message that is received and then cannot be opened is hidden for a while.
-    const { key } = await this.#secret.read();
+    const known = await this.#secret.read();
     const command = new ReceiveMessageCommand({
       QueueUrl: this.#queueUrl,
       MaxNumberOfMessages: LARGEST_BATCH,
       WaitTimeSeconds: WAIT_SECONDS,
     });
     const { Messages = [] } = await this.#client.send(command).catch(reject('ReceiveMessage'));
-    return Messages.map((message) => ({
-      messageId: message.MessageId ?? '',
-      receipt: message.ReceiptHandle ?? '',
-      rotation: readRotation(message, key),
-    }));
+    return Promise.all(
+      Messages.map(async (message) => ({
+        messageId: message.MessageId ?? '',
+        receipt: message.ReceiptHandle ?? '',
+        rotation:
+          readRotation(message, known.key) ??
+          // Another instance may have sealed it with a key that was put in place since.
+          readRotation(message, (await this.#secret.renew(known)).key),
+      })),
+    );
   }
 
   async remove(message: RescueMessage): Promise<void> {

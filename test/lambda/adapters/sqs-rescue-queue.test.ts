@@ -149,6 +149,19 @@ describe('a message that cannot be opened', () => {
     expect(queue.messages).toHaveLength(1);
   });
 
+  test('with the key that the instance knows is opened with the one that was put in place since', async () => {
+    const secretsManager = new FakeSecretsManager({ key: KEY });
+    const clock = new VirtualClock();
+    const warm = connect({ secretsManager, clock });
+    await warm.receive();
+    const replaced = 'x'.repeat(64);
+    secretsManager.value = { key: replaced };
+    clock.advance(10_000);
+    const rotation = aRotation();
+    await connect({ key: replaced }).put(rotation, 1_000);
+    expect(await warm.receive()).toMatchObject([{ rotation: { outcome: rotation.outcome } }]);
+  });
+
   test('because it was sealed with another key is told from others', async () => {
     await connect({ key: 'x'.repeat(64) }).put(aRotation(), 1_000);
     expect(await rescueQueue.receive()).toMatchObject([{ rotation: null }]);
@@ -190,7 +203,12 @@ test('without a key nothing is sent, and nothing is received and thereby hidden'
   expect(await rescueQueue.receive()).toHaveLength(1);
 });
 
-function connect({ key = KEY, endpointUrl = endpoint.url } = {}): SqsRescueQueue {
+function connect({
+  key = KEY,
+  endpointUrl = endpoint.url,
+  secretsManager = new FakeSecretsManager({ key }),
+  clock = new VirtualClock(),
+} = {}): SqsRescueQueue {
   const client = new SQSClient({
     endpoint: endpointUrl,
     useQueueUrlAsEndpoint: false,
@@ -198,11 +216,6 @@ function connect({ key = KEY, endpointUrl = endpoint.url } = {}): SqsRescueQueue
     credentials: credentials.issue({ functionName: 'test', roleArn }),
     maxAttempts: 1,
   });
-  const secret = new Secret(
-    new FakeSecretsManager({ key }).client,
-    'arn:rescue-key',
-    RESCUE_KEY,
-    new VirtualClock(),
-  );
+  const secret = new Secret(secretsManager.client, 'arn:rescue-key', RESCUE_KEY, clock);
   return new SqsRescueQueue(client, new URL(queue.url), secret);
 }
