@@ -9,7 +9,7 @@ import type {
 } from '../connection/token-endpoint.ts';
 import { readRetryAfterSeconds } from './retry-after.ts';
 import type { Secret, SpotifyClient } from './secret.ts';
-import { fetchTokens, type ReceivedAnswer, UnusableAnswerError } from './token-fetch.ts';
+import { type ReceivedAnswer, TokenRequests, UnusableAnswerError } from './token-request.ts';
 
 /** A token of RFC 6749, appendix A.12, of a length that the database takes: one it refused would cost a whole batch. */
 const Token = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,4096}$/));
@@ -51,137 +51,149 @@ type Failure = Exclude<TokenAnswer, { kind: 'refreshed' | 'refresh_token_only' }
  */
 const REFUSALS: ReadonlySet<string> = new Set(['client_rejected', 'rejected', 'revoked']);
 
-/** One kind of token request, and what its success means. */
-type GrantRequest<Success> = {
-  send(
-    client: oauth.Client,
-    authentication: oauth.ClientAuth,
-    options: oauth.TokenEndpointRequestOptions,
-  ): Promise<Response>;
-  read(client: oauth.Client, response: Response): Promise<Success | Failure>;
-};
+/** What is read of the headers of an answer that brings no token. */
+const HEADERS_THAT_MATTER = ['content-type', 'date', 'retry-after', 'www-authenticate'];
 
-/** Spotify's accounts service, spoken to with the client id and secret that Secrets Manager holds. */
+/** Text without control characters, of which alone a Response takes headers. */
+const PLAIN_TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/** Of these no Response with a body can be made. */
+const STATUSES_WITHOUT_BODY = [204, 205, 304];
+
+/** One request with given credentials. */
+type Ask<Answer> = (credentials: Credentials, timeoutMilliseconds: number) => Promise<Answer>;
+
+/** The client's credentials, and the header that they make. */
+type Credentials = { readonly client: SpotifyClient; readonly authorization: string };
+
+/**
+ * Spotify's accounts service, spoken to with the client id and secret that Secrets Manager holds. A success is read here;
+ * oauth4webapi authenticates the client and judges whatever is none.
+ */
 export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
   readonly #server: oauth.AuthorizationServer;
+  readonly #requests: TokenRequests;
   readonly #secret: Secret<SpotifyClient>;
-  readonly #allowInsecureRequests: boolean;
+  #credentials: Credentials | null = null;
 
   constructor(tokenUrl: URL, secret: Secret<SpotifyClient>) {
     this.#server = { issuer: tokenUrl.origin, token_endpoint: tokenUrl.href };
+    this.#requests = new TokenRequests(tokenUrl);
     this.#secret = secret;
-    this.#allowInsecureRequests = tokenUrl.protocol === 'http:';
   }
 
   refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer> {
-    // One for everything: neither a slow secret nor a second call may outlast what the caller's lease allows.
-    return runWithin(timeoutMilliseconds, (signal) =>
-      this.#tryCredentials(signal, (client) => this.#call(client, refreshToken, signal)),
+    const form = `grant_type=refresh_token&refresh_token=${encodeURIComponent(refreshToken)}`;
+    return this.#tryCredentials<TokenAnswer>(
+      timeoutMilliseconds,
+      async ({ client, authorization }, timeout) => {
+        const answer = await this.#requests.send(form, authorization, timeout);
+        // A success is read by what came: oauth4webapi refuses it for fields that nobody here needs.
+        return answer.status >= 200 && answer.status < 300
+          ? parseTokens(answer, refreshToken)
+          : judge(answer, async (response) => {
+              await oauth.processRefreshTokenResponse(this.#server, client, response);
+              return { kind: 'unavailable', reason: `status ${answer.status}` };
+            });
+      },
     );
   }
 
-  checkClient(timeoutMilliseconds: number): Promise<ClientAnswer> {
-    return runWithin(timeoutMilliseconds, async (signal) => {
-      const answer = await this.#tryCredentials(signal, (spotifyClient) =>
-        this.#request<ClientAnswer>(spotifyClient, signal, createReceivedAnswer(), {
-          send: (client, authentication, options) =>
-            oauth.clientCredentialsGrantRequest(this.#server, client, authentication, {}, options),
-          read: async (client, response) => {
-            await oauth.processClientCredentialsResponse(this.#server, client, response);
-            return { kind: 'accepted' };
-          },
+  async checkClient(timeoutMilliseconds: number): Promise<ClientAnswer> {
+    const form = 'grant_type=client_credentials';
+    const answer = await this.#tryCredentials<ClientAnswer | Failure>(
+      timeoutMilliseconds,
+      async ({ client, authorization }, timeout) =>
+        judge(await this.#requests.send(form, authorization, timeout), async (response) => {
+          await oauth.processClientCredentialsResponse(this.#server, client, response);
+          return { kind: 'accepted' };
         }),
-      );
-      return answer.kind === 'revoked' ? { kind: 'rejected', reason: 'invalid_grant' } : answer;
-    });
+    );
+    return answer.kind === 'revoked' ? { kind: 'rejected', reason: 'invalid_grant' } : answer;
   }
 
-  /** Asks with the credentials at hand, and once more where Spotify refuses and there are newer ones. */
+  /**
+   * Asks with the credentials at hand, and once more where Spotify refuses and there are newer ones. The timeout is for
+   * everything: neither a slow secret nor a second call may outlast what the caller's lease allows.
+   */
   async #tryCredentials<Answer extends { readonly kind: string }>(
-    signal: AbortSignal,
-    ask: (client: SpotifyClient) => Promise<Answer>,
+    timeoutMilliseconds: number,
+    ask: Ask<Answer>,
   ): Promise<Answer> {
+    const deadline = performance.now() + timeoutMilliseconds;
     const client = await this.#secret.read();
-    const answer = await ask(client);
+    const answer = await ask(this.#present(client), timeoutMilliseconds);
     if (!REFUSALS.has(answer.kind)) {
       return answer;
     }
-    // Whether there are newer ones is worth no more than the time that the call was given.
+    const newer = await this.#renew(client, deadline - performance.now());
+    return newer === client ? answer : ask(this.#present(newer), Math.max(1, deadline - performance.now()));
+  }
+
+  /** Newer credentials, or the same where there are none or looking for them takes longer than this. */
+  async #renew(client: SpotifyClient, timeoutMilliseconds: number): Promise<SpotifyClient> {
     const timeIsUp = Promise.withResolvers<SpotifyClient>();
-    signal.addEventListener('abort', () => timeIsUp.resolve(client), { once: true });
-    const newer = await Promise.race([this.#secret.renew(client), timeIsUp.promise]);
-    return newer === client ? answer : ask(newer);
-  }
-
-  async #call(client: SpotifyClient, refreshToken: string, signal: AbortSignal): Promise<TokenAnswer> {
-    const received = createReceivedAnswer();
-    const failure = await this.#request<null>(client, signal, received, {
-      send: (oauthClient, authentication, options) =>
-        oauth.refreshTokenGrantRequest(this.#server, oauthClient, authentication, refreshToken, options),
-      read: async (oauthClient, response) => {
-        // A success is read by what came, below: oauth4webapi refuses it for fields that nobody here needs.
-        if (!response.ok) {
-          await oauth.processRefreshTokenResponse(this.#server, oauthClient, response);
-        }
-        return null;
-      },
-    });
-    return received.isOfSuccess || failure === null
-      ? parseTokens(received.text, refreshToken, failure)
-      : failure;
-  }
-
-  async #request<Success>(
-    client: SpotifyClient,
-    signal: AbortSignal,
-    received: ReceivedAnswer,
-    { send, read }: GrantRequest<Success>,
-  ): Promise<Success | Failure> {
-    const oauthClient: oauth.Client = { client_id: client.client_id };
+    const timer = setTimeout(() => timeIsUp.resolve(client), timeoutMilliseconds);
     try {
-      const response = await send(oauthClient, oauth.ClientSecretBasic(client.client_secret), {
-        signal,
-        [oauth.customFetch]: (url, init) => fetchTokens(url, init, received),
-        [oauth.allowInsecureRequests]: this.#allowInsecureRequests,
-      });
-      if (response.status === 429) {
-        return { kind: 'throttled', retryAfterSeconds: readRetryAfterSeconds(response.headers) };
-      }
-      if (response.status >= 500 || PASSING_STATUSES.has(response.status)) {
-        return { kind: 'unavailable', reason: `status ${response.status}` };
-      }
-      return await read(oauthClient, response);
-    } catch (error) {
-      return toFailure(error);
+      return await Promise.race([this.#secret.renew(client), timeIsUp.promise]);
+    } finally {
+      clearTimeout(timer);
     }
   }
-}
 
-/** Runs something with a signal that ends it. Not AbortSignal.timeout, which would keep everything here in memory until its time has passed. */
-async function runWithin<Result>(
-  timeoutMilliseconds: number,
-  run: (signal: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), timeoutMilliseconds);
-  try {
-    return await run(abort.signal);
-  } finally {
-    clearTimeout(timer);
+  #present(client: SpotifyClient): Credentials {
+    if (this.#credentials?.client !== client) {
+      const headers = new Headers();
+      void oauth.ClientSecretBasic(client.client_secret)(
+        this.#server,
+        client,
+        new URLSearchParams(),
+        headers,
+      );
+      this.#credentials = { client, authorization: headers.get('authorization') ?? '' };
+    }
+    return this.#credentials;
   }
 }
 
-function createReceivedAnswer(): ReceivedAnswer {
-  return { isOfSuccess: false, text: '' };
+/** What an answer means that brings no user's token. */
+async function judge<Success>(
+  answer: ReceivedAnswer,
+  read: (response: Response) => Promise<Success>,
+): Promise<Success | Failure> {
+  const { status, failure } = answer;
+  if (failure !== null) {
+    return toFailure(failure);
+  }
+  // Of other statuses than these no Response can be made.
+  if (status < 200 || status >= 500 || PASSING_STATUSES.has(status)) {
+    return { kind: 'unavailable', reason: `status ${status}` };
+  }
+  const response = toResponse(answer);
+  if (status === 429) {
+    return { kind: 'throttled', retryAfterSeconds: readRetryAfterSeconds(response.headers) };
+  }
+  try {
+    return await read(response);
+  } catch (error) {
+    return toFailure(error);
+  }
+}
+
+function toResponse({ status, headers, text }: ReceivedAnswer): Response {
+  const kept = HEADERS_THAT_MATTER.flatMap((name) => {
+    const value = headers[name];
+    return typeof value === 'string' && PLAIN_TEXT.test(value) ? [[name, value] as [string, string]] : [];
+  });
+  const hasBody = text !== '' && !STATUSES_WITHOUT_BODY.includes(status);
+  return new Response(hasBody ? text : null, { status, headers: kept });
 }
 
 /**
  * What a success holds. The text decides, not how it ended: an object that is there to its last brace is whole, whatever
  * became of the connection afterwards.
- *
- * @param failure why it is not known to be whole
  */
-function parseTokens(text: string, usedRefreshToken: string, failure: Failure | null): TokenAnswer {
+function parseTokens({ text, failure }: ReceivedAnswer, usedRefreshToken: string): TokenAnswer {
   const json = parseJson(text);
   const parsed = v.safeParse(TokenResponse, json);
   if (parsed.success) {
@@ -189,8 +201,8 @@ function parseTokens(text: string, usedRefreshToken: string, failure: Failure | 
   }
   const fields = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'content').join(', ');
   const reason =
-    failure !== null && 'reason' in failure
-      ? failure.reason
+    failure !== null
+      ? explainFailure(failure)
       : json === undefined
         ? 'not JSON'
         : `unusable ${fields} in a successful answer`;
@@ -265,17 +277,19 @@ function toFailure(error: unknown): Failure {
       ? { kind: 'rejected', reason: `status ${response.status}` }
       : { kind: 'unavailable', reason: error.code ?? 'unusable answer' };
   }
-  if (error instanceof UnusableAnswerError) {
-    return { kind: 'unavailable', reason: error.message };
-  }
   if (error instanceof oauth.UnsupportedOperationError) {
     return { kind: 'unavailable', reason: 'unusable token_type in a successful answer' };
   }
-  if (error instanceof Error && error.name === 'AbortError') {
-    return { kind: 'unavailable', reason: 'no answer in time' };
+  return { kind: 'unavailable', reason: explainFailure(error) };
+}
+
+/** Why an answer did not come, or broke off. Throws everything else: a defect must not pass for an outage. */
+function explainFailure(error: unknown): string {
+  if (error instanceof UnusableAnswerError) {
+    return error.message;
   }
   if (error instanceof Error && 'code' in error) {
-    return { kind: 'unavailable', reason: `connection failed: ${error.code}` };
+    return `connection failed: ${error.code}`;
   }
   throw error;
 }

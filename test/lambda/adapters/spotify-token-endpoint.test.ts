@@ -76,8 +76,8 @@ describe('the request', () => {
       },
     });
     expect([...new URLSearchParams(request?.body)]).toEqual([
-      ['refresh_token', REFRESH_TOKEN],
       ['grant_type', 'refresh_token'],
+      ['refresh_token', REFRESH_TOKEN],
     ]);
     expect(request?.body).not.toContain('a1b2c3');
   });
