@@ -90,7 +90,7 @@ function* sweepStarts(day: SimulatedDay, intervalMinutes: number): Generator<num
   }
 }
 
-const SILENT_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} };
+const SILENT_LOG: Log = { writesDebug: false, debug() {}, info() {}, warn() {}, error() {} };
 
 const EMPTY_RESCUE_QUEUE: RescueQueue = {
   put: () => Promise.reject(new Error('nothing is rescued in this simulation')),

@@ -1,14 +1,16 @@
-import { Logger } from '@aws-lambda-powertools/logger';
+import { Logger, LogLevelThreshold } from '@aws-lambda-powertools/logger';
 import type { Context } from 'aws-lambda';
 import type { Log } from '../connection/log.ts';
 
 /** The functions' log: one JSON object per line, through Powertools for AWS Lambda. */
 export class PowertoolsLog implements Log {
+  readonly writesDebug: boolean;
   readonly #logger: Logger;
 
   /** @param service name of the function's part in the system, on every line */
   constructor(service: string) {
     this.#logger = new Logger({ serviceName: service });
+    this.writesDebug = this.#logger.level <= LogLevelThreshold.DEBUG;
   }
 
   /** Puts the invocation's ids on every line until the next one starts. */

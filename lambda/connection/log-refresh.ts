@@ -21,7 +21,11 @@ export function logRefresh(
   const reason = answer !== null && 'reason' in answer ? answer.reason : undefined;
   const isStored = kind === 'refreshed' && (verdict === 'applied' || verdict === 'already_applied');
   const isExpected = (isStored && reason === undefined) || verdict === 'confirmed';
-  log[isExpected ? successLevel : 'warn']('token refresh', {
+  const level = isExpected ? successLevel : 'warn';
+  if (level === 'debug' && !log.writesDebug) {
+    return;
+  }
+  log[level]('token refresh', {
     user_id: lease.userId,
     outcome: kind,
     reason,

@@ -3,6 +3,8 @@ export type LogFields = Readonly<Record<string, string | number | boolean | null
 
 /** Structured logging as use cases see it. Fields carry the user id, and never a token, secret, e-mail or Spotify id. */
 export interface Log {
+  /** Whether lines for debugging are written: a sweep would make a million of them for nothing. */
+  readonly writesDebug: boolean;
   debug(message: string, fields: LogFields): void;
   info(message: string, fields: LogFields): void;
   warn(message: string, fields: LogFields): void;

@@ -44,7 +44,10 @@ describe('with rotation on', () => {
     await stack.stack.bondhu.store(user.id, {
       spotify_token_expires_at: naiveUtc(new Date(Date.now() - 1_000)),
     });
-    await stack.sql('update spotify_auth.connections set claimable_at = null where user_id = $1', [user.id]);
+    await stack.sql(
+      'update spotify_auth.connections set claimable_at = null, refreshed_at = null where user_id = $1',
+      [user.id],
+    );
     const answer = await stack.status(user.id);
 
     expect(rotated).not.toBe(user.refreshToken);

@@ -32,6 +32,18 @@ describe('the log', () => {
     ]);
   });
 
+  test.each([
+    ['DEBUG', true],
+    ['INFO', false],
+  ])('at level %s writes lines for debugging: %p', (level, writesDebug) => {
+    process.env['AWS_LAMBDA_LOG_LEVEL'] = level;
+    const own = new PowertoolsLog('status');
+    delete process.env['AWS_LAMBDA_LOG_LEVEL'];
+    own.debug('token refresh', {});
+    expect(own.writesDebug).toBe(writesDebug);
+    expect(written).toHaveLength(writesDebug ? 1 : 0);
+  });
+
   test('leaves out what is undefined', () => {
     log.info('token refresh', { user_id: 'a', reason: undefined });
     expect(lines()[0]).not.toHaveProperty('reason');

@@ -11,6 +11,14 @@ describe('the line about a refresh', () => {
     expect(lineAbout(refreshedAnswer())).toMatchObject({ level: 'debug', fields: { outcome: 'refreshed' } });
   });
 
+  test('about a stored token is not even made where nobody debugs; a warning is', () => {
+    const log = new RecordingLog();
+    log.writesDebug = false;
+    logRefresh(log, aLease(), refreshedAnswer(), 'applied', 'debug');
+    logRefresh(log, aLease(), refreshedAnswer(), 'stale', 'debug');
+    expect(log.lines).toMatchObject([{ level: 'warn', fields: { verdict: 'stale' } }]);
+  });
+
   test('about a token that a repeated call found stored has that level too', () => {
     expect(lineAbout(refreshedAnswer(), 'already_applied')).toMatchObject({ level: 'debug' });
   });

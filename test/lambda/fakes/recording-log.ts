@@ -2,7 +2,12 @@ import type { Log, LogFields } from '../../../lambda/connection/log.ts';
 
 /** A log that keeps its lines. */
 export class RecordingLog implements Log {
-  readonly lines: { readonly level: keyof Log; readonly message: string; readonly fields: LogFields }[] = [];
+  writesDebug = true;
+  readonly lines: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error';
+    readonly message: string;
+    readonly fields: LogFields;
+  }[] = [];
 
   debug: Log['debug'] = (message, fields) => void this.lines.push({ level: 'debug', message, fields });
   info: Log['info'] = (message, fields) => void this.lines.push({ level: 'info', message, fields });
