@@ -52,12 +52,18 @@ export async function createBondhuDatabase(
     serviceRoleUrl: postgres.urlOf(name, 'authenticator', 'service_role'),
   };
   await runFile(database.superuserUrl, new URL('platform.sql', import.meta.url));
+  await createAuthFunctions(database.authAdminUrl);
   await runFile(
     database.superuserUrl,
     new URL(`default-privileges-${defaultPrivileges}.sql`, import.meta.url),
   );
   await runFile(database.ownerUrl, new URL('bondhu.sql', import.meta.url));
   return database;
+}
+
+/** Creates `auth.uid()` and the like, or puts Supabase's own back in place of others. */
+export function createAuthFunctions(authAdminUrl: string): Promise<void> {
+  return runFile(authAdminUrl, new URL('auth-functions.sql', import.meta.url));
 }
 
 /**

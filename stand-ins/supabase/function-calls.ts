@@ -7,8 +7,8 @@ export const maximumRows = 1000;
 
 /** A request to call one function. */
 export interface FunctionCall {
-  /** The schema that the request asks for; public is the one that is exposed. */
-  readonly schema: string;
+  /** The schema that the request names, if it does; public is the one that is exposed. */
+  readonly schema: string | undefined;
   readonly name: string;
   /** The request's body: the arguments by name, as a JSON object. */
   readonly body: string;
@@ -48,7 +48,8 @@ export function createFunctionCaller(authenticatorUrl: string): FunctionCaller {
 
   return {
     async call(request, identity) {
-      if (request.schema !== 'public') return answer(406, describeUnexposed(request.schema));
+      const { schema = 'public' } = request;
+      if (schema !== 'public') return answer(406, describeUnexposed(schema));
       const argumentNames = parseArgumentNames(request.body);
       if (!argumentNames) return answer(400, problem('PGRST102', 'Empty or invalid json'));
 
@@ -87,7 +88,7 @@ async function callFunction(
   if (!found) return answer(404, describeMissing(request.name, argumentNames));
   const statement = callStatement(request, found, argumentNames);
   const result = await runInTransaction(client, identity, found.statementTimeout, statement);
-  return answerWith(result, found, request.wantsSingleRow);
+  return answerWith(result, found, request);
 }
 
 function parseArgumentNames(body: string): string[] | undefined {
@@ -192,17 +193,21 @@ function callStatement(
 function answerWith(
   { json, rowCount }: CallResult,
   called: DatabaseFunction,
-  wantsSingleRow: boolean,
+  { schema, wantsSingleRow }: FunctionCall,
 ): Response {
-  if (called.returnsVoid) return new Response(null, { status: 204 });
+  const headers = {
+    'content-range': rowCount > 0 ? `0-${rowCount - 1}/*` : '*/*',
+    ...(schema && { 'content-profile': schema }),
+  };
+  if (called.returnsVoid) return new Response(null, { status: 204, headers });
   if (wantsSingleRow && rowCount !== 1) {
     const details = `The result contains ${rowCount} rows`;
     return answer(406, problem('PGRST116', 'Cannot coerce the result to a single JSON object', details));
   }
   return new Response(json, {
     headers: {
-      'content-type': 'application/json; charset=utf-8',
-      'content-range': rowCount > 0 ? `0-${rowCount - 1}/*` : '*/*',
+      'content-type': `${wantsSingleRow ? 'application/vnd.pgrst.object+json' : 'application/json'}; charset=utf-8`,
+      ...headers,
     },
   });
 }
@@ -230,6 +235,10 @@ function describeMissing(name: string, argumentNames: readonly string[]): Postgr
 }
 
 function answer(status: number, body: PostgrestError['body']): Response {
-  const headers = status === 401 ? { 'www-authenticate': 'Bearer' } : {};
+  const headers = {
+    'content-type': 'application/json; charset=utf-8',
+    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
+    ...(status === 503 && { 'retry-after': '0' }),
+  };
   return Response.json(body, { status, headers });
 }

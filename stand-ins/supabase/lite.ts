@@ -1,10 +1,16 @@
 import { inspect } from 'node:util';
-import { App } from '@supabase/lite';
-import { createPostgresConnection, type PostgresConnection } from '@supabase/lite/postgres';
+import type { PostgresConnection } from '@supabase/lite/postgres';
 import type { JWTPayload } from 'jose';
+import { createAuthFunctions } from './bondhu-database.ts';
 import { maximumRows } from './function-calls.ts';
 import type { Identity } from './identity.ts';
 import { isDatabaseError, toPostgrestError } from './postgrest-error.ts';
+
+// lite replaces this by a function that throws when a warning is an Error, as Node's own are: it would end the process.
+const { emitWarning } = process;
+const { App } = await import('@supabase/lite');
+const { createPostgresConnection } = await import('@supabase/lite/postgres');
+process.emitWarning = emitWarning;
 
 export interface LiteOptions {
   /** The login role that owns the schema auth, as GoTrue's. */
@@ -50,10 +56,15 @@ export async function createLite({ authAdminUrl, ownerUrl, jwtSecret }: LiteOpti
     options: { server: { apiKeys: { resolver: readIdentity } } },
   });
   await auth.ensureSystemSchema();
+  await createAuthFunctions(authAdminUrl);
 
   return {
     auth: async (request) => auth.fetch(request),
-    rest: async (request, identity) => rest.fetch(withIdentity(request, identity)),
+    async rest(request, identity) {
+      const response = await rest.fetch(withIdentity(request, identity));
+      if (response.status === 401) response.headers.set('www-authenticate', 'Bearer');
+      return response;
+    },
     async close() {
       await Promise.all([authConnection.close(), restConnection.close()]);
     },

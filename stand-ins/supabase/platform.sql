@@ -45,22 +45,6 @@ create table auth.users (
 );
 create unique index users_email_partial_key on auth.users (email) where is_sso_user = false;
 
-create function auth.jwt() returns jsonb
-  language sql stable
-  as $$ select coalesce(nullif(current_setting('request.jwt.claims', true), ''), '{}')::jsonb $$;
-
-create function auth.uid() returns uuid
-  language sql stable
-  as $$ select (auth.jwt() ->> 'sub')::uuid $$;
-
-create function auth.role() returns text
-  language sql stable
-  as $$ select auth.jwt() ->> 'role' $$;
-
-create function auth.email() returns text
-  language sql stable
-  as $$ select auth.jwt() ->> 'email' $$;
-
 grant all on auth.users to postgres;
 
 reset role;

@@ -42,7 +42,8 @@ export interface Supabase {
 /**
  * Serves Supabase's REST and Auth interfaces for a database, on 127.0.0.1.
  *
- * Functions are called as PostgREST does (function-calls.ts); tables and Auth are `@supabase/lite`'s (lite.ts). User
+ * Functions are called as PostgREST does (function-calls.ts); tables and Auth are `@supabase/lite`'s (lite.ts). Tests
+ * hold this and real PostgREST to the same expectations (test/stand-ins/supabase/conformance.test.ts). User
  * tokens are signed with ES256, as on new projects; those signed with RS256 or HS256 are accepted too. Not there:
  * Storage, Realtime, Edge Functions and Auth's admin interface.
  */
@@ -64,6 +65,13 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
   app.use(cors({ origin: '*', exposeHeaders: ['content-range'] }));
   app.onError((error, context) => {
     if (!(error instanceof RejectedRequestError)) throw error;
+    // The gateway's own refusals have no code; with one it is PostgREST's, of a token.
+    if ('code' in error.body) {
+      context.header(
+        'www-authenticate',
+        `Bearer error="invalid_token", error_description="${error.body['message']}"`,
+      );
+    }
     return context.json(error.body, error.status);
   });
 
@@ -90,7 +98,7 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
   app.post('/rest/v1/rpc/:name', async (context) => {
     const identity = await identify(context.req.raw.headers, { publishableKey, secretKey }, tokens);
     const request = {
-      schema: context.req.header('content-profile') ?? 'public',
+      schema: context.req.header('content-profile'),
       name: context.req.param('name'),
       body: (await context.req.text()) || '{}',
       wantsSingleRow: context.req.header('accept') === 'application/vnd.pgrst.object+json',

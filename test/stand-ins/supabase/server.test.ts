@@ -14,7 +14,6 @@ let postgres: Postgres;
 let database: BondhuDatabase;
 let supabase: Supabase;
 let service: SupabaseClient;
-let visitor: SupabaseClient;
 
 beforeAll(async () => {
   // @supabase/lite prints every error that it answers with.
@@ -23,23 +22,11 @@ beforeAll(async () => {
   database = await createBondhuDatabase(postgres, { name: 'bondhu' });
   await runSql(
     database.ownerUrl,
-    `create function public.echo(value jsonb) returns jsonb language sql as 'select value';
-     create function public.add(a int, b int default 40) returns int language sql as 'select a + b';
-     create function public.count_up(until int) returns table (n int, at timestamptz) language sql
-       as $$ select i, timestamptz '2026-01-31T12:00:00Z' from generate_series(1, until) i $$;
-     create function public.who_am_i() returns text language sql as 'select current_user::text';
-     create function public.nothing() returns void language sql as '';
-     create function public.fail(state text) returns void language plpgsql
-       as $$ begin raise exception 'failed on purpose' using errcode = state, hint = 'do not'; end $$;
-     create function public.dawdle() returns void language sql set statement_timeout = '50ms'
-       as 'select pg_sleep(5)';
-     alter table public.profiles add check (full_name <> 'nobody');
-     create function public.guarded() returns int language sql as 'select 1';
-     revoke execute on function public.guarded() from public;`,
+    `create function public.add(a int, b int default 40) returns int language sql as 'select a + b';
+     create function public.who_am_i() returns text language sql as 'select current_user::text';`,
   );
   supabase = await startSupabase({ database });
   service = createClient(supabase.url, supabase.secretKey);
-  visitor = createClient(supabase.url, supabase.publishableKey);
 });
 
 afterAll(async () => {
@@ -47,101 +34,13 @@ afterAll(async () => {
   await postgres.stop();
 });
 
-describe('functions', () => {
-  test('a jsonb array makes the round trip unchanged', async () => {
-    const value = [{ user: 'a', seconds: 12.5, note: 'quote " and \\ and ü', nested: [null, true] }, {}];
-    expect(await service.rpc('echo', { value })).toMatchObject({ status: 200, data: value, error: null });
-  });
-
-  test('numbers, tables, rows and nothing come back as PostgREST formats them', async () => {
-    expect((await service.rpc('add', { a: 2 })).data).toBe(42);
-    expect((await service.rpc('count_up', { until: 2 })).data).toEqual([
-      { n: 1, at: '2026-01-31T12:00:00+00:00' },
-      { n: 2, at: '2026-01-31T12:00:00+00:00' },
-    ]);
-    expect((await service.rpc('count_up', { until: 1 }).single()).data).toMatchObject({ n: 1 });
-    expect((await service.rpc('count_up', { until: 2 }).single()).error).toMatchObject({ code: 'PGRST116' });
-    expect(await service.rpc('nothing')).toMatchObject({ status: 204, error: null });
-  });
-
-  test('a longer result is cut off at 1,000 rows without a word', async () => {
-    const { data, error } = await service.rpc('count_up', { until: 1500 });
-    expect(error).toBeNull();
-    expect(data).toHaveLength(1000);
-  });
-
-  test('each key brings its role', async () => {
-    expect((await service.rpc('who_am_i')).data).toBe('service_role');
-    expect((await visitor.rpc('who_am_i')).data).toBe('anon');
-    const token = await supabase.signUserToken(
-      { role: 'service_role', iss: 'supabase' },
-      { algorithm: 'HS256' },
-    );
-    expect((await createClient(supabase.url, token).rpc('who_am_i')).data).toBe('service_role');
-  });
-
-  test.each([
-    ['an unknown function', 'no_such', {}, 404, 'PGRST202'],
-    ['a wrong argument', 'add', { a: 1, c: 1 }, 404, 'PGRST202'],
-    ['a missing argument', 'add', { b: 1 }, 404, 'PGRST202'],
-    ['an exception', 'fail', { state: 'P0001' }, 400, 'P0001'],
-    ['a chosen status', 'fail', { state: 'PT409' }, 409, 'PT409'],
-    ['a status that no proxy sends', 'fail', { state: 'PT530' }, 530, 'PT530'],
-    ['a violated check', 'fail', { state: '23514' }, 400, '23514'],
-    ['a deadlock', 'fail', { state: '40P01' }, 500, '40P01'],
-    ['a value of the wrong type', 'add', { a: 'one' }, 400, '22P02'],
-    ['a statement timeout', 'dawdle', {}, 500, '57014'],
-    ['a function without a grant', 'guarded', {}, 403, '42501'],
-  ])('%s is reported as PostgREST does', async (_, name, values, status, code) => {
-    expect(await service.rpc(name, values)).toMatchObject({
-      status,
-      error: { code, message: expect.any(String) },
-    });
-  });
-
-  test('a schema that is not exposed is refused as PostgREST does', async () => {
-    const headers = { apikey: supabase.secretKey, 'content-type': 'application/json' };
-    const call = async (profile: Record<string, string>) =>
-      fetch(`${supabase.url}/rest/v1/rpc/who_am_i`, {
-        method: 'POST',
-        headers: { ...headers, ...profile },
-        body: '{}',
-      });
-    expect((await call({})).status).toBe(200);
-    expect((await call({ 'content-profile': 'public' })).status).toBe(200);
-    const refused = await call({ 'content-profile': 'spotify_auth' });
-    expect(refused.status).toBe(406);
-    expect(await refused.json()).toEqual({
-      code: 'PGRST106',
-      details: null,
-      hint: 'Only the following schemas are exposed: public',
-      message: 'Invalid schema: spotify_auth',
-    });
-  });
-
-  test('a missing grant is a 401 for visitors', async () => {
-    expect(await visitor.rpc('guarded')).toMatchObject({ status: 401, error: { code: '42501' } });
-  });
-});
-
-describe('keys and tokens', () => {
-  test.each([
-    ['no key', {}, 'No API key found in request'],
-    ['an unknown key', { apikey: 'sb_secret_guessed' }, 'Invalid API key'],
-  ])('%s is refused', async (_, headers: Record<string, string>, message) => {
-    const response = await fetch(`${supabase.url}/rest/v1/rpc/who_am_i`, { method: 'POST', headers });
-    expect(response.status).toBe(401);
-    expect(await response.json()).toMatchObject({ message });
-  });
-
-  test('an expired token is refused', async () => {
-    const expired = await supabase.signUserToken({ exp: 1 });
-    const response = await fetch(`${supabase.url}/rest/v1/profiles`, {
-      headers: { apikey: supabase.publishableKey, authorization: `Bearer ${expired}` },
-    });
-    expect(response.status).toBe(401);
-    expect(await response.json()).toMatchObject({ code: 'PGRST303' });
-  });
+test.each([
+  ['no key', {}, 'No API key found in request'],
+  ['an unknown key', { apikey: 'sb_secret_guessed' }, 'Invalid API key'],
+])('%s is refused', async (_, headers: Record<string, string>, message) => {
+  const response = await fetch(`${supabase.url}/rest/v1/rpc/who_am_i`, { method: 'POST', headers });
+  expect(response.status).toBe(401);
+  expect(await response.json()).toMatchObject({ message });
 });
 
 describe('users', () => {
@@ -231,47 +130,6 @@ describe('users', () => {
     };
     expect(data.user).toMatchObject(user);
     expect((await client.auth.getUser()).data.user).toMatchObject(user);
-  });
-
-  test('a user reads and updates their own profile, and cannot read without signing in', async () => {
-    const credentials = { email: 'dave@example.com', password: 'correct horse' };
-    const id = await supabase.createUser(credentials.email, credentials.password);
-    await supabase.createUser('erin@example.com', 'correct horse');
-    const client = createClient(supabase.url, supabase.publishableKey);
-    await client.auth.signInWithPassword(credentials);
-
-    const update = await client
-      .from('profiles')
-      .update({ spotify_token_expires_at: '2026-01-31T12:00:00', personality_data: { mood: ['calm'] } })
-      .eq('id', id);
-    const own = await client.from('profiles').select('*');
-    const foreign = await visitor.from('profiles').select('*');
-
-    expect(update.error).toBeNull();
-    expect(own.data).toEqual([
-      expect.objectContaining({
-        id,
-        spotify_token_expires_at: '2026-01-31T12:00:00+00:00',
-        personality_data: { mood: ['calm'] },
-      }),
-    ]);
-    expect(foreign).toMatchObject({ status: 401, error: { code: '42501' } });
-  });
-
-  test.each(['ES256', 'RS256', 'HS256'] as const)(
-    'a %s token made for a test reaches row level security',
-    async (algorithm) => {
-      const id = await supabase.createUser(`${algorithm}@example.com`, 'correct horse');
-      const token = await supabase.signUserToken({ sub: id }, { algorithm });
-      const client = createClient(supabase.url, supabase.publishableKey, { accessToken: async () => token });
-      expect((await client.from('profiles').select('id')).data).toEqual([{ id }]);
-    },
-  );
-
-  test('an error on a table is reported as PostgREST does', async () => {
-    const id = await supabase.createUser('frank@example.com', 'correct horse');
-    const { status, error } = await service.from('profiles').update({ full_name: 'nobody' }).eq('id', id);
-    expect({ status, code: error?.code }).toEqual({ status: 400, code: '23514' });
   });
 });
 
