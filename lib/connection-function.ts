@@ -72,6 +72,7 @@ export class ConnectionFunction extends Construct {
         externalModules: ['ini', 'login', 'process', 'sso', 'web-identity'].map(
           (source) => `@aws-sdk/credential-provider-${source}`,
         ),
+        esbuildArgs: { '--alias:node:http': './lambda/node-http.cjs' },
         minify: true,
         sourceMap: true,
         sourcesContent: false,

@@ -12,7 +12,7 @@ import { assertConnected, prepareStatusRequest } from '../status-request.ts';
 const WARM_UP = 300;
 const CALLS = 1_000;
 
-/** A handler that makes the one call and nothing else, with the client that the status function uses. */
+/** A handler that makes the one call and nothing else, with Supabase's own client. */
 const BARE_HANDLER = `
   import { PostgrestClient } from '@supabase/postgrest-js';
   const { SUPABASE_REST_URL, SUPABASE_KEY } = process.env;
@@ -75,7 +75,7 @@ export async function measureWarmStatus(bench: Bench): Promise<Findings> {
     figures: [
       {
         name: 'status, warm, token valid, median, through the runtime client',
-        baseline: 'a handler that makes the bare database call, through the same clients',
+        baseline: 'a handler that makes the bare database call with the client of Supabase',
         value: ours / bare,
         unit: '×',
         better: 'less',

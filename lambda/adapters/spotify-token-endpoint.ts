@@ -7,9 +7,14 @@ import type {
   TokenAnswer,
   TokenEndpoint,
 } from '../connection/token-endpoint.ts';
+import {
+  describeFailedRequest,
+  type HttpRequest,
+  HttpRequests,
+  type ReceivedAnswer,
+} from './http-requests.ts';
 import { readRetryAfterSeconds } from './retry-after.ts';
 import type { Secret, SpotifyClient } from './secret.ts';
-import { type ReceivedAnswer, TokenRequests, UnusableAnswerError } from './token-request.ts';
 
 /** A token of RFC 6749, appendix A.12, of a length that the database takes: one it refused would cost a whole batch. */
 const Token = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,4096}$/));
@@ -51,6 +56,9 @@ type Failure = Exclude<TokenAnswer, { kind: 'refreshed' | 'refresh_token_only' }
  */
 const REFUSALS: ReadonlySet<string> = new Set(['client_rejected', 'rejected', 'revoked']);
 
+/** Token answers are a few hundred bytes; whatever is longer is not one. */
+const LONGEST_BODY_BYTES = 64 * 1024;
+
 /** What is read of the headers of an answer that brings no token. */
 const HEADERS_THAT_MATTER = ['content-type', 'date', 'retry-after', 'www-authenticate'];
 
@@ -63,8 +71,8 @@ const STATUSES_WITHOUT_BODY = [204, 205, 304];
 /** One request with given credentials. */
 type Ask<Answer> = (credentials: Credentials, timeoutMilliseconds: number) => Promise<Answer>;
 
-/** The client's credentials, and the header that they make. */
-type Credentials = { readonly client: SpotifyClient; readonly authorization: string };
+/** The client's credentials, and the headers of a request with them. */
+type Credentials = { readonly client: SpotifyClient; readonly headers: readonly string[] };
 
 /**
  * Spotify's accounts service, spoken to with the client id and secret that Secrets Manager holds. A success is read here;
@@ -72,39 +80,38 @@ type Credentials = { readonly client: SpotifyClient; readonly authorization: str
  */
 export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
   readonly #server: oauth.AuthorizationServer;
-  readonly #requests: TokenRequests;
+  readonly #requests: HttpRequests;
+  readonly #path: string;
   readonly #secret: Secret<SpotifyClient>;
   #credentials: Credentials | null = null;
 
   constructor(tokenUrl: URL, secret: Secret<SpotifyClient>) {
     this.#server = { issuer: tokenUrl.origin, token_endpoint: tokenUrl.href };
-    this.#requests = new TokenRequests(tokenUrl);
+    this.#requests = new HttpRequests(tokenUrl, { longestBodyBytes: LONGEST_BODY_BYTES, isLenient: true });
+    this.#path = tokenUrl.pathname + tokenUrl.search;
     this.#secret = secret;
   }
 
   refresh(refreshToken: string, timeoutMilliseconds: number): Promise<TokenAnswer> {
     const form = `grant_type=refresh_token&refresh_token=${encodeURIComponent(refreshToken)}`;
-    return this.#tryCredentials<TokenAnswer>(
-      timeoutMilliseconds,
-      async ({ client, authorization }, timeout) => {
-        const answer = await this.#requests.send(form, authorization, timeout);
-        // A success is read by what came: oauth4webapi refuses it for fields that nobody here needs.
-        return answer.status >= 200 && answer.status < 300
-          ? parseTokens(answer, refreshToken)
-          : judge(answer, async (response) => {
-              await oauth.processRefreshTokenResponse(this.#server, client, response);
-              return { kind: 'unavailable', reason: `status ${answer.status}` };
-            });
-      },
-    );
+    return this.#tryCredentials<TokenAnswer>(timeoutMilliseconds, async ({ client, headers }, timeout) => {
+      const answer = await this.#requests.send(this.#post(form, headers), timeout);
+      // A success is read by what came: oauth4webapi refuses it for fields that nobody here needs.
+      return answer.status >= 200 && answer.status < 300
+        ? parseTokens(answer, refreshToken)
+        : judge(answer, async (response) => {
+            await oauth.processRefreshTokenResponse(this.#server, client, response);
+            return { kind: 'unavailable', reason: `status ${answer.status}` };
+          });
+    });
   }
 
   async checkClient(timeoutMilliseconds: number): Promise<ClientAnswer> {
     const form = 'grant_type=client_credentials';
     const answer = await this.#tryCredentials<ClientAnswer | Failure>(
       timeoutMilliseconds,
-      async ({ client, authorization }, timeout) =>
-        judge(await this.#requests.send(form, authorization, timeout), async (response) => {
+      async ({ client, headers }, timeout) =>
+        judge(await this.#requests.send(this.#post(form, headers), timeout), async (response) => {
           await oauth.processClientCredentialsResponse(this.#server, client, response);
           return { kind: 'accepted' };
         }),
@@ -141,16 +148,21 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
     }
   }
 
+  #post(form: string, headers: readonly string[]): HttpRequest {
+    return { method: 'POST', path: this.#path, headers, body: form };
+  }
+
   #present(client: SpotifyClient): Credentials {
     if (this.#credentials?.client !== client) {
-      const headers = new Headers();
-      void oauth.ClientSecretBasic(client.client_secret)(
-        this.#server,
-        client,
-        new URLSearchParams(),
-        headers,
-      );
-      this.#credentials = { client, authorization: headers.get('authorization') ?? '' };
+      const authentication = new Headers();
+      const authenticate = oauth.ClientSecretBasic(client.client_secret);
+      void authenticate(this.#server, client, new URLSearchParams(), authentication);
+      const headers = [
+        ...['accept', 'application/json'],
+        ...['content-type', 'application/x-www-form-urlencoded;charset=UTF-8'],
+        ...['authorization', authentication.get('authorization') ?? ''],
+      ];
+      this.#credentials = { client, headers };
     }
     return this.#credentials;
   }
@@ -202,7 +214,7 @@ function parseTokens({ text, failure }: ReceivedAnswer, usedRefreshToken: string
   const fields = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'content').join(', ');
   const reason =
     failure !== null
-      ? explainFailure(failure)
+      ? describeFailedRequest(failure)
       : json === undefined
         ? 'not JSON'
         : `unusable ${fields} in a successful answer`;
@@ -280,16 +292,5 @@ function toFailure(error: unknown): Failure {
   if (error instanceof oauth.UnsupportedOperationError) {
     return { kind: 'unavailable', reason: 'unusable token_type in a successful answer' };
   }
-  return { kind: 'unavailable', reason: explainFailure(error) };
-}
-
-/** Why an answer did not come, or broke off. Throws everything else: a defect must not pass for an outage. */
-function explainFailure(error: unknown): string {
-  if (error instanceof UnusableAnswerError) {
-    return error.message;
-  }
-  if (error instanceof Error && 'code' in error) {
-    return `connection failed: ${error.code}`;
-  }
-  throw error;
+  return { kind: 'unavailable', reason: describeFailedRequest(error) };
 }

@@ -1,21 +1,23 @@
-import { PostgrestClient } from '@supabase/postgrest-js';
 import * as v from 'valibot';
 import { StoreError, type StoreErrorCode } from '../connection/connection-store.ts';
 import type { Metrics } from '../connection/metrics.ts';
+import { HttpRequests, type ReceivedAnswer } from './http-requests.ts';
 import type { Secret, SupabaseCredentials } from './secret.ts';
 
 /** Where the functions are. Named in every call: without that PostgREST takes whichever schema a project exposes first. */
 const SCHEMA = 'public';
 
+/** A claim of 1,000 connections with the longest tokens, and as much again. */
+const LONGEST_BODY_BYTES = 16 * 1024 * 1024;
+
 /** The functions of `supabase/migrations`, over Supabase's REST API, with the key that Secrets Manager holds. */
 export class SupabaseFunctions {
-  readonly #url: URL;
+  readonly #requests: HttpRequests;
   readonly #secret: Secret<SupabaseCredentials>;
   readonly #metrics: Metrics;
-  #client: { readonly credentials: SupabaseCredentials; readonly rest: PostgrestClient } | null = null;
 
   constructor(url: URL, secret: Secret<SupabaseCredentials>, metrics: Metrics) {
-    this.#url = url;
+    this.#requests = new HttpRequests(url, { longestBodyBytes: LONGEST_BODY_BYTES, isLenient: false });
     this.#secret = secret;
     this.#metrics = metrics;
   }
@@ -32,16 +34,16 @@ export class SupabaseFunctions {
     timeoutMilliseconds: number,
     parameters: Readonly<Record<string, unknown>> = {},
   ): Promise<Row> {
-    const signal = AbortSignal.timeout(timeoutMilliseconds);
+    const deadline = performance.now() + timeoutMilliseconds;
     const credentials = await this.#secret.read();
     try {
-      return await this.#callWith(credentials, name, schema, signal, parameters);
+      return await this.#callWith(credentials, name, schema, deadline, parameters);
     } catch (error) {
       const newer = isKeyRejected(error) ? await this.#secret.renew(credentials) : credentials;
       if (newer === credentials) {
         throw this.#counted(error);
       }
-      return await this.#callWith(newer, name, schema, signal, parameters).catch((again) => {
+      return await this.#callWith(newer, name, schema, deadline, parameters).catch((again) => {
         throw this.#counted(again);
       });
     }
@@ -58,16 +60,19 @@ export class SupabaseFunctions {
     credentials: SupabaseCredentials,
     name: string,
     schema: v.GenericSchema<unknown, Row>,
-    signal: AbortSignal,
+    deadline: number,
     parameters: Readonly<Record<string, unknown>>,
   ): Promise<Row> {
-    const { data, error, status } = await this.#getClient(credentials)
-      .rpc(name, parameters)
-      .retry(false)
-      .abortSignal(signal);
-    if (error !== null) {
-      throw explainFailure(name, status, error.code);
-    }
+    const answer = await this.#requests.send(
+      {
+        method: 'POST',
+        path: `/rest/v1/rpc/${name}`,
+        headers: createHeaders(credentials.secret_key),
+        body: JSON.stringify(parameters),
+      },
+      Math.max(1, deadline - performance.now()),
+    );
+    const data = readAnswer(name, answer);
     const parsed = v.safeParse(schema, data);
     if (!parsed.success) {
       const where = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'the answer').join(', ');
@@ -78,23 +83,39 @@ export class SupabaseFunctions {
     }
     return parsed.output;
   }
-
-  #getClient(credentials: SupabaseCredentials): PostgrestClient {
-    if (this.#client?.credentials !== credentials) {
-      const rest = new PostgrestClient(new URL('/rest/v1', this.#url).href, {
-        headers: createHeaders(credentials.secret_key),
-        schema: SCHEMA,
-      });
-      this.#client = { credentials, rest };
-    }
-    return this.#client.rest;
-  }
 }
 
 /** As supabase-js does it: a legacy service_role key is a JWT and also says so, a secret key must not pose as one. */
-function createHeaders(secretKey: string): Record<string, string> {
+function createHeaders(secretKey: string): readonly string[] {
   const isLegacyKey = !secretKey.startsWith('sb_');
-  return { apikey: secretKey, ...(isLegacyKey && { authorization: `Bearer ${secretKey}` }) };
+  return [
+    ...['apikey', secretKey, 'accept', 'application/json'],
+    ...['content-type', 'application/json', 'content-profile', SCHEMA],
+    ...(isLegacyKey ? ['authorization', `Bearer ${secretKey}`] : []),
+  ];
+}
+
+/** The JSON of a success; null where it is empty. Throws a {@link StoreError} for everything else. */
+function readAnswer(name: string, { status, text, failure }: ReceivedAnswer): unknown {
+  const isWhole = failure === null;
+  const json = isWhole ? parseJson(text) : undefined;
+  if (!isWhole || json === undefined || status < 200 || status > 299) {
+    const parsed = v.safeParse(PostgrestError, json);
+    throw explainFailure(name, isWhole ? status : 0, parsed.success ? parsed.output.code : '');
+  }
+  return json;
+}
+
+/** What PostgREST and Supabase's gateway say of an error; its other fields may quote values. */
+const PostgrestError = v.object({ code: v.string() });
+
+/** Null: there is nothing. Undefined: it is no JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function isKeyRejected(error: unknown): boolean {

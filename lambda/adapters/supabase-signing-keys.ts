@@ -1,12 +1,16 @@
-import {
-  createLocalJWKSet,
-  errors,
-  type FlattenedJWSInput,
-  type JSONWebKeySet,
-  type JWSHeaderParameters,
-} from 'jose';
+import type { IncomingHttpHeaders } from 'node:http';
+import { createLocalJWKSet, errors, type FlattenedJWSInput, type JWSHeaderParameters } from 'jose';
 import { OperationalError } from '../connection/operational-error.ts';
-import { getErrorName } from './error-name.ts';
+import { describeFailedRequest, type HttpRequest, HttpRequests } from './http-requests.ts';
+
+const REQUEST: HttpRequest = {
+  method: 'GET',
+  path: '/auth/v1/.well-known/jwks.json',
+  headers: ['accept', 'application/json'],
+  body: '',
+};
+
+const LONGEST_BODY_BYTES = 1024 * 1024;
 
 /** What Supabase's `Cache-Control` says, and the longest that any answer is kept. */
 const LONGEST_LIFETIME_MILLISECONDS = 600_000;
@@ -40,7 +44,7 @@ type KeySet = {
  * @see https://supabase.com/docs/guides/auth/signing-keys
  */
 export class SupabaseSigningKeys {
-  readonly #url: URL;
+  readonly #requests: HttpRequests;
   readonly #timeoutMilliseconds: number;
   #known: KeySet | null = null;
   #lastFetchAt = Number.NEGATIVE_INFINITY;
@@ -48,7 +52,10 @@ export class SupabaseSigningKeys {
   #periodEndsAt = Number.NEGATIVE_INFINITY;
 
   constructor(supabaseUrl: URL, { timeoutMilliseconds = 2_000 } = {}) {
-    this.#url = new URL('/auth/v1/.well-known/jwks.json', supabaseUrl);
+    this.#requests = new HttpRequests(supabaseUrl, {
+      longestBodyBytes: LONGEST_BODY_BYTES,
+      isLenient: false,
+    });
     this.#timeoutMilliseconds = timeoutMilliseconds;
   }
 
@@ -113,35 +120,28 @@ export class SupabaseSigningKeys {
   }
 
   async #request(): Promise<KeySet> {
+    const { status, headers, text, failure } = await this.#requests.send(REQUEST, this.#timeoutMilliseconds);
+    if (failure !== null || status !== 200) {
+      throw explain(failure === null ? `status ${status}` : describeFailedRequest(failure), failure);
+    }
     try {
-      const response = await fetch(this.#url, {
-        redirect: 'error',
-        signal: AbortSignal.timeout(this.#timeoutMilliseconds),
-      });
-      if (response.status !== 200) {
-        await response.body?.cancel();
-        throw new UnusableAnswer(`status ${response.status}`);
-      }
-      const find = createLocalJWKSet((await response.json()) as JSONWebKeySet);
-      return { find, fetchedAt: Date.now(), ...readAge(response.headers) };
+      return { find: createLocalJWKSet(JSON.parse(text)), fetchedAt: Date.now(), ...readAge(headers) };
     } catch (error) {
-      const reason = error instanceof UnusableAnswer ? error.message : getErrorName(error);
-      throw new OperationalError(
-        'KEY_SET_UNAVAILABLE',
-        `Supabase's signing keys could not be fetched: ${reason}`,
-        { cause: error },
-      );
+      throw explain('no key set', error);
     }
   }
 }
 
-class UnusableAnswer extends Error {}
+function explain(reason: string, cause: unknown): OperationalError {
+  const message = `Supabase's signing keys could not be fetched: ${reason}`;
+  return new OperationalError('KEY_SET_UNAVAILABLE', message, { cause });
+}
 
 /** How old an answer is and how long it may be kept (RFC 9111, sections 4.2 and 5.1). */
-function readAge(headers: Headers): Pick<KeySet, 'madeAtSeconds' | 'lifetimeMilliseconds'> {
-  const ageSeconds = Number(/^\d{1,9}$/.exec(headers.get('age') ?? '')?.[0] ?? 0);
-  const maxAge = /(?:^|[\s,])max-age=(\d{1,9})/i.exec(headers.get('cache-control') ?? '')?.[1];
-  const sentAt = Date.parse(headers.get('date') ?? '');
+function readAge(headers: IncomingHttpHeaders): Pick<KeySet, 'madeAtSeconds' | 'lifetimeMilliseconds'> {
+  const ageSeconds = Number(/^\d{1,9}$/.exec(headers.age ?? '')?.[0] ?? 0);
+  const maxAge = /(?:^|[\s,])max-age=(\d{1,9})/i.exec(headers['cache-control'] ?? '')?.[1];
+  const sentAt = Date.parse(headers.date ?? '');
   const left = maxAge === undefined ? LONGEST_LIFETIME_MILLISECONDS : (Number(maxAge) - ageSeconds) * 1_000;
   return {
     madeAtSeconds: (Number.isNaN(sentAt) ? Date.now() : sentAt) / 1_000 - ageSeconds,

@@ -1,5 +1,4 @@
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { SQSClient } from '@aws-sdk/client-sqs';
 import type { PowertoolsLog } from '../adapters/powertools-log.ts';
 import { PowertoolsMetrics } from '../adapters/powertools-metrics.ts';
 import {
@@ -13,13 +12,13 @@ import {
   type SupabaseCredentials,
 } from '../adapters/secret.ts';
 import { SpotifyTokenEndpoint } from '../adapters/spotify-token-endpoint.ts';
-import { SqsRescueQueue } from '../adapters/sqs-rescue-queue.ts';
 import { SupabaseConnectionStore } from '../adapters/supabase-connection-store.ts';
 import { SupabaseFunctions } from '../adapters/supabase-functions.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import type { RefreshDependencies } from '../connection/refresh-connection.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
 import type { RefreshEnvironment } from './environment.ts';
+import { RescueQueueOnDemand } from './rescue-queue-on-demand.ts';
 
 /** Bounds of a call to an AWS service; the answer comes from within the region. */
 export const AWS_CLIENT_OPTIONS = {
@@ -37,8 +36,10 @@ export type Adapters = {
     readonly supabase: Secret<SupabaseCredentials>;
     readonly rescueKey: Secret<RescueKey>;
   };
-  readonly sqs: SQSClient;
-  /** Starts reading the secrets and resolves when that is over, whatever came of it: whoever needs one hears of a failure. */
+  /**
+   * Reads Supabase's key, which every answer needs, and then begins to read the other secrets. Resolves after the first,
+   * whatever came of it: what needs a secret is told of a failure.
+   */
   readonly warmUp: () => Promise<unknown>;
 };
 
@@ -46,8 +47,6 @@ export type Adapters = {
 export function createAdapters(environment: RefreshEnvironment, log: PowertoolsLog): Adapters {
   const metrics = new PowertoolsMetrics(environment.STACK_NAME);
   const client = new SecretsManagerClient(AWS_CLIENT_OPTIONS);
-  // The region's endpoint, or the one in the environment, rather than the host in a queue's address.
-  const sqs = new SQSClient({ ...AWS_CLIENT_OPTIONS, useQueueUrlAsEndpoint: false });
   const createSecret = <Value>(arn: string, format: SecretFormat<Value>) =>
     new Secret(client, arn, format, systemClock);
   const secrets = {
@@ -60,7 +59,14 @@ export function createAdapters(environment: RefreshEnvironment, log: PowertoolsL
   return {
     refresh: {
       store: new SupabaseConnectionStore(supabase, systemClock),
-      rescueQueue: new SqsRescueQueue(sqs, environment.RESCUE_QUEUE_URL, secrets.rescueKey),
+      rescueQueue: new RescueQueueOnDemand(async () => {
+        const [{ createSqsClient }, { SqsRescueQueue }] = await Promise.all([
+          import('../adapters/sqs-client.ts'),
+          import('../adapters/sqs-rescue-queue.ts'),
+        ]);
+        const sqs = createSqsClient(AWS_CLIENT_OPTIONS);
+        return new SqsRescueQueue(sqs, environment.RESCUE_QUEUE_URL, secrets.rescueKey);
+      }),
       tokenEndpoint,
       clock: systemClock,
       random: Math.random,
@@ -70,7 +76,9 @@ export function createAdapters(environment: RefreshEnvironment, log: PowertoolsL
     supabase,
     clientCheck: tokenEndpoint,
     secrets,
-    sqs,
-    warmUp: () => Promise.allSettled(Object.values(secrets).map((secret) => secret.read())),
+    warmUp: async () => {
+      await Promise.allSettled([secrets.supabase.read()]);
+      void Promise.allSettled([secrets.spotify.read(), secrets.rescueKey.read()]);
+    },
   };
 }

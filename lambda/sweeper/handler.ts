@@ -2,6 +2,7 @@ import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import middy from '@middy/core';
 import { EventBridgeBus } from '../adapters/event-bridge-bus.ts';
 import { PowertoolsLog } from '../adapters/powertools-log.ts';
+import { createSqsClient } from '../adapters/sqs-client.ts';
 import { SqsSweepQueue } from '../adapters/sqs-sweep-queue.ts';
 import { SupabaseAdministration } from '../adapters/supabase-administration.ts';
 import { readPublishedTokens } from '../adapters/supabase-discovery.ts';
@@ -31,14 +32,14 @@ class SweepFailedError extends Error {
 
 const environment = parseEnvironment(SweeperEnvironment, process.env);
 const log = new PowertoolsLog('sweeper');
-const { refresh, supabase, sqs, warmUp } = createAdapters(environment, log);
+const { refresh, supabase, warmUp } = createAdapters(environment, log);
 const administration = new SupabaseAdministration(supabase);
 const sweepDependencies: RunSweepDependencies = {
   ...refresh,
   windowSeconds: environment.SWEEP_WINDOW_SECONDS,
   batchSize: environment.SWEEP_BATCH_SIZE,
   callsPerSecond: environment.SPOTIFY_CALLS_PER_SECOND ?? null,
-  sweepQueue: new SqsSweepQueue(sqs, environment.SWEEP_QUEUE_URL),
+  sweepQueue: new SqsSweepQueue(createSqsClient(AWS_CLIENT_OPTIONS), environment.SWEEP_QUEUE_URL),
   connectionsPerInvocation: environment.SWEEP_CONNECTIONS_PER_INVOCATION,
   intervalSeconds: environment.SWEEP_INTERVAL_SECONDS,
   administration,

@@ -2,9 +2,6 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import { unpackContent } from './content-coding.ts';
 
-/** Token answers are a few hundred bytes; whatever is longer is not one. */
-const LONGEST_BODY_BYTES = 64 * 1024;
-
 /** Node's own limit, 16 kB, can be reached by cookies and policies that nobody here reads: they cost no token. */
 const LONGEST_HEADERS_BYTES = 256 * 1024;
 
@@ -15,10 +12,19 @@ const IDLE_CONNECTION_MILLISECONDS = 4_000;
 const PLAIN_TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Why an answer is not known to be whole. The message is our own words. */
-export class UnusableAnswerError extends Error {}
+class UnusableAnswerError extends Error {}
 
 const agentOptions = { keepAlive: true, timeout: IDLE_CONNECTION_MILLISECONDS };
 const agents = { http: new http.Agent(agentOptions), https: new https.Agent(agentOptions) };
+
+/** A request to one server. */
+export type HttpRequest = {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** Names and values by turns; node sends the list as it is. Without host and content-length. */
+  readonly headers: readonly string[];
+  readonly body: string;
+};
 
 /** What has come in of an answer, also of one that broke off. */
 export type ReceivedAnswer = {
@@ -30,39 +36,44 @@ export type ReceivedAnswer = {
   readonly failure: Error | null;
 };
 
+/** How answers are read. */
+export type ReadingOptions = {
+  /** An answer that is longer than this is given up. */
+  readonly longestBodyBytes: number;
+  /** Whether headers are read that the strict parser refuses: a control character in one that is not needed costs nothing then. */
+  readonly isLenient: boolean;
+};
+
 /**
- * Requests to one token endpoint. A sweep makes a million of them, so they are sent over `node:http`, without what `fetch`
- * builds around each (docs/decisions/0008). Reuses connections, follows no redirect.
+ * Requests to one server, without what `fetch` builds around each: a sweep makes a million of them, and a cold start does not
+ * load `fetch` (docs/decisions/0008). Reuses connections, follows no redirect.
  */
-export class TokenRequests {
+export class HttpRequests {
   readonly #request: typeof http.request;
   readonly #options: http.RequestOptions;
   readonly #host: string;
+  readonly #reading: ReadingOptions;
 
-  constructor({ protocol, hostname, host, port, pathname, search }: URL) {
+  /** @param server an http or https address, of which scheme, host and port count */
+  constructor({ protocol, hostname, host, port }: URL, reading: ReadingOptions) {
     const isSecure = protocol === 'https:';
     this.#request = isSecure ? https.request : http.request;
     this.#host = host;
+    this.#reading = reading;
     this.#options = {
-      method: 'POST',
       agent: isSecure ? agents.https : agents.http,
       // Without the brackets that stand around an address of IPv6 in a URL.
       host: hostname.replace(/^\[|\]$/g, ''),
       port,
-      path: pathname + search,
       maxHeaderSize: LONGEST_HEADERS_BYTES,
-      // Read as it comes: by the strict parser a control character in a header that nobody needs costs the token.
-      insecureHTTPParser: true,
+      insecureHTTPParser: reading.isLenient,
     };
   }
 
-  /**
-   * Sends a form and waits for the whole answer. Never rejects.
-   *
-   * @param form in the media type application/x-www-form-urlencoded, ASCII only
-   * @param authorization the header
-   */
-  async send(form: string, authorization: string, timeoutMilliseconds: number): Promise<ReceivedAnswer> {
+  /** Sends a request and waits for the whole answer. Never rejects. */
+  async send(request: HttpRequest, timeoutMilliseconds: number): Promise<ReceivedAnswer> {
+    const { longestBodyBytes, isLenient } = this.#reading;
+    const { method, path, body } = request;
     const chunks: Buffer[] = [];
     let status = 0;
     let headers: http.IncomingHttpHeaders = {};
@@ -71,24 +82,16 @@ export class TokenRequests {
         clearTimeout(timer);
         resolve(reason);
       };
-      // As a flat list, which node sends as it is.
-      const requestHeaders = [
-        ...['host', this.#host, 'authorization', authorization, 'accept', 'application/json'],
-        ...[
-          'content-type',
-          'application/x-www-form-urlencoded;charset=UTF-8',
-          'content-length',
-          `${form.length}`,
-        ],
-      ];
-      const outgoing = this.#request({ ...this.#options, headers: requestHeaders }, (incoming) => {
+      const ownHeaders = ['host', this.#host, 'content-length', `${Buffer.byteLength(body)}`];
+      const options = { ...this.#options, method, path, headers: [...ownHeaders, ...request.headers] };
+      const outgoing = this.#request(options, (incoming) => {
         ({ statusCode: status = 0, headers } = incoming);
-        outgoing.shouldKeepAlive &&= !isOdd(incoming);
+        outgoing.shouldKeepAlive &&= !(isLenient && isOdd(incoming));
         let length = 0;
         incoming.on('data', (chunk: Buffer) => {
           chunks.push(chunk);
           length += chunk.length;
-          if (length > LONGEST_BODY_BYTES) {
+          if (length > longestBodyBytes) {
             outgoing.destroy(new UnusableAnswerError('answer too long'));
           }
         });
@@ -99,13 +102,10 @@ export class TokenRequests {
         outgoing.destroy(new UnusableAnswerError('no answer in time'));
       }, timeoutMilliseconds);
       outgoing.on('error', end);
-      outgoing.end(form);
+      outgoing.end(body);
     });
-    const { bytes, isTooLong } = await unpackContent(
-      Buffer.concat(chunks),
-      headers['content-encoding'],
-      LONGEST_BODY_BYTES,
-    );
+    const content = Buffer.concat(chunks);
+    const { bytes, isTooLong } = await unpackContent(content, headers['content-encoding'], longestBodyBytes);
     return {
       status,
       headers,
@@ -125,4 +125,15 @@ function isOdd({ headers, rawHeaders }: http.IncomingMessage): boolean {
     transferEncoding !== undefined &&
     (transferEncoding !== 'chunked' || headers['content-length'] !== undefined);
   return isFramedOddly || !PLAIN_TEXT.test(rawHeaders.join());
+}
+
+/** Why an answer did not come, or broke off, in our own words. Throws everything else: a defect must not pass for an outage. */
+export function describeFailedRequest(error: unknown): string {
+  if (error instanceof UnusableAnswerError) {
+    return error.message;
+  }
+  if (error instanceof Error && 'code' in error) {
+    return `connection failed: ${error.code}`;
+  }
+  throw error;
 }
