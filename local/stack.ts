@@ -28,6 +28,8 @@ export interface StackOptions {
   readonly sweepEverySeconds?: number;
   /** Spotify's token endpoint. @default - that of the local stand-in */
   readonly spotifyTokenUrl?: string;
+  /** The app's credentials there. @default - made up */
+  readonly spotifyClient?: SpotifyClient;
   /** A PostgreSQL server to use, as one of its superusers. @default - one is started */
   readonly databaseUrl?: string;
   /** Values that differ from the template's, for environment variables of its functions. @default {} */
@@ -52,7 +54,7 @@ export interface Stack {
   readonly supabase: Supabase;
   readonly database: BondhuDatabase;
   readonly spotify: AccountsService;
-  /** The app that the stand-in for Spotify knows. */
+  /** The app that the token endpoint knows. */
   readonly spotifyClient: SpotifyClient;
   readonly bondhu: BondhuBackend;
   readonly users: readonly SampleUser[];
@@ -88,7 +90,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const supabase = await startSupabase({ database, port: ports.supabase ?? 0 });
   started.defer(() => supabase.stop());
   onProgress("Starting the stand-in for Spotify's accounts service");
-  const spotifyClient = {
+  const spotifyClient = options.spotifyClient ?? {
     client_id: randomBytes(16).toString('hex'),
     client_secret: randomBytes(16).toString('hex'),
   };

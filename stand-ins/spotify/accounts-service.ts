@@ -72,6 +72,8 @@ export interface AccountsService {
   readonly tokenUrl: string;
   /** Every token request that was answered or refused an answer, in that order. */
   readonly calls: readonly Call[];
+  /** Token requests that have arrived and are not among the calls yet. */
+  readonly underWay: number;
   forgetCalls(): void;
   /** Resolves when the next token request has arrived, before it is answered. @returns whose grant it is about */
   nextTokenRequest(): Promise<string | undefined>;
@@ -110,6 +112,7 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
     clockOffsetSeconds: 0,
   };
   let calls: Call[] = [];
+  let underWay = 0;
   const arrivals = new EventEmitter();
   const faults = new FaultPlan();
   const grants = new Grants(() => Date.now() + settings.clockOffsetSeconds * 1000);
@@ -244,7 +247,10 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
     if (request.method !== 'POST' || request.url !== '/api/token') return send(response, { status: 404 });
 
     const startedAt = Date.now();
-    const { outcome, grant, answer } = await answerTokenRequest(request);
+    underWay += 1;
+    const { outcome, grant, answer } = await answerTokenRequest(request).finally(() => {
+      underWay -= 1;
+    });
     calls.push({
       at: new Date(startedAt).toISOString(),
       userId: grant?.userId,
@@ -268,6 +274,9 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
     tokenUrl: `${url}/api/token`,
     get calls() {
       return calls;
+    },
+    get underWay() {
+      return underWay;
     },
     forgetCalls() {
       calls = [];

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { type Stack, type StackOptions, startStack } from '../../local/stack.ts';
 import { naiveUtc } from '../../stand-ins/bondhu/backend.ts';
+import type { SpotifyClient } from '../../stand-ins/bondhu/oauth.ts';
+import type { TokenEndpoint } from './token-endpoint.ts';
 
 /** A connection to create: what Bondhu's callback stored once, and what Spotify knows of the grant. */
 export interface ConnectedUser {
@@ -33,6 +35,8 @@ export interface NewConnections {
 export interface TestStackOptions extends Partial<StackOptions> {
   /** How long a sweep may take. @default - as the template says */
   readonly sweeperTimeoutSeconds?: number;
+  /** Called by the functions, and stopped with the stack. @default - the stand-in for Spotify */
+  readonly tokenEndpoint?: TokenEndpoint & { readonly client: SpotifyClient };
 }
 
 /** An answer of the status API. */
@@ -61,13 +65,21 @@ const CONNECTION_TIMES = [
 /** The running stack, and short words for what the end-to-end tests do with it. */
 export class TestStack {
   readonly stack: Stack;
+  /** The one that the functions call. */
+  readonly tokenEndpoint: TokenEndpoint;
   /** Every line that the functions and the API have logged. */
   readonly logLines: string[];
   readonly #pool: pg.Pool;
   readonly #cdkOutDirectory: string | undefined;
 
-  private constructor(stack: Stack, logLines: string[], cdkOutDirectory: string | undefined) {
+  private constructor(
+    stack: Stack,
+    tokenEndpoint: TokenEndpoint,
+    logLines: string[],
+    cdkOutDirectory: string | undefined,
+  ) {
     this.stack = stack;
+    this.tokenEndpoint = tokenEndpoint;
     this.logLines = logLines;
     this.#cdkOutDirectory = cdkOutDirectory;
     this.#pool = new pg.Pool({ connectionString: stack.database.ownerUrl });
@@ -75,7 +87,11 @@ export class TestStack {
     this.#pool.on('error', () => {});
   }
 
-  static async start({ sweeperTimeoutSeconds, ...options }: TestStackOptions = {}): Promise<TestStack> {
+  static async start({
+    sweeperTimeoutSeconds,
+    tokenEndpoint,
+    ...options
+  }: TestStackOptions = {}): Promise<TestStack> {
     const logLines: string[] = [];
     const shorterSweeps =
       sweeperTimeoutSeconds === undefined ? undefined : copyWithShorterSweeps(sweeperTimeoutSeconds);
@@ -83,14 +99,19 @@ export class TestStack {
       cdkOutDirectory: shorterSweeps ?? process.env['SYNTHESIZED_STACK'] ?? '',
       onLog: (_source, line) => logLines.push(line),
       onProgress: () => {},
+      ...(tokenEndpoint && {
+        spotifyTokenUrl: tokenEndpoint.tokenUrl,
+        spotifyClient: tokenEndpoint.client,
+      }),
       ...options,
     });
-    return new TestStack(stack, logLines, shorterSweeps);
+    return new TestStack(stack, tokenEndpoint ?? stack.spotify, logLines, shorterSweeps);
   }
 
   async stop(): Promise<void> {
     await this.#pool.end();
     await this.stack.stop();
+    if (this.tokenEndpoint !== this.stack.spotify) await this.tokenEndpoint.stop();
     if (this.#cdkOutDirectory !== undefined) rmSync(this.#cdkOutDirectory, { recursive: true, force: true });
   }
 
@@ -172,7 +193,9 @@ export class TestStack {
     ids: readonly string[],
     { expiresInSeconds = 20 * 60, authorizedAt = new Date().toISOString() }: NewConnections = {},
   ): Promise<void> {
-    const grants = ids.map((userId) => this.stack.spotify.createGrant({ userId, authorizedAt }));
+    const grants = await Promise.all(
+      ids.map((userId) => this.tokenEndpoint.createGrant({ userId, authorizedAt })),
+    );
     await this.sql(
       `update public.profiles p set spotify_access_token = g.access, spotify_refresh_token = g.refresh,
          spotify_token_expires_at = now() + make_interval(secs => $4), spotify_connected_at = $5
@@ -214,7 +237,10 @@ export class TestStack {
     expiresInSeconds: number,
   ): Promise<Omit<ConnectedUser, 'id' | 'email'>> {
     const authorizedAt = new Date(Date.now() - 30 * 24 * 60 * 60 * 1_000);
-    const grant = this.stack.spotify.createGrant({ userId, authorizedAt: authorizedAt.toISOString() });
+    const grant = await this.tokenEndpoint.createGrant({
+      userId,
+      authorizedAt: authorizedAt.toISOString(),
+    });
     await this.stack.bondhu.store(userId, {
       spotify_access_token: grant.accessToken,
       spotify_refresh_token: grant.refreshToken,

@@ -1,16 +1,23 @@
 /**
  * A process refreshes, is stopped, its lease lapses, another process claims the connection, the first goes on: every
- * order of their steps, run against the real SQL and a model of Spotify.
+ * order of their steps, run against the real SQL, and against models of Spotify or, where the server detects reuse,
+ * node-oidc-provider.
  *
  * Left out, because `lambda/connection/exchange.ts` rules it out: a call to Spotify that is started after its lease
  * lapsed, or that its lease would not outlive. What remains of it in the real world (a process stopped between that
  * check and its request, or a request that takes effect after its timeout) no client can rule out.
  */
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Json, type LeaseRow, type SpotifyColumns, TestDatabase } from '../supabase/database.ts';
 import { breakFunction } from './break-function.ts';
+import { OidcProvider } from './oidc-provider.ts';
 import { isLongRun } from './run-length.ts';
-import { type ServerRules, SpotifyModel } from './spotify-model.ts';
+import { type GrantServer, type ModelRules, SpotifyModel } from './spotify-model.ts';
+import { exchange } from './token-endpoints.ts';
+
+/** `detects reuse`: like strict, and using an old refresh token ends the grant. */
+type ServerRules = ModelRules | 'detects reuse';
 
 /** What one participant does, once the steps before it have been done. */
 type Step = { readonly name: string; readonly after: readonly Step[]; readonly act: () => Promise<void> };
@@ -18,7 +25,7 @@ type Step = { readonly name: string; readonly after: readonly Step[]; readonly a
 /**
  * How an order of steps ended.
  *
- * - `survived`: a living refresh token is stored, and nobody is told to reconnect.
+ * - `survived`: the stored refresh token was tried and exchanged, and nobody is told to reconnect.
  * - `disconnected`: the user disconnected, and nobody's late write changed that.
  * - `ended at Spotify`: no refresh token of the latest authorization that anybody here was ever told is alive.
  * - `lost`: there is one, and it is not the stored one, or the user is told to reconnect all the same.
@@ -44,13 +51,18 @@ const OUTSIDE_WRITES: OutsideWrite[] = [
 ];
 
 let database: TestDatabase;
+let provider: OidcProvider;
 
 beforeAll(async () => {
+  provider = await OidcProvider.start();
   database = await TestDatabase.start();
   // With the breaker closed for good, a mark that was wrongly made stays and is seen.
   await database.clear();
 });
-afterAll(() => database.stop());
+afterAll(async () => {
+  await database.stop();
+  await provider.stop();
+});
 
 describe('whatever the order of steps, a grant survives', () => {
   const count = { orders: 0, ended: 0, lost: 0 };
@@ -86,8 +98,7 @@ describe('whatever the order of steps, a grant survives', () => {
         count.orders += orders;
         count.ended += ended.length;
         count.lost += endings.get('lost')?.length ?? 0;
-        expect(endings.get('lost') ?? []).toEqual([]);
-        expect(ended.filter((order) => !hasClaimBeforeRecord(order))).toEqual([]);
+        expect(avoidablyEnded(endings)).toEqual([]);
         if (outsideWrite === 'none') expect(ended.length).toBeGreaterThan(0);
       }
     },
@@ -115,34 +126,44 @@ describe('whatever the order of steps, a grant survives', () => {
   );
 });
 
-test.each([
+test.each<[string, ServerRules[], string, string]>([
   [
     'a late success that rotated needs its lease after all',
+    // Once somebody else has used the old token, one that detects reuse has ended the grant anyway.
+    ['strict'],
     "when r.outcome in ('refreshed', 'refresh_token_only') and r.refresh_token <> r.used_refresh_token\n          and p.spotify_refresh_token = r.used_refresh_token then 'applied'",
     '',
   ],
-  ['whatever comes is applied', "when p.id is null then 'stale'", "when true then 'applied'"],
+  [
+    'whatever comes is applied',
+    ['strict', 'detects reuse'],
+    "when p.id is null then 'stale'",
+    "when true then 'applied'",
+  ],
   [
     'a lease suffices, whatever token is stored',
+    ['strict', 'detects reuse'],
     "and (r.outcome not in ('refreshed', 'refresh_token_only', 'revoked')\n          or p.spotify_refresh_token = r.used_refresh_token)",
     'or true',
   ],
 ])(
   'the checks notice when %s',
-  async (_name, rule, replacement) => {
+  async (_name, servers, rule, replacement) => {
     const [original] = await database.owner<{ text: string }>(
       "select pg_get_functiondef('spotify_auth.judge_outcomes'::regproc) as text",
     );
     await breakFunction((text, values) => database.owner(text, values), 'judge_outcomes', rule, replacement);
 
-    const endings = new Set<Ending>();
-    for (const outsideWrite of ['none', 'reauthorization'] as const) {
-      const tally = await runAllOrders('strict', outsideWrite, 'answered');
-      for (const ending of tally.endings.keys()) endings.add(ending);
+    const noticed = new Set<ServerRules>();
+    for (const rules of servers) {
+      for (const outsideWrite of ['none', 'reauthorization'] as const) {
+        const { endings } = await runAllOrders(rules, outsideWrite, 'answered');
+        if (avoidablyEnded(endings).length > 0) noticed.add(rules);
+      }
     }
     await database.owner(original?.text ?? '');
 
-    expect(endings).toContain('lost');
+    expect([...noticed]).toEqual(servers);
   },
   TIMEOUT_MILLISECONDS,
 );
@@ -154,14 +175,13 @@ async function runAllOrders(
   firstCall: FirstCall,
 ): Promise<Tally> {
   const endings = new Map<Ending, string[]>();
-  const names = [...ordersOf(new Story(rules, outsideWrite, firstCall, '').steps)].map((order) =>
-    order.map(({ name }) => name),
-  );
+  const { steps } = new Story(outsideWrite, firstCall, '', createServer(rules), '');
+  const names = [...ordersOf(steps)].map((order) => order.map(({ name }) => name));
   for (const order of names) {
-    const spotify = new SpotifyModel(rules);
-    const token = spotify.authorize();
+    const spotify = createServer(rules);
+    const token = await spotify.authorize();
     const user = await database.createUser({ access: 'access', refresh: token, expires: 60 });
-    const story = new Story(rules, outsideWrite, firstCall, user, spotify, token);
+    const story = new Story(outsideWrite, firstCall, user, spotify, token);
     for (const name of order) await story.steps.find((step) => step.name === name)?.act();
     const ending = await story.findEnding();
     endings.set(ending, [...(endings.get(ending) ?? []), order.join(', ')]);
@@ -169,6 +189,15 @@ async function runAllOrders(
     await database.owner('delete from auth.users');
   }
   return { orders: names.length, endings };
+}
+
+function createServer(rules: ServerRules): GrantServer {
+  if (rules !== 'detects reuse') return new SpotifyModel(rules);
+  return {
+    authorize: async () => (await provider.createGrant({ userId: randomUUID() })).refreshToken,
+    exchange: (token) => exchange(provider.tokenUrl, provider.client, token),
+    isAlive: (token) => provider.inspectRefreshToken(token)?.isAlive === true,
+  };
 }
 
 /** Every order that puts no step before one that it comes after. */
@@ -185,18 +214,17 @@ function* ordersOf(steps: readonly Step[], done: readonly Step[] = []): Generato
 class Story {
   readonly steps: readonly Step[];
   readonly #user: string;
-  readonly #spotify: SpotifyModel;
+  readonly #spotify: GrantServer;
   /** Refresh tokens of the latest authorization that reached a process of ours, or that Bondhu stored. */
   readonly #known: Set<string>;
   #isDisconnected = false;
 
   constructor(
-    rules: ServerRules,
     outsideWrite: OutsideWrite,
     firstCall: FirstCall,
     user: string,
-    spotify = new SpotifyModel(rules),
-    token = '',
+    spotify: GrantServer,
+    token: string,
   ) {
     this.#user = user;
     this.#spotify = spotify;
@@ -223,8 +251,11 @@ class Story {
     const connection = await database.connection(this.#user);
     if (this.#isDisconnected) return stored === null ? 'disconnected' : 'lost';
     const isMarkedDead = connection?.['reauthorization_required_since'] !== null;
-    if (stored !== null && this.#spotify.isAlive(stored) && !isMarkedDead) return 'survived';
-    return [...this.#known].some((token) => this.#spotify.isAlive(token)) ? 'lost' : 'ended at Spotify';
+    // Before one is tried: a server that detects reuse ends the grant if it is an old one.
+    const isAnyAlive = [...this.#known].some((token) => this.#spotify.isAlive(token));
+    const isTaken = stored !== null && (await this.#spotify.exchange(stored)) !== 'invalid_grant';
+    if (isTaken && !isMarkedDead) return 'survived';
+    return isAnyAlive ? 'lost' : 'ended at Spotify';
   }
 
   #process(name: string, claim: () => Promise<LeaseRow | null>, call: FirstCall, begin?: Step) {
@@ -241,7 +272,7 @@ class Story {
       name: `${name} calls`,
       after: [claims],
       act: async () => {
-        if (lease && call !== 'not made') outcome = this.#call(lease, call === 'lost');
+        if (lease && call !== 'not made') outcome = await this.#call(lease, call === 'lost');
       },
     };
     const lapses: Step = {
@@ -259,8 +290,8 @@ class Story {
     return { claims, calls, lapses, records };
   }
 
-  #call(lease: LeaseRow, answerIsLost: boolean): Json {
-    const answer = this.#spotify.exchange(lease.refresh_token);
+  async #call(lease: LeaseRow, answerIsLost: boolean): Promise<Json> {
+    const answer = await this.#spotify.exchange(lease.refresh_token);
     if (answerIsLost) return { outcome: 'unavailable', retry_after: 1 };
     if (answer === 'invalid_grant') {
       return { outcome: 'revoked', used_refresh_token: lease.refresh_token };
@@ -291,7 +322,7 @@ class Story {
         after: [],
         act: async () => {
           const stored = (await database.profile(this.#user))?.['spotify_refresh_token'] as string;
-          const answer = this.#spotify.exchange(stored);
+          const answer = await this.#spotify.exchange(stored);
           if (answer !== 'invalid_grant') token = answer.refreshToken ?? stored;
         },
       };
@@ -313,12 +344,18 @@ class Story {
         this.#isDisconnected = true;
         return store({ access: null, refresh: null, expires: null, connectedAt: null });
       }
-      const token = this.#spotify.authorize();
+      const token = await this.#spotify.authorize();
       this.#known.add(token);
       return store({ access: 'from Bondhu', refresh: token });
     };
     return [{ name: `Bondhu stores a ${write}`, after: [], act }];
   }
+}
+
+/** Orders that cost the user the grant, and not because a process sat on an answer. */
+function avoidablyEnded(endings: Tally['endings']): string[] {
+  const ended = endings.get('ended at Spotify') ?? [];
+  return [...(endings.get('lost') ?? []), ...ended.filter((order) => !hasClaimBeforeRecord(order))];
 }
 
 /** Whether a process called after another's call, with a token that it claimed before that other's record. */

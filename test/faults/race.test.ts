@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { naiveUtc } from '../../stand-ins/bondhu/backend.ts';
-import { TestStack } from '../e2e/test-stack.ts';
+import type { TestStack } from '../e2e/test-stack.ts';
 import { breakFunction } from './break-function.ts';
 import { isLongRun } from './run-length.ts';
+import { findUsersWithRefusedTokens, TOKEN_ENDPOINTS } from './token-endpoints.ts';
 
 const CONNECTIONS = isLongRun ? 500 : 100;
-const SECONDS = isLongRun ? 60 : 8;
+const SECONDS = isLongRun ? 60 : 6;
 const SELF_TEST_SECONDS = 2;
 
 /** Of sweeps' refreshes, status calls' and re-authorizations: a race with fewer would prove nothing, and goes on. */
@@ -45,65 +46,66 @@ let stack: TestStack;
 let superuser: pg.Client;
 let users: { readonly id: string; readonly authorization: string }[];
 
-beforeAll(async () => {
-  stack = await TestStack.start({ environmentOverrides: { SWEEP_BATCH_SIZE: String(SWEEP_BATCH_SIZE) } });
-  superuser = new pg.Client({ connectionString: stack.stack.database.superuserUrl });
-  await superuser.connect();
-  await superuser.query(RECORD_HISTORY);
-  stack.stack.spotify.configure({
-    rotatesRefreshTokens: true,
-    detectsReuse: true,
+describe.each(TOKEN_ENDPOINTS)('with $name', ({ name, startStack }) => {
+  beforeAll(async () => {
+    stack = await startStack({
+      environmentOverrides: { SWEEP_BATCH_SIZE: String(SWEEP_BATCH_SIZE) },
+    });
+    superuser = new pg.Client({ connectionString: stack.stack.database.superuserUrl });
+    await superuser.connect();
+    await superuser.query(RECORD_HISTORY);
+    stack.tokenEndpoint.configure({ rotatesRefreshTokens: true });
   });
+
+  afterAll(async () => {
+    await superuser.end();
+    await stack.stop();
+  });
+
+  test(
+    'sweepers, status calls and a writer from outside, all at once: nothing is lost, stale, unleased or unhandled',
+    async () => {
+      const race = await run(SECONDS, LEAST_EVENTS, SPOTIFY_LATENCY_MILLISECONDS);
+
+      process.stdout.write(
+        `race test, ${name}: ${SWEEPERS + STATUS_CALLERS + 1} processes over ${CONNECTIONS} connections for ${SECONDS} s, ` +
+          `${race.sweepRefreshes} refreshes by sweeps, ${race.statusRefreshes} by status calls, ` +
+          `${race.reauthorizations} re-authorizations from outside, ${race.leases} leases for ${race.calls} calls; ` +
+          `${race.lostGrants.length} grants lost, ${race.staleWrites.length} stale writes, ` +
+          `${race.unleasedCalls.length} unleased calls, ${race.deadlocks} deadlocks, ${race.failures.length} failures\n`,
+      );
+      expect(race).toMatchObject({ lostGrants: [], staleWrites: [], unleasedCalls: [], failures: [] });
+    },
+    TIMEOUT_MILLISECONDS,
+  );
+
+  test(
+    'the checks notice claims that ignore leases, and records that ignore whose turn it is',
+    async () => {
+      const runSql = (text: string, values?: readonly unknown[]) => stack.sql(text, values);
+      await breakFunction(
+        runSql,
+        'spotify_claim_due',
+        'where c.due_at >= scan_from and c.due_at <= scan_to\n          and (c.claimable_at is null or c.claimable_at <= now())',
+        'where c.due_at is not null',
+      );
+      await breakFunction(
+        runSql,
+        'judge_outcomes',
+        "when p.id is null then 'stale'",
+        "when true then 'applied'",
+      );
+
+      // Which damage a race does is up to chance; that all of it comes sooner or later, and is seen, is not.
+      const unseen = new Set(['lostGrants', 'staleWrites', 'unleasedCalls'] as const);
+      while (unseen.size > 0) {
+        const race = await run(SELF_TEST_SECONDS, 0, SELF_TEST_LATENCY_MILLISECONDS);
+        for (const kind of unseen) if (race[kind].length > 0) unseen.delete(kind);
+      }
+    },
+    TIMEOUT_MILLISECONDS,
+  );
 });
-
-afterAll(async () => {
-  await superuser.end();
-  await stack.stop();
-});
-
-test(
-  'sweepers, status calls and a writer from outside, all at once: nothing is lost, stale, unleased or unhandled',
-  async () => {
-    const race = await run(SECONDS, LEAST_EVENTS, SPOTIFY_LATENCY_MILLISECONDS);
-
-    process.stdout.write(
-      `race test: ${SWEEPERS + STATUS_CALLERS + 1} processes over ${CONNECTIONS} connections for ${SECONDS} s, ` +
-        `${race.sweepRefreshes} refreshes by sweeps, ${race.statusRefreshes} by status calls, ` +
-        `${race.reauthorizations} re-authorizations from outside, ${race.leases} leases for ${race.calls} calls; ` +
-        `${race.lostGrants.length} grants lost, ${race.staleWrites.length} stale writes, ` +
-        `${race.unleasedCalls.length} unleased calls, ${race.deadlocks} deadlocks, ${race.failures.length} failures\n`,
-    );
-    expect(race).toMatchObject({ lostGrants: [], staleWrites: [], unleasedCalls: [], failures: [] });
-  },
-  TIMEOUT_MILLISECONDS,
-);
-
-test(
-  'the checks notice claims that ignore leases, and records that ignore whose turn it is',
-  async () => {
-    const runSql = (text: string, values?: readonly unknown[]) => stack.sql(text, values);
-    await breakFunction(
-      runSql,
-      'spotify_claim_due',
-      'where c.due_at >= scan_from and c.due_at <= scan_to\n          and (c.claimable_at is null or c.claimable_at <= now())',
-      'where c.due_at is not null',
-    );
-    await breakFunction(
-      runSql,
-      'judge_outcomes',
-      "when p.id is null then 'stale'",
-      "when true then 'applied'",
-    );
-
-    // Which damage a race does is up to chance; that all of it comes sooner or later, and is seen, is not.
-    const unseen = new Set(['lostGrants', 'staleWrites', 'unleasedCalls'] as const);
-    while (unseen.size > 0) {
-      const race = await run(SELF_TEST_SECONDS, 0, SELF_TEST_LATENCY_MILLISECONDS);
-      for (const kind of unseen) if (race[kind].length > 0) unseen.delete(kind);
-    }
-  },
-  TIMEOUT_MILLISECONDS,
-);
 
 /** Notes every lease that is given, and every refresh token that is stored, in the order in which it happens. */
 const RECORD_HISTORY = `
@@ -145,15 +147,16 @@ const AGE = `
 
 /** Lasts for so many seconds, and until enough of everything has happened. */
 async function run(seconds: number, leastEvents: number, latencyMillis: number): Promise<Race> {
-  const { spotify, bondhu } = stack.stack;
+  const { bondhu } = stack.stack;
+  const { tokenEndpoint } = stack;
   await stack.sql('delete from auth.users');
   await superuser.query('truncate race.leases, race.writes');
   const ids = await stack.createDueConnections(CONNECTIONS);
   users = await Promise.all(
     ids.map(async (id) => ({ id, authorization: `Bearer ${await stack.userToken(id)}` })),
   );
-  spotify.configure({ latencyMillis });
-  spotify.forgetCalls();
+  tokenEndpoint.configure({ latencyMillis });
+  tokenEndpoint.forgetCalls();
   const deadlocksBefore = await countDeadlocks();
   const failures: string[] = [];
   const counts = { statusRefreshes: 0, reauthorizations: 0 };
@@ -185,7 +188,7 @@ async function run(seconds: number, leastEvents: number, latencyMillis: number):
       // By turns somebody, and whoever Spotify is being asked about at this moment.
       const asked = counts.reauthorizations % 2 === 0 ? await nextUserAskedAbout() : undefined;
       const { id } = users.find((user) => user.id === asked) ?? anyUser();
-      const grant = spotify.createGrant({ userId: id });
+      const grant = await tokenEndpoint.createGrant({ userId: id });
       await bondhu
         .store(id, {
           spotify_access_token: grant.accessToken,
@@ -206,18 +209,19 @@ async function run(seconds: number, leastEvents: number, latencyMillis: number):
   const leases = await leasesByUser();
   return {
     ...counts,
-    calls: spotify.calls.length,
+    calls: tokenEndpoint.calls.length,
     leases: [...leases.values()].flat().length,
     sweepRefreshes: countSweepRefreshes(),
     deadlocks: (await countDeadlocks()) - deadlocksBefore,
-    lostGrants: await findLostGrants(),
     staleWrites: await findStaleWrites(),
     unleasedCalls: findUnleasedCalls(leases),
+    // The last, for it calls the token endpoint.
+    lostGrants: await findLostGrants(),
     failures,
   };
 
   function nextUserAskedAbout(): Promise<string | undefined> {
-    return Promise.race([spotify.nextTokenRequest(), sleep(WRITE_INTERVAL_MILLISECONDS, undefined)]);
+    return Promise.race([tokenEndpoint.nextTokenRequest(), sleep(WRITE_INTERVAL_MILLISECONDS, undefined)]);
   }
 
   async function repeatedly(act: () => Promise<unknown>): Promise<void> {
@@ -230,7 +234,7 @@ async function run(seconds: number, leastEvents: number, latencyMillis: number):
   }
 
   function countSweepRefreshes(): number {
-    const refreshes = spotify.calls.filter(({ outcome }) => outcome === 'refreshed').length;
+    const refreshes = tokenEndpoint.calls.filter(({ outcome }) => outcome === 'refreshed').length;
     return refreshes - counts.statusRefreshes;
   }
 }
@@ -263,15 +267,10 @@ async function leasesByUser(): Promise<Map<string, TakenLease[]>> {
   return Map.groupBy(rows, ({ user_id }) => user_id);
 }
 
-/** Users whose stored refresh token Spotify refuses, or who are told to reconnect. */
+/** Users whose stored refresh token the endpoint refuses, or who are told to reconnect. */
 async function findLostGrants(): Promise<string[]> {
-  const rows = await stack.sql<{ id: string; token: string; is_dead: boolean }>(
-    `select p.id, p.spotify_refresh_token as token, c.reauthorization_required_since is not null as is_dead
-      from public.profiles p join spotify_auth.connections c on c.user_id = p.id`,
-  );
-  return rows
-    .filter(({ token, is_dead }) => is_dead || !stack.stack.spotify.inspectRefreshToken(token)?.isAlive)
-    .map(({ id }) => id);
+  const lost = [...(await stack.usersToldToReconnect()), ...(await findUsersWithRefusedTokens(stack))];
+  return [...new Set(lost)];
 }
 
 /** Writes that put an older refresh token over a newer one: of an earlier grant, or an earlier one of the same. */
@@ -281,7 +280,7 @@ async function findStaleWrites(): Promise<string[]> {
   );
   return [...Map.groupBy(rows, ({ user_id }) => user_id)].flatMap(([user, writes]) => {
     const ages = writes.map(({ refresh_token }) => {
-      const { grantId = '0', generation = 0 } = stack.stack.spotify.inspectRefreshToken(refresh_token) ?? {};
+      const { grantId = '0', generation = 0 } = stack.tokenEndpoint.inspectRefreshToken(refresh_token) ?? {};
       return Number(grantId) * 1e6 + generation;
     });
     return ages.slice(1).flatMap((age, index) => (age < (ages[index] ?? 0) ? [user] : []));
@@ -291,7 +290,7 @@ async function findStaleWrites(): Promise<string[]> {
 /** Calls that no lease of their own covers from beginning to end, and calls for one grant that overlap. */
 function findUnleasedCalls(leases: ReadonlyMap<string, TakenLease[]>): string[] {
   const lastEnds = new Map<string, number>();
-  return stack.stack.spotify.calls
+  return stack.tokenEndpoint.calls
     .toSorted((one, other) => one.at.localeCompare(other.at))
     .flatMap((call) => {
       const start = Date.parse(call.at);

@@ -166,6 +166,19 @@ test('who is being asked about is told before the answer', async () => {
   expect(await answer).toBe('none');
 });
 
+test('a request is under way until it is among the calls', async () => {
+  const { refreshToken } = spotify.createGrant({ userId: 'alice' });
+  spotify.configure({ latencyMillis: 50 });
+  const asked = spotify.nextTokenRequest();
+
+  const answer = refresh(refreshToken);
+
+  await asked;
+  expect(spotify).toMatchObject({ underWay: 1, calls: [] });
+  await answer;
+  expect(spotify).toMatchObject({ underWay: 0, calls: [{ outcome: 'refreshed' }] });
+});
+
 test('time can pass for the grants and the tokens of one user alone', async () => {
   const mine = spotify.createGrant({ userId: 'alice' });
   const other = spotify.createGrant({ userId: 'bob' });
