@@ -19,6 +19,11 @@ afterAll(async () => {
   await stack.stop();
 });
 
+/** What the log calls a user. */
+function nameOf({ email }: { readonly email: string }): string {
+  return email.split('@')[0] ?? '';
+}
+
 async function request(
   method: string,
   path: string,
@@ -199,7 +204,7 @@ describe('the live view', () => {
 
     const line = await waitForEvent<LogLine>(
       'log',
-      (log) => log.user === user.id && log.what === 'status answered',
+      (log) => log.user === nameOf(user) && log.what === 'status answered',
     );
 
     expect(line).toMatchObject({ source: 'status', level: 'INFO', outcome: 'connected' });
@@ -212,7 +217,7 @@ describe('the live view', () => {
 
     await waitForEvent<LogLine>('log', (log) => {
       seen.push(log);
-      return log.user === user.id;
+      return log.user === nameOf(user);
     });
 
     expect(seen.filter(({ what }) => what.includes('_aws'))).toEqual([]);
