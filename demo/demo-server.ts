@@ -52,7 +52,12 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
   pool.on('error', () => {});
   const oauth = new BondhuOAuth({ spotify, spotifyClient, bondhu, redirectUri: `${url}${CALLBACK_PATH}` });
   const panel = new Panel(stack, pool);
-  const liveView = new LiveView({ pool, calls: () => spotify.calls, conditions: () => panel.conditions });
+  const liveView = new LiveView({
+    pool,
+    calls: () => spotify.calls,
+    nameOf: supabase.nameOf,
+    conditions: () => panel.conditions,
+  });
 
   const page = template.replace('{}', () =>
     serialize({

@@ -58,10 +58,17 @@ export interface Snapshot {
   readonly calls: readonly ViewedCall[];
 }
 
-/** The server-sent event `log`: a line of a function's log, or of the API's access log. */
+/** The server-sent event `log`: something that happened in a function, at the API, on the event bus or to an alarm. */
 export interface LogLine {
   readonly at: string;
-  /** The function, or the API. */
+  readonly level: 'INFO' | 'WARN' | 'ERROR';
+  /** The function, the API or the service. */
   readonly source: string;
-  readonly line: string;
+  readonly what: string;
+  /** A name, or the id where no name is known. */
+  readonly user: string | null;
+  readonly outcome: string | null;
+  readonly durationMillis: number | null;
+  /** Whatever else is worth reading, such as `refreshed=3 reason=revoked`. */
+  readonly details: string;
 }

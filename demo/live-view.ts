@@ -3,6 +3,7 @@ import type pg from 'pg';
 import * as v from 'valibot';
 import type { Call } from '../stand-ins/spotify/accounts-service.ts';
 import type { LogLine, Snapshot, ViewedCall, ViewedConnection, ViewedSweep } from './live-view-events.ts';
+import { readLogLine } from './log-line.ts';
 
 const POLL_INTERVAL_MILLISECONDS = 500;
 const REMEMBERED_LOG_LINES = 200;
@@ -32,6 +33,8 @@ export interface LiveViewSources {
   readonly pool: pg.Pool;
   /** Spotify's token requests, oldest first. */
   readonly calls: () => readonly Call[];
+  /** A user's name, by id. */
+  readonly nameOf: (userId: string) => string;
   /** What the panel has done to the world. */
   readonly conditions: () => Pick<Snapshot, 'spotify' | 'database' | 'isSweeping'>;
 }
@@ -52,12 +55,13 @@ export class LiveView {
 
   /** Takes a line of a function's log, or of the API's. */
   log(source: string, line: string): void {
-    const logLine = { at: new Date().toISOString(), source, line };
-    this.#logLines.push(logLine);
-    if (this.#logLines.length > REMEMBERED_LOG_LINES) this.#logLines.shift();
     const sweep = readSweep(line);
     if (sweep) this.#sweeps.unshift(sweep);
     if (this.#sweeps.length > REMEMBERED_SWEEPS) this.#sweeps.pop();
+    const logLine = readLogLine(source, line, this.#sources.nameOf);
+    if (!logLine) return;
+    this.#logLines.push(logLine);
+    if (this.#logLines.length > REMEMBERED_LOG_LINES) this.#logLines.shift();
     for (const watcher of this.#watchers) watcher.onLogLine(logLine);
   }
 

@@ -62,20 +62,27 @@ export interface SampleUser {
   readonly expectation: string;
 }
 
-/** Creates one user in every state: signed up, and connected as Bondhu's callback would have done it. */
+/**
+ * Creates one user in every state: signed up, and connected as Bondhu's callback would have done it.
+ *
+ * @param signal ends it after the user that is being created
+ */
 export async function seedUsers(
   supabase: Supabase,
   spotify: AccountsService,
   bondhu: BondhuBackend,
+  signal: AbortSignal | undefined,
 ): Promise<readonly SampleUser[]> {
-  return Promise.all(
-    SAMPLE_STATES.map(async (sample) => {
-      const user = { email: `${sample.state}@example.com`, password: `password-of-${sample.state}` };
-      const id = await supabase.createUser(user.email, user.password);
-      if (sample.expiresInSeconds !== undefined) await connect(id, user.email, sample, spotify, bondhu);
-      return { id, ...user, state: sample.state, expectation: sample.expectation };
-    }),
-  );
+  const users: SampleUser[] = [];
+  // One after the other: each takes the processor for a while, to hash the password.
+  for (const sample of SAMPLE_STATES) {
+    signal?.throwIfAborted();
+    const user = { email: `${sample.state}@example.com`, password: `password-of-${sample.state}` };
+    const id = await supabase.createUser(user.email, user.password);
+    if (sample.expiresInSeconds !== undefined) await connect(id, user.email, sample, spotify, bondhu);
+    users.push({ id, ...user, state: sample.state, expectation: sample.expectation });
+  }
+  return users;
 }
 
 async function connect(

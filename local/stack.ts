@@ -44,8 +44,10 @@ export interface StackOptions {
   readonly visibilityTimeoutSeconds?: number;
   /** Receives every line of the functions' logs and of the API's access log. */
   readonly onLog: OnLog;
-  /** Receives a line per step of the start. */
+  /** Receives a line per step of the start, and of the end where it leaves something. */
   readonly onProgress: (line: string) => void;
+  /** Calls the start off: it rejects with the signal's reason once the step under way has ended, which is soon. */
+  readonly signal?: AbortSignal;
 }
 
 /** The whole system on this machine: the synthesized stack, Bondhu's Supabase, Spotify's accounts service. */
@@ -66,30 +68,38 @@ export interface Stack {
 
 /** Starts everything, seeds users in every state and fills in the secrets. On failure, nothing is left running. */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { ports = {}, onLog, onProgress } = options;
+  const { ports = {}, onLog, onProgress, signal } = options;
+  const step = (line: string) => {
+    signal?.throwIfAborted();
+    onProgress(line);
+  };
   await using started = new AsyncDisposableStack();
 
-  const cdkOutDirectory = options.cdkOutDirectory ?? (await mkdtemp(join(tmpdir(), 'spotify-auth-cdk-')));
-  if (options.cdkOutDirectory === undefined) {
-    started.defer(() => rm(cdkOutDirectory, { recursive: true, force: true }));
-  }
-  const synthesis =
-    options.cdkOutDirectory === undefined ? synthesizeWithProgress(cdkOutDirectory, onProgress) : null;
-  // Awaited below; should something else fail first, its failure is not a second one.
-  synthesis?.catch(() => {});
+  // First, for its address may be wrong.
+  const server =
+    options.databaseUrl === undefined ? null : await connectToPostgres(options.databaseUrl, onProgress);
+  if (server) started.defer(() => server.stop());
+  const { cdkOutDirectory, synthesis } =
+    options.cdkOutDirectory === undefined
+      ? await beginSynthesis(started, onProgress)
+      : { cdkOutDirectory: options.cdkOutDirectory, synthesis: Promise.resolve() };
 
   const postgres =
-    options.databaseUrl === undefined
-      ? await startPostgres({ port: ports.postgres ?? 0, settings: settingsWithoutDurability, onProgress })
-      : await connectToPostgres(options.databaseUrl);
-  started.defer(() => postgres.stop());
-  onProgress("Creating Bondhu's schema and applying supabase/migrations");
-  const suffix = options.databaseUrl === undefined ? '' : `_${randomBytes(4).toString('hex')}`;
+    server ??
+    (await startPostgres({
+      port: ports.postgres ?? 0,
+      settings: settingsWithoutDurability,
+      onProgress,
+      ...(signal && { signal }),
+    }));
+  if (!server) started.defer(() => postgres.stop());
+  const suffix = server ? `_${randomBytes(4).toString('hex')}` : '';
+  step("Creating Bondhu's schema and applying supabase/migrations");
   const database = await openBondhuDatabase(postgres, { name: `bondhu${suffix}` });
-  onProgress('Starting Supabase (REST and Auth)');
+  step('Starting Supabase (REST and Auth)');
   const supabase = await startSupabase({ database, port: ports.supabase ?? 0 });
   started.defer(() => supabase.stop());
-  onProgress("Starting the stand-in for Spotify's accounts service");
+  step("Starting the stand-in for Spotify's accounts service");
   const spotifyClient = options.spotifyClient ?? {
     client_id: randomBytes(16).toString('hex'),
     client_secret: randomBytes(16).toString('hex'),
@@ -100,12 +110,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     port: ports.spotify ?? 0,
   });
   started.defer(() => spotify.stop());
-  onProgress('Creating users in every state');
   const bondhu = new BondhuBackend(supabase);
-  const users = await seedUsers(supabase, spotify, bondhu);
+  step('Creating users in every state');
+  const users = await seedUsers(supabase, spotify, bondhu, signal);
 
-  await synthesis;
-  onProgress('Starting the synthesized stack');
+  await abortable(synthesis, signal);
+  step('Starting the synthesized stack');
   const cloud = await startCloud({
     cdkOutDirectory,
     // The two addresses that are elsewhere on this machine. Written out, for nothing here may need `lambda/`: what
@@ -144,13 +154,39 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
 }
 
-async function synthesizeWithProgress(
-  outputDirectory: string,
+/** Synthesizes the stack into a temporary folder, which the end of what was started ends and removes. */
+async function beginSynthesis(
+  started: AsyncDisposableStack,
   onProgress: (line: string) => void,
-): Promise<void> {
+): Promise<{ readonly cdkOutDirectory: string; readonly synthesis: Promise<void> }> {
+  // Its name tells a later start whose it was, should it be left (leftovers.ts).
+  const cdkOutDirectory = await mkdtemp(join(tmpdir(), `spotify-auth-cdk-${process.pid}-`));
+  started.defer(() => rm(cdkOutDirectory, { recursive: true, force: true }));
   onProgress('Synthesizing the stack (cdk synth), meanwhile:');
-  await synthesize(outputDirectory);
-  onProgress('The stack is synthesized');
+  const ending = new AbortController();
+  const synthesis = synthesize(cdkOutDirectory, ending.signal).then(() =>
+    onProgress('The stack is synthesized'),
+  );
+  // Awaited elsewhere; should something else fail first, its failure is not a second one.
+  synthesis.catch(() => {});
+  started.defer(async () => {
+    ending.abort();
+    await synthesis.catch(() => {});
+  });
+  return { cdkOutDirectory, synthesis };
+}
+
+/** Waits for something, unless it is called off. */
+async function abortable(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  const { promise: calledOff, reject } = Promise.withResolvers<never>();
+  const callOff = () => reject(signal?.reason);
+  signal?.addEventListener('abort', callOff);
+  try {
+    signal?.throwIfAborted();
+    await Promise.race([work, calledOff]);
+  } finally {
+    signal?.removeEventListener('abort', callOff);
+  }
 }
 
 /** What an operator does once after the first deployment. */

@@ -1,39 +1,27 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setInterval } from 'node:timers';
-import { parseArgs } from 'node:util';
-import type { AlarmChange } from 'cdk-out-local';
+import { type AlarmChange, loadTemplate } from 'cdk-out-local';
 import { type Demo, startDemo } from '../demo/demo-server.ts';
-import { type Stack, type StackOptions, type StackPorts, startStack } from './stack.ts';
-import { removeState, writeState } from './state-file.ts';
+import { readLogLine } from '../demo/log-line.ts';
+import { removeAbandonedFolders } from './leftovers.ts';
+import { formatLogLine } from './log-line.ts';
+import { readOptions, type StartOptions, USAGE } from './options.ts';
+import { checkRequirements } from './preflight.ts';
+import { describeReady, filesFor } from './ready.ts';
+import { type Stack, startStack } from './stack.ts';
+import { StateFile } from './state-file.ts';
+import { synthesize } from './synthesize.ts';
 
-const USAGE = `Usage: npm start [-- --sweep-every <seconds>s]
-
-Runs the synthesized stack on this machine, with a real Postgres, Supabase's REST and Auth interfaces and a stand-in
-for Spotify, and a page to try it on. Everything listens on 127.0.0.1.
-
-  --sweep-every 10s   sweeps this often (s, m or h) instead of as the template says
-
-Environment:
-  DEMO_PORT, API_PORT, SUPABASE_PORT, SPOTIFY_PORT, POSTGRES_PORT, AWS_PORT
-                      ports to listen on; a free one serves where it is taken
-  DATABASE_URL        uses this PostgreSQL server, as a superuser: postgres://user:password@127.0.0.1:5432/postgres.
-                      Roles of a Supabase project are created where they are missing; the database is dropped at the end
-  SPOTIFY_TOKEN_URL   points the functions at another token endpoint than the stand-in's
-`;
-
-/** Used when the environment names no ports, so that addresses stay the same from start to start. */
-const DEFAULT_PORTS = {
-  demo: 8788,
-  api: 8787,
-  supabase: 54321,
-  spotify: 54329,
-  postgres: 54322,
-  aws: 54330,
-};
+const stateDirectory = join(import.meta.dirname, '../.local');
 
 /** As often as CloudWatch does. */
 const ALARM_EVALUATION_MILLISECONDS = 60_000;
 
-type Ports = StackPorts & { readonly demo: number };
+/** A signal that comes so much later than the first is meant: the end hangs, and is not waited for any longer. */
+const IMPATIENCE_MILLISECONDS = 2_000;
 
 const startedAt = performance.now();
 
@@ -45,96 +33,88 @@ function printProgress(line: string): void {
   print(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(5)} s  ${line}`);
 }
 
-/** Reads the command line and the environment. @throws Error with one line that says what to write */
-function readOptions():
-  | (Pick<StackOptions, 'sweepEverySeconds' | 'spotifyTokenUrl' | 'databaseUrl'> & { readonly ports: Ports })
-  | 'help' {
-  const { values } = parseArgs({ options: { 'sweep-every': { type: 'string' }, help: { type: 'boolean' } } });
-  if (values.help) return 'help';
-  const interval = values['sweep-every'];
-  const spotifyTokenUrl = process.env['SPOTIFY_TOKEN_URL'];
-  const databaseUrl = process.env['DATABASE_URL'];
-  return {
-    ports: readPorts(),
-    ...(databaseUrl !== undefined && { databaseUrl }),
-    ...(interval !== undefined && { sweepEverySeconds: parseInterval(interval) }),
-    ...(spotifyTokenUrl !== undefined && { spotifyTokenUrl: parseUrl('SPOTIFY_TOKEN_URL', spotifyTokenUrl) }),
-  };
-}
-
-function readPorts(): Ports {
-  const entries = Object.entries(DEFAULT_PORTS).map(([name, fallback]) => {
-    const variable = `${name.toUpperCase()}_PORT`;
-    const port = Number(process.env[variable] ?? fallback);
-    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-      throw new Error(
-        `${variable} must be a port number from 0 (any free one) to 65535, got "${process.env[variable]}"`,
-      );
+/**
+ * Listens for every way in which a person or a system ends this process. Each may come more than once: in a terminal one
+ * Ctrl-C sends SIGINT to all processes, and npm passes it on on top of that.
+ */
+function listenForTheEnd(): AbortSignal {
+  const end = new AbortController();
+  let endedAt = 0;
+  const request = () => {
+    if (!end.signal.aborted) {
+      endedAt = performance.now();
+      end.abort();
+    } else if (performance.now() - endedAt > IMPATIENCE_MILLISECONDS) {
+      process.exit(1);
     }
-    return [name, port];
-  });
-  return Object.fromEntries(entries) as Ports;
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, request);
+  // What read the output is gone: a terminal that was closed, or the other end of a pipe.
+  process.stdout.on('error', () => end.abort());
+  end.signal.addEventListener('abort', () => print('\nStopping...'));
+  return end.signal;
 }
 
-function parseInterval(text: string): number {
-  const [, amount, unit] = /^(\d+)(s|m|h)$/.exec(text) ?? [];
-  const seconds = Number(amount) * ({ s: 1, m: 60, h: 3_600 }[unit ?? ''] ?? 0);
-  if (!(seconds > 0))
-    throw new Error(`--sweep-every must be a number with s, m or h, such as 10s, got "${text}"`);
-  return seconds;
-}
+/** Starts everything, and resolves once it has been asked to end and is gone. */
+async function run(options: StartOptions, end: AbortSignal): Promise<void> {
+  const temporaryDirectory = tmpdir();
+  await checkRequirements({ requestedPorts: options.requestedPorts, temporaryDirectory, stateDirectory });
+  const stateFile = new StateFile(stateDirectory);
+  await tidyUp(stateFile, temporaryDirectory);
 
-function parseUrl(variable: string, text: string): string {
-  const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new Error(`${variable} must be an http or https address, got "${text}"`);
-  }
-  return url.href;
-}
+  let stack: Stack | undefined;
+  let demo: Demo | undefined;
+  const onLog = (source: string, line: string) => {
+    // While everything stops, functions end as if they had crashed.
+    if (end.aborted) return;
+    demo?.log(source, line);
+    if (options.isJson) return print(line);
+    const entry = readLogLine(source, line, (userId) => stack?.supabase.nameOf(userId) ?? userId);
+    if (entry) print(formatLogLine(entry));
+  };
+  await using running = new AsyncDisposableStack();
+  stack = await startStack({ ...options, onProgress: printProgress, onLog, signal: end });
+  const { cloud, stop } = stack;
+  running.defer(stop);
+  const alarmWatch = setInterval(() => {
+    for (const change of cloud.cloudWatch.evaluateAlarms(new Date())) {
+      if ([change.from, change.to].includes('ALARM')) onLog('CloudWatch', describeChange(change));
+    }
+  }, ALARM_EVALUATION_MILLISECONDS);
+  running.defer(() => clearInterval(alarmWatch));
 
-/** Signs every sample user in, as the frontend does, and prints what to try. */
-async function printReady(stack: Stack, demo: Demo): Promise<void> {
-  const { cloud, supabase, spotify, users } = stack;
-  print('\nReady.\n');
-  print(`  Demo page  ${demo.url}  (open this one: sign in, connect, play with time and faults)`);
-  print(`  API        ${cloud.apiUrl}`);
-  print(`  Supabase   ${supabase.url}`);
-  print(`  Spotify    ${spotify.url}  (stand-in; its switches are under ${spotify.url}/control)`);
-  print(`  Database   ${stack.database.ownerUrl}`);
-  print('\nUsers, and what their first status call answers:');
-  for (const user of users) {
-    const token = await signIn(supabase, user);
-    print(`\n# ${user.state}: ${user.expectation}`);
-    print(
-      `curl -s ${cloud.apiUrl}/api/v1/agents/music/status/${user.id} -H 'Authorization: Bearer ${token}'`,
-    );
-  }
-  print('\nThen, in another terminal:');
-  print('  npm run sweep                                            sweeps now: afterwards nothing is due');
-  print('  npm run operate -- refresh <user-id> --stage local       refreshes one user now');
-  print('  npm run operate -- show <user-id> --stage local          shows the state of one connection');
-  print('  npm run operate -- doctor --stage local                  checks that everything is in place');
-  print('  npm run operate -- --help                                what else operators can do');
-  print('\nNot simulated here:');
-  for (const line of cloud.template.notSimulated) print(`  - ${line}`);
-  print(
-    '\nLog lines follow. Events for other teams and alarms that go off are among them. Ctrl-C stops everything.\n',
+  printProgress('Bundling the demo page');
+  demo = await startDemo(stack, options.ports.demo);
+  running.defer(demo.stop);
+  running.defer(() => stateFile.release());
+  const isInStateFile = await stateFile.claim(
+    {
+      demoUrl: demo.url,
+      apiUrl: cloud.apiUrl,
+      supabaseUrl: stack.supabase.url,
+      supabasePublishableKey: stack.supabase.publishableKey,
+      supabaseSecretKey: stack.supabase.secretKey,
+      databaseUrl: stack.database.ownerUrl,
+      spotifyUrl: stack.spotify.url,
+      awsEndpointUrl: stack.awsEndpointUrl,
+      users: stack.users.map(({ id, email, password, state }) => ({ id, email, password, state })),
+    },
+    await filesFor(stack),
   );
+  if (!end.aborted) print(describeReady(stack, demo, isInStateFile));
+  await aborted(end);
 }
 
-async function signIn(
-  { url, publishableKey }: Stack['supabase'],
-  user: { email: string; password: string },
-): Promise<string> {
-  const response = await fetch(`${url}/auth/v1/token?grant_type=password`, {
-    method: 'POST',
-    headers: { apikey: publishableKey, 'content-type': 'application/json' },
-    body: JSON.stringify({ email: user.email, password: user.password }),
-  });
-  const { access_token } = (await response.json()) as { access_token?: string };
-  if (access_token === undefined)
-    throw new Error(`${user.email} could not sign in: status ${response.status}`);
-  return access_token;
+/** Resolves once the signal is given. */
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort');
+}
+
+/** Removes what starts left that were killed. */
+async function tidyUp(stateFile: StateFile, temporaryDirectory: string): Promise<void> {
+  const folders = await removeAbandonedFolders(temporaryDirectory);
+  const left = [...((await stateFile.removeAbandoned()) ? ['.local/stack.json'] : []), ...folders];
+  if (left.length > 0) printProgress(`Removed what an earlier start left: ${left.join(', ')}`);
 }
 
 /** The line of an alarm that goes off or is over, which on AWS would go to the alarms' topic. */
@@ -146,57 +126,41 @@ function describeChange({ alarm, from, to }: AlarmChange): string {
   });
 }
 
-async function main(): Promise<void> {
-  const options = readOptions();
-  if (options === 'help') {
-    print(USAGE);
-    return;
-  }
-  const stopRequested = new Promise<void>((resolve) => {
-    process.once('SIGINT', () => resolve());
-    process.once('SIGTERM', () => resolve());
-  });
-  await removeState();
-  let demo: Demo | undefined;
-  const onLog = (source: string, line: string) => {
-    print(line);
-    demo?.log(source, line);
-  };
-  const stack = await startStack({ ...options, onProgress: printProgress, onLog });
-  const alarmWatch = setInterval(() => {
-    const changes = stack.cloud.cloudWatch.evaluateAlarms(new Date());
-    for (const change of changes) {
-      if ([change.from, change.to].includes('ALARM')) onLog('CloudWatch', describeChange(change));
-    }
-  }, ALARM_EVALUATION_MILLISECONDS);
+/** Prints how this machine differs from AWS for the stack as it is now. */
+async function printNotSimulated(end: AbortSignal): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), `spotify-auth-cdk-${process.pid}-`));
   try {
-    printProgress('Bundling the demo page');
-    demo = await startDemo(stack, options.ports.demo);
-    await writeState({
-      demoUrl: demo.url,
-      apiUrl: stack.cloud.apiUrl,
-      supabaseUrl: stack.supabase.url,
-      supabasePublishableKey: stack.supabase.publishableKey,
-      supabaseSecretKey: stack.supabase.secretKey,
-      databaseUrl: stack.database.ownerUrl,
-      spotifyUrl: stack.spotify.url,
-      awsEndpointUrl: stack.awsEndpointUrl,
-      users: stack.users.map(({ id, email, password, state }) => ({ id, email, password, state })),
-    });
-    await printReady(stack, demo);
-    await stopRequested;
-    print('\nStopping...');
+    await synthesize(directory, end);
+    for (const line of loadTemplate(directory).notSimulated) print(`- ${line}`);
   } finally {
-    clearInterval(alarmWatch);
-    await removeState();
-    await demo?.stop();
-    await stack.stop();
+    await rm(directory, { recursive: true, force: true });
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
-  process.exitCode = 1;
+async function main(end: AbortSignal): Promise<void> {
+  const options = readOptions();
+  if (options === 'help') print(USAGE);
+  else if (options === 'not-simulated') await printNotSimulated(end);
+  else await run(options, end);
 }
+
+/** @returns null for what is no failure: that a start ended when it was told to */
+function explainFailure(error: unknown, end: AbortSignal): string | null {
+  // Something could not be cleaned up, which is the news, whatever else had failed before.
+  if (error instanceof SuppressedError) return explainFailure(error.error, new AbortController().signal);
+  if (end.aborted) return null;
+  return error instanceof Error ? error.message : String(error);
+}
+
+const end = listenForTheEnd();
+try {
+  await main(end);
+} catch (error) {
+  const failure = explainFailure(error, end);
+  if (failure !== null) {
+    process.stderr.write(`${failure}\n`);
+    process.exitCode = 1;
+  }
+}
+// What a step that was called off has brought up ends here.
+process.exit();

@@ -1,6 +1,5 @@
 import type { ReactNode } from 'react';
 import type { Snapshot, ViewedConnection } from '../live-view-events.ts';
-import { readLogLine } from './log-line.ts';
 import { formatClock, formatDuration } from './times.ts';
 import type { NumberedLogLine } from './use-live-view.ts';
 import { useNow } from './use-now.ts';
@@ -119,14 +118,14 @@ function Log({ lines }: { readonly lines: readonly NumberedLogLine[] }) {
     <section className="log" aria-label="Log of the functions and the API, newest first" tabIndex={0}>
       <h3>Log</h3>
       <ol>
-        {lines.map((line) => {
-          const { level, text } = readLogLine(line);
-          return (
-            <li key={line.number} className={level.toLowerCase()}>
-              <time>{formatClock(line.at)}</time> {text}
-            </li>
-          );
-        })}
+        {lines.map(({ number, at, level, source, what, user, outcome, durationMillis, details }) => (
+          <li key={number} className={level.toLowerCase()}>
+            <time>{formatClock(at)}</time>{' '}
+            {[source, what, user, outcome, durationMillis !== null && `${durationMillis} ms`, details]
+              .filter(Boolean)
+              .join(' · ')}
+          </li>
+        ))}
       </ol>
     </section>
   );

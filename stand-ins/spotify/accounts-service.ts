@@ -101,6 +101,13 @@ interface Result {
   readonly answer: Answer | 'reset' | 'hang';
 }
 
+/** Browsers ask for it on behalf of whatever page they open. */
+const FAVICON: Answer = {
+  status: 200,
+  headers: { 'content-type': 'image/svg+xml' },
+  body: '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="#1ed760"/></svg>',
+};
+
 const OVERSIZE_BYTES = 10_000_000;
 
 /** Starts the service on 127.0.0.1. */
@@ -244,6 +251,7 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
           : authorization.ask(searchParams);
       return send(response, answer);
     }
+    if (pathname === '/favicon.ico') return send(response, FAVICON);
     if (request.method !== 'POST' || request.url !== '/api/token') return send(response, { status: 404 });
 
     const startedAt = Date.now();

@@ -3,6 +3,10 @@ import pg from 'pg';
 import { type Postgres, runSql } from './postgres.ts';
 
 const OLDEST_VERSION = 150_000;
+const CONNECTION_TIMEOUT_MILLISECONDS = 1_000;
+
+/** The comment on every database that is created here. Another start drops those that carry it and are used by nobody. */
+const MARK = 'temporary database of the local Spotify stack';
 
 /** What a role is set to when it logs in, which these connections do not: they log in as the superuser. */
 const SETTINGS_OF_ROLES: Readonly<Record<string, string>> = {
@@ -12,51 +16,110 @@ const SETTINGS_OF_ROLES: Readonly<Record<string, string>> = {
 
 /**
  * Uses a PostgreSQL server that is there already, 15 or newer. Creates the roles of a Supabase project where they are
- * missing, which stay; the databases that are created are dropped by `stop`. Every connection logs in as the role of the
- * address and takes on another, so that no role needs a password.
+ * missing, which stay; the databases that are created are dropped by `stop`, or by the next call where that never came.
+ * Every connection logs in as the role of the address and takes on another, so that no role needs a password.
  *
  * @param url of a superuser: `postgres://user:password@host:port/database`
+ * @param onProgress receives a line about what is dropped, and about what stays
  * @throws Error that says what is wrong with the address or the server
  */
-export async function connectToPostgres(url: string): Promise<Postgres> {
+export async function connectToPostgres(
+  url: string,
+  onProgress: (line: string) => void = () => {},
+): Promise<Postgres> {
   if (!/^postgres(ql)?:$/.test(URL.parse(url)?.protocol ?? '')) {
     throw new Error(
       'DATABASE_URL must be an address such as postgres://user:password@127.0.0.1:5432/postgres',
     );
   }
   await checkServer(url);
-  await runSql(url, await readFile(new URL('roles.sql', import.meta.url), 'utf8'));
+  for (const name of await dropAbandonedDatabases(url)) {
+    onProgress(`Dropped the database ${name}, which an earlier start left on the server`);
+  }
+  const rolesSql = await readFile(new URL('roles.sql', import.meta.url), 'utf8');
+  await runSql(url, rolesSql);
 
-  const created: string[] = [];
+  /** The databases created here, each with a connection to it that shows others that it is used. */
+  const created = new Map<string, Promise<pg.Client>>();
+
+  function urlOf(database: string, role: string, asRole = role): string {
+    const address = new URL(url);
+    address.pathname = `/${database}`;
+    if (role !== 'supabase_admin') {
+      address.searchParams.set('options', `-c role=${asRole}${SETTINGS_OF_ROLES[role] ?? ''}`);
+    }
+    return address.href;
+  }
+
+  async function create(name: string): Promise<pg.Client> {
+    await runSql(url, `create database ${pg.escapeIdentifier(name)} owner postgres`);
+    const user = new pg.Client({ connectionString: urlOf(name, 'supabase_admin') });
+    user.on('error', () => {});
+    await user.connect();
+    await user.query(`comment on database ${pg.escapeIdentifier(name)} is ${pg.escapeLiteral(MARK)}`);
+    return user;
+  }
+
   return {
     url,
-    urlOf(database, role, asRole = role) {
-      const address = new URL(url);
-      address.pathname = `/${database}`;
-      if (role !== 'supabase_admin') {
-        address.searchParams.set('options', `-c role=${asRole}${SETTINGS_OF_ROLES[role] ?? ''}`);
-      }
-      return address.href;
-    },
+    urlOf,
     async createDatabase(name) {
-      await runSql(url, `create database ${pg.escapeIdentifier(name)} owner postgres`);
-      created.push(name);
+      const creation = create(name);
+      created.set(name, creation);
+      await creation;
     },
     async stop() {
-      for (const name of created.splice(0)) {
+      for (const [name, creation] of created) {
+        created.delete(name);
+        // One that is being created cannot be dropped before it is there.
+        const user = await creation.catch(() => undefined);
+        await user?.end();
         await runSql(url, `drop database if exists ${pg.escapeIdentifier(name)} with (force)`);
+        onProgress(`Dropped the database ${name}`);
       }
+      onProgress(`These roles stay on the server: ${rolesIn(rolesSql)}`);
     },
   };
 }
 
+function rolesIn(sql: string): string {
+  return [...sql.matchAll(/create role (\w+)/g)].map(([, role]) => role).join(', ');
+}
+
+/** Drops the databases of local stacks that were killed. @returns their names */
+async function dropAbandonedDatabases(url: string): Promise<readonly string[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ name: string }>(
+      `select datname as name from pg_database d
+       where shobj_description(oid, 'pg_database') = $1
+         and not exists (select from pg_stat_activity a where a.datid = d.oid)`,
+      [MARK],
+    );
+    const dropped: string[] = [];
+    for (const { name } of rows) {
+      // Without force: whoever has begun to use it meanwhile keeps it. Another start may be dropping it as well.
+      await client.query(`drop database ${pg.escapeIdentifier(name)}`).then(
+        () => dropped.push(name),
+        () => {},
+      );
+    }
+    return dropped;
+  } finally {
+    await client.end();
+  }
+}
+
 async function checkServer(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: CONNECTION_TIMEOUT_MILLISECONDS,
+  });
   try {
     await client.connect();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`DATABASE_URL: the server cannot be reached: ${reason}`, { cause });
+    throw new Error(`DATABASE_URL: the server cannot be reached: ${reasonOf(cause)}`, { cause });
   }
   try {
     const { rows } = await client.query<{ version: number; superuser: boolean }>(
@@ -72,4 +135,10 @@ async function checkServer(url: string): Promise<void> {
   } finally {
     await client.end();
   }
+}
+
+/** Where a name has several addresses and none answers, the message is empty. */
+function reasonOf(error: unknown): string {
+  const { message = '', code = 'unknown error' } = Object(error);
+  return message === '' ? code : message;
 }

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { copyPostgresBinaries, findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
+import { runProcessGroup } from './process-group.ts';
 
 export interface PostgresOptions {
   /** @default a free port, which also serves when this one is taken */
@@ -18,6 +19,8 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Receives one line per step. @default nothing is reported */
   readonly onProgress?: (line: string) => void;
+  /** Calls the start off while a cluster is being created. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Postgres {
@@ -49,9 +52,10 @@ type Account = { readonly uid: number; readonly gid: number } | undefined;
  * @throws Error with the server's own message if it does not come up.
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
-  const { settings = {}, onProgress = () => {} } = options;
+  const { settings = {}, onProgress = () => {}, signal } = options;
   const account = await findServerAccount();
-  const temporaryDirectory = await mkdtemp(path.join(tmpdir(), 'spotify-auth-postgres-'));
+  // Its name tells a later start of the local stack whose it was, should it be left.
+  const temporaryDirectory = await mkdtemp(path.join(tmpdir(), `spotify-auth-postgres-${process.pid}-`));
   await giveTo(account, temporaryDirectory);
   const dataDirectory = options.dataDirectory ?? path.join(temporaryDirectory, 'data');
 
@@ -60,8 +64,9 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     const isNew = !(await exists(path.join(dataDirectory, 'PG_VERSION')));
     if (isNew) {
       onProgress('Creating a PostgreSQL cluster');
-      await initializeCluster(binaries, dataDirectory, account);
+      await initializeCluster(binaries, dataDirectory, account, signal);
     }
+    signal?.throwIfAborted();
     onProgress('Starting PostgreSQL');
     const port = await findFreePort(options.port ?? 0);
     const server = await startServer(binaries, dataDirectory, port, settings, account);
@@ -123,13 +128,19 @@ async function findReachableBinaries(
   }
 }
 
-async function initializeCluster(binaries: PostgresBinaries, dataDirectory: string, account: Account) {
+async function initializeCluster(
+  binaries: PostgresBinaries,
+  dataDirectory: string,
+  account: Account,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   await giveTo(account, dataDirectory);
   const flags = ['--username=supabase_admin', '--auth=trust', '--encoding=UTF8', '--no-locale', '--no-sync'];
-  await promisify(execFile)(binaries.initdb, [`--pgdata=${dataDirectory}`, ...flags], {
+  await runProcessGroup('initdb', binaries.initdb, [`--pgdata=${dataDirectory}`, ...flags], {
     ...account,
     cwd: dataDirectory,
+    signal,
   });
 }
 

@@ -31,6 +31,8 @@ export interface Supabase {
   readonly verifyUserToken: UserTokens['verify'];
   readonly rotateSigningKey: UserTokens['rotate'];
   readonly revokeSigningKeys: UserTokens['revoke'];
+  /** What stands before the @ of a user's e-mail address, once that has signed up or in; else the id. */
+  nameOf(userId: string): string;
   /** Signs a user up, confirmed at once. @returns the user's id. @throws Error if the address is taken */
   createUser(email: string, password: string): Promise<string>;
   /** @param fault undefined ends the fault. @returns once that is in force */
@@ -59,6 +61,7 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
   const functions = createFunctionCaller(database.authenticatorUrl);
   const lite = await createLite({ ...database, jwtSecret });
   const requests: { method: string; path: string }[] = [];
+  const names = new Map<string, string>();
   const faults = new SupabaseFaultPlan();
 
   const app = new Hono();
@@ -92,7 +95,7 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
       const token = await tokens.sign(identity.claims, { algorithm: 'HS256' });
       request.headers.set('authorization', `Bearer ${token}`);
     }
-    return withSignedToken(await lite.auth(request), tokens);
+    return withSignedToken(await lite.auth(request), tokens, names);
   });
 
   app.post('/rest/v1/rpc/:name', async (context) => {
@@ -111,7 +114,13 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
     return lite.rest(await copyRequest(context), identity);
   });
 
-  const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const underWay = new Set<Promise<void>>();
+  const answer: typeof listener = async (request, response) => {
+    const answering = listener(request, response);
+    underWay.add(answering);
+    await answering.finally(() => underWay.delete(answering));
+  };
   server.on('request', (request, response) => {
     const { pathname } = new URL(request.url ?? '/', url);
     requests.push({ method: request.method ?? '', path: pathname });
@@ -159,6 +168,7 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
     verifyUserToken: tokens.verify,
     rotateSigningKey: tokens.rotate,
     revokeSigningKeys: tokens.revoke,
+    nameOf: (userId) => names.get(userId) ?? userId,
     async createUser(email, password) {
       const response = await fetch(`${url}/auth/v1/signup`, {
         method: 'POST',
@@ -178,6 +188,8 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
     },
     async stop() {
       stopListening();
+      // lite never ends a connection that a request holds while it waits for another.
+      await Promise.allSettled(underWay);
       await Promise.all([functions.close(), lite.close()]);
     },
   };
@@ -193,11 +205,23 @@ async function copyRequest({ req }: Context): Promise<Request> {
   });
 }
 
-/** lite signs access tokens with the shared secret and names no issuer: replaces the token in its answer. */
-async function withSignedToken(response: Response, tokens: UserTokens): Promise<Response> {
+/**
+ * lite signs access tokens with the shared secret and names no issuer: replaces the token in its answer.
+ *
+ * @param names learns whose token it is
+ */
+async function withSignedToken(
+  response: Response,
+  tokens: UserTokens,
+  names: Map<string, string>,
+): Promise<Response> {
   if (!response.headers.get('content-type')?.includes('json')) return response;
   const body: unknown = await response.json();
-  if (hasAccessToken(body)) body.access_token = await tokens.sign(decodeJwt(body.access_token));
+  if (hasAccessToken(body)) {
+    const claims = decodeJwt<{ email?: string }>(body.access_token);
+    if (claims.sub && claims.email) names.set(claims.sub, claims.email.replace(/@.*/, ''));
+    body.access_token = await tokens.sign(claims);
+  }
   return Response.json(body, { status: response.status });
 }
 

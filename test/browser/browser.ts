@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -26,21 +26,35 @@ const FLAGS = [
 
 /** Where a browser is, and what its process needs in its environment. */
 export interface FoundBrowser {
+  /** Where it comes from, for people. */
+  readonly origin: string;
   readonly executablePath: string;
   readonly environment: Readonly<Record<string, string>>;
 }
 
 /**
- * Finds a Chromium: at `CHROMIUM_PATH`, else on the system, else the one of the npm package `@sparticuz/chromium`, which
- * is unpacked.
+ * Finds every Chromium: the one that `CHROMIUM_PATH` names, else those of the system, and the one of the npm package
+ * `@sparticuz/chromium`, which is unpacked. They differ: a full one asks for more of a page than a headless one.
  *
  * @param directory takes what is unpacked: about 220 MB
- * @returns null where there is none, which can only be elsewhere than on Linux x64
+ * @returns none where there is none, which can only be elsewhere than on Linux x64
  */
+export async function findBrowsers(directory: string): Promise<readonly FoundBrowser[]> {
+  const hasPackage = process.platform === 'linux' && process.arch === 'x64';
+  return [...listInstalledBrowsers(), ...(hasPackage ? [await unpackBrowser(directory)] : [])];
+}
+
+/** Finds one as {@link findBrowsers} does, and unpacks nothing where one is installed. @returns null where there is none */
 export async function findBrowser(directory: string): Promise<FoundBrowser | null> {
-  const path = process.env['CHROMIUM_PATH'] ?? SYSTEM_PATHS.find((candidate) => existsSync(candidate));
-  if (path !== undefined) return { executablePath: path, environment: {} };
-  return process.platform === 'linux' && process.arch === 'x64' ? unpackBrowser(directory) : null;
+  return listInstalledBrowsers()[0] ?? (await findBrowsers(directory))[0] ?? null;
+}
+
+function listInstalledBrowsers(): readonly FoundBrowser[] {
+  const { CHROMIUM_PATH: named } = process.env;
+  const paths = named === undefined ? SYSTEM_PATHS.filter((path) => existsSync(path)) : [named];
+  // Some are links to others.
+  const programs = new Map(paths.map((path) => [existsSync(path) ? realpathSync(path) : path, path]));
+  return [...programs.values()].map((path) => ({ origin: path, executablePath: path, environment: {} }));
 }
 
 export function launchBrowser({ executablePath, environment }: FoundBrowser): Promise<Browser> {
@@ -64,6 +78,7 @@ async function unpackBrowser(directory: string): Promise<FoundBrowser> {
   const fontConfiguration = join(directory, 'fonts.conf');
   await writeFile(fontConfiguration, fontconfig(directory));
   return {
+    origin: '@sparticuz/chromium',
     executablePath: join(directory, 'chromium'),
     // Libraries and a font that a bare system lacks.
     environment: {

@@ -5,7 +5,7 @@ import { type Demo, startDemo } from '../../demo/demo-server.ts';
 import { type ConnectedUser, TestStack } from '../e2e/test-stack.ts';
 import { type FoundBrowser, launchBrowser } from './browser.ts';
 
-const found = browserForTests();
+const browsers = browsersForTests();
 
 /**
  * Describes something with the running stack and its demo page, and makes sure that no page of a test complained on its
@@ -20,13 +20,16 @@ export function describeInBrowser(
   { mayRequestsFail }: { readonly mayRequestsFail: boolean },
   describeTests: (stack: () => DemoStack) => void,
 ): void {
-  const why = `no Chromium in CHROMIUM_PATH or on the system, and npm has none for ${process.platform} ${process.arch}`;
-  const [suite, title] = found ? [describe, name] : [describe.skip, `${name} (skipped: ${why})`];
-  suite(title, () => {
+  if (browsers.length === 0) {
+    const why = `no Chromium in CHROMIUM_PATH or on the system, and npm has none for ${process.platform} ${process.arch}`;
+    describe.skip(`${name} (skipped: ${why})`, () => describeTests(unavailable));
+    return;
+  }
+  describe.each(browsers)(`${name}, in $origin`, (browser) => {
     let stack: DemoStack;
 
     beforeAll(async () => {
-      stack = await DemoStack.start();
+      stack = await DemoStack.start(browser);
     });
 
     afterEach(async () => {
@@ -41,6 +44,10 @@ export function describeInBrowser(
 
     describeTests(() => stack);
   });
+}
+
+function unavailable(): never {
+  throw new Error('no browser, and so no stack');
 }
 
 const PASSWORD_OF_CONNECTED_USERS = 'a password that nobody guesses';
@@ -69,8 +76,7 @@ export class DemoStack {
     this.#running = running;
   }
 
-  static async start(): Promise<DemoStack> {
-    if (!found) throw new Error('tests in a browser have to stand in describeInBrowser');
+  static async start(found: FoundBrowser): Promise<DemoStack> {
     // Stops what has been started where a later part fails to.
     await using started = new AsyncDisposableStack();
     const browser = await launchBrowser(found);
@@ -93,9 +99,13 @@ export class DemoStack {
     context.setDefaultTimeout(15_000);
     this.#contexts.push(context);
     context.on('console', (message) => {
-      if (message.type() === 'error' || message.type() === 'warning') this.#complaints.push(message.text());
+      if (message.type() !== 'error' && message.type() !== 'warning') return;
+      this.#complaints.push(describeComplaint(message.text(), message.location().url, message.page()));
     });
-    context.on('weberror', (error) => this.#complaints.push(String(error.error())));
+    context.on('weberror', (error) => {
+      const page = error.page();
+      this.#complaints.push(describeComplaint(String(error.error()), page?.url() ?? '', page));
+    });
     return context.newPage();
   }
 
@@ -141,10 +151,16 @@ export class DemoStack {
 }
 
 /** What the global setup has found. @throws where it has not run, lest the tests be skipped for that */
-function browserForTests(): FoundBrowser | null {
-  const text = process.env['BROWSER_FOR_TESTS'];
+function browsersForTests(): readonly FoundBrowser[] {
+  const text = process.env['BROWSERS_FOR_TESTS'];
   if (text === undefined) throw new Error("run these tests by jest's project browser, which finds a browser");
   return JSON.parse(text);
+}
+
+/** Names what was complained about, the page and the test: an answer that failed has an address of its own. */
+function describeComplaint(text: string, address: string, page: Page | null): string {
+  const { currentTestName = '' } = expect.getState();
+  return `${text} | address: ${address} | page: ${page?.url() ?? 'none'} | test: ${currentTestName}`;
 }
 
 /** Presses a button of the page. */

@@ -1,6 +1,7 @@
 import { get } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Demo, startDemo } from '../../demo/demo-server.ts';
+import type { LogLine } from '../../demo/live-view-events.ts';
 import { TestStack } from './test-stack.ts';
 
 let stack: TestStack;
@@ -17,6 +18,11 @@ afterAll(async () => {
   await demo.stop();
   await stack.stop();
 });
+
+/** What the log calls a user. */
+function nameOf({ email }: { readonly email: string }): string {
+  return email.split('@')[0] ?? '';
+}
 
 async function request(
   method: string,
@@ -196,8 +202,24 @@ describe('the live view', () => {
     const user = await stack.createConnectedUser(3_000);
     await stack.status(user.id);
 
-    const line = await waitForEvent<{ readonly line: string }>('log', (log) => log.line.includes(user.id));
+    const line = await waitForEvent<LogLine>(
+      'log',
+      (log) => log.user === nameOf(user) && log.what === 'status answered',
+    );
 
-    expect(JSON.parse(line.line)).toMatchObject({ message: 'status answered', outcome: 'connected' });
+    expect(line).toMatchObject({ source: 'status', level: 'INFO', outcome: 'connected' });
+  });
+
+  test('shows no metrics, which are no news', async () => {
+    const user = await stack.createConnectedUser(3_000);
+    const seen: LogLine[] = [];
+    await stack.status(user.id);
+
+    await waitForEvent<LogLine>('log', (log) => {
+      seen.push(log);
+      return log.user === nameOf(user);
+    });
+
+    expect(seen.filter(({ what }) => what.includes('_aws'))).toEqual([]);
   });
 });

@@ -73,13 +73,16 @@ describe('when Supabase goes down between the answer of a strict Spotify and the
     await expectRescueOf([user]);
   });
 
-  test('a sweep does the same for its whole batch', async () => {
+  test('a sweep does the same for all whom it had asked about', async () => {
     const users = await Promise.all(Array.from({ length: 12 }, () => stack.createConnectedUser(1_200)));
 
     const { functionError } = await loseSupabaseMidway(() => stack.sweep());
 
     expect(functionError).toBe('Unhandled');
-    await expectRescueOf(users);
+    // On a busy machine the first write may fail before the others have been asked about: they are given back unasked.
+    const asked = users.filter(({ id }) => stack.spotifyCallsFor(id).length > 0);
+    expect(asked.length).toBeGreaterThan(0);
+    await expectRescueOf(asked, { total: users.length - asked.length });
   });
 
   test('and the queue too, the log says so, by user and code', async () => {
@@ -111,7 +114,7 @@ async function loseSupabaseMidway<Result>(call: () => Promise<Result>): Promise<
 }
 
 /** Of users whose new tokens are in the queue and nowhere else: sealed; then stored by the next sweep, and good. */
-async function expectRescueOf(users: readonly ConnectedUser[]): Promise<void> {
+async function expectRescueOf(users: readonly ConnectedUser[], nextSweep = { total: 0 }): Promise<void> {
   const queue = stack.stack.cloud.queues.get(stackQueueUrl());
   const bodies = queue.messages.map(({ body }) => body);
   expect(bodies.map((body) => JSON.parse(body).user_id).sort()).toEqual(users.map(({ id }) => id).sort());
@@ -119,7 +122,7 @@ async function expectRescueOf(users: readonly ConnectedUser[]): Promise<void> {
     expect((await stack.profile(id)).spotify_refresh_token).toBe(refreshToken);
   }
 
-  expect(await stack.sweep()).toMatchObject({ result: { total: 0, remaining: 0 } });
+  expect(await stack.sweep()).toMatchObject({ result: { ...nextSweep, remaining: 0 } });
 
   expect(queue.messages).toEqual([]);
   const canaries: Record<string, string> = {};

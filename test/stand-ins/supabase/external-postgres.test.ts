@@ -47,6 +47,33 @@ describe('a PostgreSQL server that is there already', () => {
     await postgres.stop();
     expect(await databasesOf(server.url)).not.toContain('bondhu_elsewhere');
   });
+
+  test('is rid of what a killed process left, and keeps what another one uses and what is not ours', async () => {
+    const another = await connectToPostgres(server.url);
+    await another.createDatabase('in_use');
+    const mark = "is 'temporary database of the local Spotify stack'";
+    await runSql(server.url, 'create database left_behind');
+    await runSql(server.url, `comment on database left_behind ${mark}`);
+    await runSql(server.url, 'create database not_ours');
+    const lines: string[] = [];
+
+    const postgres = await connectToPostgres(server.url, (line) => lines.push(line));
+
+    expect(lines).toEqual(['Dropped the database left_behind, which an earlier start left on the server']);
+    expect(await databasesOf(server.url)).toEqual(expect.arrayContaining(['in_use', 'not_ours']));
+    await another.stop();
+    await postgres.stop();
+    expect(await databasesOf(server.url)).not.toContain('in_use');
+  });
+
+  test('loses a database whose creation is under way when everything stops', async () => {
+    const postgres = await connectToPostgres(server.url);
+    const creation = postgres.createDatabase('half_made');
+    await postgres.stop();
+    await creation;
+
+    expect(await databasesOf(server.url)).not.toContain('half_made');
+  });
 });
 
 describe('an address that cannot be used is refused, with what to write:', () => {
