@@ -2,15 +2,17 @@ import { setInterval } from 'node:timers';
 import { parseArgs } from 'node:util';
 import type { AlarmChange } from 'cdk-out-local';
 import { type Demo, startDemo } from '../demo/demo-server.ts';
+import { describeEmptySecrets } from './empty-secrets.ts';
 import { type Stack, type StackOptions, type StackPorts, startStack } from './stack.ts';
 import { removeState, writeState } from './state-file.ts';
 
-const USAGE = `Usage: npm start [-- --sweep-every <seconds>s]
+const USAGE = `Usage: npm start [-- --sweep-every <seconds>s] [--empty-secrets]
 
 Runs the synthesized stack on this machine, with a real Postgres, Supabase's REST and Auth interfaces and a stand-in
 for Spotify, and a page to try it on. Everything listens on 127.0.0.1.
 
   --sweep-every 10s   sweeps this often (s, m or h) instead of as the template says
+  --empty-secrets     leaves the secrets empty, as a first deployment does, and shows the way from there
 
 Environment:
   DEMO_PORT, API_PORT, SUPABASE_PORT, SPOTIFY_PORT, POSTGRES_PORT, AWS_PORT
@@ -47,15 +49,24 @@ function printProgress(line: string): void {
 
 /** Reads the command line and the environment. @throws Error with one line that says what to write */
 function readOptions():
-  | (Pick<StackOptions, 'sweepEverySeconds' | 'spotifyTokenUrl' | 'databaseUrl'> & { readonly ports: Ports })
+  | (Pick<StackOptions, 'sweepEverySeconds' | 'spotifyTokenUrl' | 'databaseUrl' | 'emptySecrets'> & {
+      readonly ports: Ports;
+    })
   | 'help' {
-  const { values } = parseArgs({ options: { 'sweep-every': { type: 'string' }, help: { type: 'boolean' } } });
+  const { values } = parseArgs({
+    options: {
+      'sweep-every': { type: 'string' },
+      'empty-secrets': { type: 'boolean', default: false },
+      help: { type: 'boolean' },
+    },
+  });
   if (values.help) return 'help';
   const interval = values['sweep-every'];
   const spotifyTokenUrl = process.env['SPOTIFY_TOKEN_URL'];
   const databaseUrl = process.env['DATABASE_URL'];
   return {
     ports: readPorts(),
+    emptySecrets: values['empty-secrets'],
     ...(databaseUrl !== undefined && { databaseUrl }),
     ...(interval !== undefined && { sweepEverySeconds: parseInterval(interval) }),
     ...(spotifyTokenUrl !== undefined && { spotifyTokenUrl: parseUrl('SPOTIFY_TOKEN_URL', spotifyTokenUrl) }),
@@ -184,6 +195,7 @@ async function main(): Promise<void> {
       users: stack.users.map(({ id, email, password, state }) => ({ id, email, password, state })),
     });
     await printReady(stack, demo);
+    if (options.emptySecrets) print(describeEmptySecrets(stack));
     await stopRequested;
     print('\nStopping...');
   } finally {
