@@ -9,7 +9,13 @@ const app = new App();
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new ServerlessChecks(app));
 try {
   const stage = app.node.tryGetContext('stage') ?? 'dev';
-  const settings = parseStageConfiguration(stage, app.node.tryGetContext('stages'));
+  // Without credentials the CDK makes a region up, so it counts only together with an account.
+  const { CDK_DEFAULT_ACCOUNT: account, CDK_DEFAULT_REGION: region } = process.env;
+  const settings = parseStageConfiguration(
+    stage,
+    app.node.tryGetContext('stages'),
+    account === undefined ? undefined : region,
+  );
   new SpotifyAuthStack(app, { stage, settings });
 } catch (error) {
   if (!(error instanceof StageConfigurationError)) throw error;

@@ -1,13 +1,21 @@
-import { ArnFormat, Duration, Stack, Validations } from 'aws-cdk-lib';
-import { ComparisonOperator, MathExpression, Stats, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { Duration, Validations } from 'aws-cdk-lib';
+import {
+  ComparisonOperator,
+  type IAlarm,
+  MathExpression,
+  Stats,
+  TreatMissingData,
+} from 'aws-cdk-lib/aws-cloudwatch';
 import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { type ConnectionMetricName, createConnectionMetric } from './connection-metrics.ts';
+import type { DashboardAddress } from './dashboard/dashboard-address.ts';
 import type { RefreshSweeper } from './refresh-sweeper.ts';
 import type { RescueQueue } from './rescue-queue.ts';
+import type { Runbook } from './runbook.ts';
 import { RunbookAlarm, type RunbookAlarmProps } from './runbook-alarm.ts';
 import type { StageSettings } from './settings/stage-settings.ts';
 import type { StatusApi } from './status-api.ts';
@@ -25,6 +33,10 @@ export interface AlarmsProps
   readonly refreshSweeper: RefreshSweeper;
 
   readonly rescueQueue: RescueQueue;
+
+  readonly runbook: Runbook;
+
+  readonly address: DashboardAddress;
 }
 
 /** What wakes somebody: an alarm for each way to fail, and one for not running at all. */
@@ -36,10 +48,9 @@ export class Alarms extends Construct {
 
   constructor(scope: Construct, id: string, props: AlarmsProps) {
     super(scope, id);
-    this.topic =
-      props.alarmTopicArn === undefined
-        ? this.#createTopic(props.alarmEmail)
-        : Topic.fromTopicArn(this, 'Topic', props.alarmTopicArn);
+    const ownTopic =
+      props.alarmTopicArn === undefined ? new Topic(this, 'Topic', { enforceSSL: true }) : null;
+    this.topic = ownTopic ?? Topic.fromTopicArn(this, 'Topic', props.alarmTopicArn as string);
 
     const { refreshSweeper, rescueQueue, statusApi } = props;
     const sweepInterval = Duration.minutes(props.sweepIntervalMinutes);
@@ -48,8 +59,10 @@ export class Alarms extends Construct {
 
     const createAlarm = (
       id: string,
-      anchor: string,
-      rule: Omit<RunbookAlarmProps, 'runbookSection' | 'topic' | 'evaluationPeriods'> & {
+      rule: Omit<
+        RunbookAlarmProps,
+        'runbook' | 'dashboardUrl' | 'runbookUrl' | 'topic' | 'evaluationPeriods'
+      > & {
         /** @default 1 */
         readonly evaluationPeriods?: number;
       },
@@ -58,7 +71,9 @@ export class Alarms extends Construct {
         evaluationPeriods: 1,
         treatMissingData: TreatMissingData.NOT_BREACHING,
         ...rule,
-        runbookSection: `${props.runbookUrl}#${anchor}`,
+        runbook: props.runbook,
+        dashboardUrl: props.address.url,
+        runbookUrl: props.runbookUrl,
         topic: this.topic,
       });
     const count = (name: ConnectionMetricName) =>
@@ -69,12 +84,12 @@ export class Alarms extends Construct {
       queue.metricApproximateNumberOfMessagesVisible({ statistic: Stats.MAXIMUM, period });
 
     this.all = [
-      createAlarm('SweepFailed', 'sweep-failed', {
+      createAlarm('SweepFailed', {
         meaning: 'A sweep was given up after its retries.',
         metric: refreshSweeper.function.metric('AsyncEventsDropped', { statistic: Stats.SUM, period }),
         threshold: 1,
       }),
-      createAlarm('NoScheduledSweepFinished', 'no-scheduled-sweep-finished', {
+      createAlarm('NoScheduledSweepFinished', {
         meaning: `No sweep that the schedule started has finished for ${silentPeriods * period.toMinutes()} minutes.`,
         metric: count('scheduledSweepFinished'),
         comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
@@ -84,7 +99,7 @@ export class Alarms extends Construct {
         treatMissingData: TreatMissingData.BREACHING,
         warmUp: Duration.minutes(silentPeriods * period.toMinutes()),
       }),
-      createAlarm('TokensExpired', 'tokens-expired', {
+      createAlarm('TokensExpired', {
         meaning: 'Tokens of several connected users had run out when a sweep ended.',
         metric: takeHighest('expired'),
         // One or two users can do this to themselves, with values that they write into their own rows.
@@ -92,44 +107,44 @@ export class Alarms extends Construct {
         // Written once per sweep: in between, it is as it was.
         treatMissingData: TreatMissingData.IGNORE,
       }),
-      createAlarm('BreakerOpen', 'revocation-breaker-open', {
+      createAlarm('BreakerOpen', {
         meaning: 'Spotify calls so many grants revoked at once that it is not believed.',
         metric: takeHighest('breakerOpen'),
         threshold: 1,
         treatMissingData: TreatMissingData.IGNORE,
       }),
-      createAlarm('NearlyAllGrantsRevoked', 'nearly-all-grants-revoked', {
+      createAlarm('NearlyAllGrantsRevoked', {
         meaning: "Spotify refuses nearly every grant, as if the credentials were another app's.",
         metric: takeHighest('nearlyAllRevoked'),
         threshold: 1,
         treatMissingData: TreatMissingData.IGNORE,
       }),
-      createAlarm('ClientRejected', 'client-rejected', {
+      createAlarm('ClientRejected', {
         meaning: 'Spotify refuses our client, so nothing is refreshed.',
         metric: count('clientRejected'),
         threshold: 1,
       }),
-      createAlarm('SupabaseKeyRejected', 'supabase-key-rejected', {
+      createAlarm('SupabaseKeyRejected', {
         meaning: 'Supabase refuses our key, so nothing is refreshed and the status call answers 503.',
         metric: count('supabaseKeyRejected'),
         threshold: 1,
       }),
-      createAlarm('SweepsInDeadLetterQueue', 'sweeps-in-the-dead-letter-queue', {
+      createAlarm('SweepsInDeadLetterQueue', {
         meaning: 'Sweeps that failed for good wait for somebody to look at them.',
         metric: countWaiting(refreshSweeper.deadLetterQueue),
         threshold: 1,
       }),
-      createAlarm('RescuedTokensInDeadLetterQueue', 'rescued-tokens-in-their-dead-letter-queue', {
+      createAlarm('RescuedTokensInDeadLetterQueue', {
         meaning: 'Rescued tokens, perhaps the only living ones of their users, could not be stored.',
         metric: countWaiting(rescueQueue.deadLetterQueue),
         threshold: 1,
       }),
-      createAlarm('ProfilesRefuseTokens', 'profiles-refuse-tokens', {
+      createAlarm('ProfilesRefuseTokens', {
         meaning: "A constraint or trigger of Bondhu's refuses the tokens of some users.",
         metric: count('profilesRefused'),
         threshold: 1,
       }),
-      createAlarm('ApiErrors', 'api-errors', {
+      createAlarm('ApiErrors', {
         meaning: 'More than 5 % of the status calls are answered with 5xx.',
         metric: new MathExpression({
           expression: '100 * errors / requests',
@@ -144,14 +159,24 @@ export class Alarms extends Construct {
         threshold: 5,
         evaluationPeriods: 3,
       }),
-      createAlarm('ApiLatency', 'api-latency', {
+      createAlarm('StatusCallsThrottled', {
+        meaning: 'Lambda turned status calls away, because too many functions of the account ran at once.',
+        metric: statusApi.function.metricThrottles({ statistic: Stats.SUM, period }),
+        threshold: 1,
+      }),
+      createAlarm('SweepsThrottled', {
+        meaning: 'Lambda put sweeps off, because too many functions of the account ran at once.',
+        metric: refreshSweeper.function.metricThrottles({ statistic: Stats.SUM, period }),
+        threshold: 1,
+      }),
+      createAlarm('ApiLatency', {
         meaning: 'One status call in twenty takes longer than 3 seconds.',
         metric: statusApi.api.metricLatency({ statistic: Stats.percentile(95), period }),
         comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
         threshold: 3000,
         evaluationPeriods: 3,
       }),
-      createAlarm('EventsNotSent', 'events-not-sent', {
+      createAlarm('EventsNotSent', {
         meaning: 'The event bus takes no events, so other teams do not hear who has to authorize again.',
         metric: createConnectionMetric(this, 'eventsNotSent', {
           statistic: Stats.SUM,
@@ -162,31 +187,26 @@ export class Alarms extends Construct {
         evaluationPeriods: 2,
       }),
     ];
-  }
-
-  #createTopic(email: string | undefined): Topic {
-    const topic = new Topic(this, 'Topic', { enforceSSL: true });
-    // A policy of its own takes the place of the one that lets the whole account publish, CloudWatch included.
-    topic.grantPublish(
-      new ServicePrincipal('cloudwatch.amazonaws.com', {
-        conditions: {
-          ArnLike: {
-            'aws:SourceArn': Stack.of(this).formatArn({
-              service: 'cloudwatch',
-              resource: 'alarm',
-              resourceName: `${Stack.of(this).stackName}-*`,
-              arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-            }),
-          },
-        },
-      }),
-    );
-    if (email !== undefined) {
-      Validations.of(topic.addSubscription(new EmailSubscription(email))).acknowledge({
-        id: 'Serverless-SNSRedrivePolicy',
-        reason: 'A mail that does not arrive has nobody else to tell: the alarm stays on the dashboard.',
-      });
+    if (ownTopic !== null) {
+      letAlarmsPublish(ownTopic, this.all);
+      if (props.alarmEmail !== undefined) subscribe(ownTopic, props.alarmEmail);
     }
-    return topic;
   }
+}
+
+/** A policy of its own takes the place of the one that lets the whole account publish, CloudWatch included. */
+function letAlarmsPublish(topic: Topic, alarms: readonly IAlarm[]): void {
+  topic.grantPublish(
+    new ServicePrincipal('cloudwatch.amazonaws.com', {
+      // Each by its ARN: a pattern that the stage's name begins would take in a stage whose name goes on from there.
+      conditions: { ArnEquals: { 'aws:SourceArn': alarms.map(({ alarmArn }) => alarmArn) } },
+    }),
+  );
+}
+
+function subscribe(topic: Topic, email: string): void {
+  Validations.of(topic.addSubscription(new EmailSubscription(email))).acknowledge({
+    id: 'Serverless-SNSRedrivePolicy',
+    reason: 'A mail that does not arrive has nobody else to tell: the alarm stays on the dashboard.',
+  });
 }

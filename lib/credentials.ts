@@ -37,7 +37,8 @@ export class Credentials extends Construct {
 }
 
 /**
- * Creates a secret without a value, and keeps it when the stack goes.
+ * Creates a secret without a value, and keeps it when the stack goes; not when its creation fails, which would leave one
+ * more behind each time.
  *
  * `Secret` generates a value when it is given none, and CloudFormation writes a new version, over the operator's
  * value, whenever `GenerateSecretString` or `SecretString` changes. So the template must have neither.
@@ -45,7 +46,7 @@ export class Credentials extends Construct {
 function createEmptySecret(scope: Construct, id: string, description: string): Secret {
   const secret = new Secret(scope, id, {
     description: `${Stack.of(scope).stackName}, ${description}`,
-    removalPolicy: RemovalPolicy.RETAIN,
+    removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
   });
   (secret.node.defaultChild as CfnSecret).generateSecretString = undefined;
   Validations.of(secret).acknowledge({

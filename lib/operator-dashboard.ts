@@ -1,4 +1,4 @@
-import { Aws, Duration, Stack } from 'aws-cdk-lib';
+import { Duration } from 'aws-cdk-lib';
 import {
   AlarmStatusWidget,
   Dashboard,
@@ -10,18 +10,28 @@ import { Construct } from 'constructs';
 import type { Alarms } from './alarms.ts';
 import { createLatencyRow, createThroughputRow } from './dashboard/activity.ts';
 import { createCostRow } from './dashboard/costs.ts';
+import type { DashboardAddress } from './dashboard/dashboard-address.ts';
 import { DashboardMetrics } from './dashboard/dashboard-metrics.ts';
 import { createErrorRow } from './dashboard/errors.ts';
 import { createHealthRows } from './dashboard/health.ts';
+import { createRunbookRows } from './dashboard/runbook-sections.ts';
 import { createHeading } from './dashboard/widgets.ts';
 import type { LogQueries } from './log-queries.ts';
 import type { RefreshSweeper } from './refresh-sweeper.ts';
 import type { RescueQueue } from './rescue-queue.ts';
+import type { Runbook } from './runbook.ts';
 import type { StageSettings } from './settings/stage-settings.ts';
 import type { StatusApi } from './status-api.ts';
 
 export interface OperatorDashboardProps
-  extends Pick<StageSettings, 'sweepIntervalMinutes' | 'statusMemoryMegabytes' | 'sweeperMemoryMegabytes'> {
+  extends Pick<
+    StageSettings,
+    'sweepIntervalMinutes' | 'statusMemoryMegabytes' | 'sweeperMemoryMegabytes' | 'runbookUrl'
+  > {
+  readonly address: DashboardAddress;
+
+  readonly runbook: Runbook;
+
   readonly statusApi: StatusApi;
 
   readonly refreshSweeper: RefreshSweeper;
@@ -33,24 +43,20 @@ export interface OperatorDashboardProps
   readonly logQueries: LogQueries;
 }
 
-/** The page that tells at a glance whether connections are kept alive; what it costs comes last. */
+/** The page that tells at a glance whether connections are kept alive, and what to do where they are not. */
 export class OperatorDashboard extends Construct {
-  /** Address of the dashboard in the AWS console. */
-  readonly url: string;
-
   constructor(scope: Construct, id: string, props: OperatorDashboardProps) {
     super(scope, id);
-    const { statusApi, alarms, logQueries } = props;
+    const { statusApi, runbook } = props;
     const metrics = new DashboardMetrics(this, props);
 
-    const dashboardName = Stack.of(this).stackName;
     new Dashboard(this, 'Dashboard', {
-      dashboardName,
+      dashboardName: props.address.name,
       defaultInterval: Duration.days(1),
       // The periods of the metrics hold, not those that would fit the width of the screen.
       periodOverride: PeriodOverride.INHERIT,
       widgets: [
-        createAlarmRow(alarms, logQueries),
+        createAlarmRow(props),
         ...createHealthRows(metrics),
         [createHeading('Throughput')],
         createThroughputRow(metrics),
@@ -60,16 +66,16 @@ export class OperatorDashboard extends Construct {
         createErrorRow(metrics, props),
         [createHeading('What it costs')],
         createCostRow(props),
+        ...createRunbookRows(runbook),
       ],
     });
-    this.url = `https://${Aws.REGION}.console.aws.amazon.com/cloudwatch/home?region=${Aws.REGION}#dashboards/dashboard/${dashboardName}`;
   }
 }
 
-function createAlarmRow(alarms: Alarms, logQueries: LogQueries): IWidget[] {
+function createAlarmRow({ alarms, logQueries, runbookUrl }: OperatorDashboardProps): IWidget[] {
   const lines = [
-    '**When an alarm goes off, its section of the runbook says what to do:**',
-    ...alarms.all.map((alarm) => `[${alarm.node.id}](${alarm.runbookSection})`),
+    '**When an alarm goes off, its section of the runbook, at the end of this page, says what to do.**',
+    ...(runbookUrl === undefined ? [] : [`The same elsewhere: ${runbookUrl}`]),
     '',
     '**Saved queries in Logs Insights:**',
     ...logQueries.names,

@@ -55,11 +55,17 @@ export class RefreshSweeper extends Construct {
   /** Wakes further invocations where a sweep has more to do than one can. Its messages carry no work. */
   readonly sweepQueue: IQueue;
 
+  /** Invocations that may run at once, those by hand left out: the scheduled ones, of which one may outlast the next, and helpers. */
+  readonly mostAtOnce: number;
+
   /** Sweeps that could not be delivered, and sweeps and wake-ups that failed in spite of their retries. */
   readonly deadLetterQueue: IQueue;
 
   constructor(scope: Construct, id: string, props: RefreshSweeperProps) {
     super(scope, id);
+
+    this.mostAtOnce =
+      Math.ceil(props.sweeperTimeoutSeconds / (props.sweepIntervalMinutes * 60)) + props.sweepMaxConcurrency;
 
     this.deadLetterQueue = new Queue(this, 'DeadLetterQueue', {
       encryption: QueueEncryption.SQS_MANAGED,
@@ -74,11 +80,12 @@ export class RefreshSweeper extends Construct {
     this.sweepQueue = new Queue(this, 'SweepQueue', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
-      // Long enough for one that fails twice to reach the dead-letter queue.
+      // Long enough for one that fails each time to reach the dead-letter queue.
       retentionPeriod: Duration.days(1),
-      // Longer than an invocation can last: until then nobody else may be woken by the same message.
-      visibilityTimeout: Duration.seconds(props.sweeperTimeoutSeconds + 60),
-      deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: 2 },
+      // Both as AWS advises, so that throttles alone send no message to the dead-letter queue:
+      // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+      visibilityTimeout: Duration.seconds(6 * props.sweeperTimeoutSeconds),
+      deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: 5 },
     });
 
     this.eventBus = props.eventBus.startsWith('arn:')

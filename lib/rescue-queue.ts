@@ -9,7 +9,7 @@ const visibilityTimeout = Duration.seconds(30);
 
 /**
  * The queue for rotated refresh tokens that the database does not take, and the key that the functions seal them
- * with. All of it outlives the stack: it may hold the only living tokens of some users.
+ * with. All of it outlives a stack that was once created: it may hold the only living tokens of some users.
  */
 export class RescueQueue extends Construct {
   readonly queue: IQueue;
@@ -28,7 +28,7 @@ export class RescueQueue extends Construct {
       enforceSSL: true,
       // As long as SQS allows. It counts from the first queue, so a message must be given up long before.
       retentionPeriod: Duration.days(14),
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     };
     this.deadLetterQueue = new Queue(this, 'DeadLetterQueue', queueProps);
     Validations.of(this.deadLetterQueue).acknowledge({
@@ -44,7 +44,7 @@ export class RescueQueue extends Construct {
 
     this.key = new Secret(this, 'Key', {
       description: `${Stack.of(this).stackName}, key of the rescue queue: generated, do not change it`,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
       // Never change these lines: CloudFormation would generate another key, and what waits could not be opened.
       generateSecretString: {
         secretStringTemplate: '{}',

@@ -3,13 +3,23 @@ import { Alarm, type AlarmProps, type CfnAlarm } from 'aws-cdk-lib/aws-cloudwatc
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
+import type { Runbook } from './runbook.ts';
 
 export interface RunbookAlarmProps extends Omit<AlarmProps, 'alarmName' | 'alarmDescription'> {
   /** What is wrong, in one sentence. */
   readonly meaning: string;
 
-  /** Address of the section that says what to do. */
-  readonly runbookSection: string;
+  /** Has a section that names the alarm by its id. */
+  readonly runbook: Runbook;
+
+  /** Address of the dashboard, on which that section stands. */
+  readonly dashboardUrl: string;
+
+  /**
+   * Address of the runbook elsewhere.
+   * @default - the dashboard alone is linked
+   */
+  readonly runbookUrl: string | undefined;
 
   /**
    * How long after it was created the alarm waits for its first data.
@@ -21,21 +31,24 @@ export interface RunbookAlarmProps extends Omit<AlarmProps, 'alarmName' | 'alarm
   readonly topic: ITopic;
 }
 
-/** An alarm that tells whoever it wakes what is wrong and where to read on. */
+/** An alarm that tells whoever it wakes what is wrong, what to do first and where to read on. */
 export class RunbookAlarm extends Alarm {
-  readonly runbookSection: string;
-
   constructor(
     scope: Construct,
     id: string,
-    { meaning, runbookSection, warmUp, topic, ...props }: RunbookAlarmProps,
+    { meaning, runbook, dashboardUrl, runbookUrl, warmUp, topic, ...props }: RunbookAlarmProps,
   ) {
+    const { title, anchor, firstStep } = runbook.sectionOf(id);
     super(scope, id, {
       ...props,
       alarmName: `${Stack.of(scope).stackName}-${id}`,
-      alarmDescription: `${meaning} Runbook: ${runbookSection}`,
+      alarmDescription: [
+        meaning,
+        `First step: ${firstStep}`,
+        `Then: "${title}" on the dashboard, ${dashboardUrl}`,
+        ...(runbookUrl === undefined ? [] : [`Runbook: ${runbookUrl}#${anchor}`]),
+      ].join('\n'),
     });
-    this.runbookSection = runbookSection;
     if (warmUp !== undefined) {
       (this.node.defaultChild as CfnAlarm).warmUpConfiguration = {
         warmUpPeriodDurationInMinutes: warmUp.toMinutes(),

@@ -1,11 +1,21 @@
-import { Annotations, CfnOutput, Stack } from 'aws-cdk-lib';
+import {
+  Annotations,
+  CfnOutput,
+  DefaultStackSynthesizer,
+  type IReusableStackSynthesizer,
+  Stack,
+} from 'aws-cdk-lib';
+import { ManagedPolicy, PermissionsBoundary } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import { Alarms } from './alarms.ts';
 import { Credentials } from './credentials.ts';
+import { DashboardAddress } from './dashboard/dashboard-address.ts';
 import { LogQueries } from './log-queries.ts';
 import { OperatorDashboard } from './operator-dashboard.ts';
 import { RefreshSweeper } from './refresh-sweeper.ts';
 import { RescueQueue } from './rescue-queue.ts';
+import { Runbook } from './runbook.ts';
+import { findExamples } from './settings/examples.ts';
 import type { StageSettings } from './settings/stage-settings.ts';
 import { StatusApi } from './status-api.ts';
 
@@ -24,12 +34,20 @@ export class SpotifyAuthStack extends Stack {
       description: `Keeps the Spotify connections of Bondhu's users alive (stage ${stage}).`,
       terminationProtection: settings.terminationProtection,
       tags: settings.tags ?? {},
+      ...(settings.bootstrapQualifier !== undefined && {
+        // The CDK's own types do not agree here under `exactOptionalPropertyTypes`.
+        synthesizer: new DefaultStackSynthesizer({
+          qualifier: settings.bootstrapQualifier,
+        }) as IReusableStackSynthesizer,
+      }),
     });
+    this.#limitRoles(settings.permissionsBoundary);
 
-    if (settings.supabaseUrl.startsWith('https://your-')) {
+    // A warning, because whoever tries this out may synthesize the examples; `npm run deploy` refuses to deploy with one.
+    for (const setting of findExamples(settings)) {
       Annotations.of(this).addWarningV2(
-        'spotify-auth:example-supabase-url',
-        `before you deploy: cdk.json, context.stages.${stage}.supabaseUrl is still an example, write your project's address there`,
+        `spotify-auth:example-${setting}`,
+        `cdk.json, context.stages.${stage}.${setting} is still an example: write your own value there before you deploy`,
       );
     }
 
@@ -38,10 +56,19 @@ export class SpotifyAuthStack extends Stack {
     const shared = { ...settings, credentials, rescueQueue };
     const statusApi = new StatusApi(this, 'StatusApi', shared);
     const refreshSweeper = new RefreshSweeper(this, 'RefreshSweeper', shared);
-    const watched = { ...settings, statusApi, refreshSweeper, rescueQueue };
+    const address = new DashboardAddress(this, 'DashboardAddress');
+    const runbook = new Runbook({
+      stage,
+      outputs: {
+        StatusFunctionName: statusApi.function.functionName,
+        DeadLetterQueueUrl: refreshSweeper.deadLetterQueue.queueUrl,
+        RescueDeadLetterQueueArn: rescueQueue.deadLetterQueue.queueArn,
+      },
+    });
+    const watched = { ...settings, statusApi, refreshSweeper, rescueQueue, runbook, address };
     const alarms = new Alarms(this, 'Alarms', watched);
     const logQueries = new LogQueries(this, 'LogQueries', { statusApi, refreshSweeper });
-    const dashboard = new OperatorDashboard(this, 'OperatorDashboard', { ...watched, alarms, logQueries });
+    new OperatorDashboard(this, 'OperatorDashboard', { ...watched, alarms, logQueries });
 
     new CfnOutput(this, 'ApiUrl', {
       description: "Address of the status API, for Bondhu's frontend.",
@@ -54,6 +81,11 @@ export class SpotifyAuthStack extends Stack {
     new CfnOutput(this, 'SweeperFunctionName', {
       description: 'Function that sweeps. Invoke it with {"command": "sweep"} to sweep now.',
       value: refreshSweeper.function.functionName,
+    });
+    new CfnOutput(this, 'SweepsAtOnce', {
+      description:
+        'Invocations of the sweeper that may run at once, besides those by hand; the rest is for status calls.',
+      value: String(refreshSweeper.mostAtOnce),
     });
     new CfnOutput(this, 'SpotifySecretName', {
       description: 'Secret to fill in with {"client_id": "...", "client_secret": "..."}.',
@@ -85,7 +117,7 @@ export class SpotifyAuthStack extends Stack {
     });
     new CfnOutput(this, 'DashboardUrl', {
       description: 'Dashboard of this stage.',
-      value: dashboard.url,
+      value: address.url,
     });
     if (statusApi.domain !== null) {
       new CfnOutput(this, 'DomainTarget', {
@@ -93,5 +125,13 @@ export class SpotifyAuthStack extends Stack {
         value: statusApi.domain.regionalDomainName,
       });
     }
+  }
+
+  #limitRoles(boundary: string | undefined): void {
+    if (boundary === undefined) return;
+    const policy = boundary.startsWith('arn:')
+      ? ManagedPolicy.fromManagedPolicyArn(this, 'PermissionsBoundary', boundary)
+      : ManagedPolicy.fromManagedPolicyName(this, 'PermissionsBoundary', boundary);
+    PermissionsBoundary.of(this).apply(policy);
   }
 }

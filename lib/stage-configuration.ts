@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { findSettingElsewhere } from './settings/regions.ts';
 import { consistentStageSettings } from './settings/rules-between-settings.ts';
 import { display, isRecord } from './settings/setting-rules.ts';
 import type { StageSettings } from './settings/stage-settings.ts';
@@ -13,10 +14,11 @@ export class StageConfigurationError extends Error {
  *
  * @param stage name of the stage, as chosen with `-c stage=<stage>`
  * @param stages the value of `context.stages`
+ * @param region where the stack is to be deployed, as far as that is known
  * @returns all settings, those that the stage leaves out by their defaults
  * @throws StageConfigurationError when the stage or one of its settings is wrong, missing or unknown
  */
-export function parseStageConfiguration(stage: string, stages: unknown): StageSettings {
+export function parseStageConfiguration(stage: string, stages: unknown, region?: string): StageSettings {
   if (!isRecord(stages)) {
     throw new StageConfigurationError(
       `cdk.json, context.stages: must be an object with a member for each stage, got ${display(stages)}`,
@@ -48,6 +50,10 @@ export function parseStageConfiguration(stage: string, stages: unknown): StageSe
   if (!result.success) {
     const [issue] = result.issues;
     throw new StageConfigurationError(`${place}.${v.getDotPath(issue)}: ${issue.message}`);
+  }
+  const elsewhere = findSettingElsewhere(result.output, region);
+  if (elsewhere !== null) {
+    throw new StageConfigurationError(`${place}.${elsewhere.setting}: ${elsewhere.problem}`);
   }
   return result.output;
 }

@@ -9,6 +9,8 @@ Everything listens on 127.0.0.1. Ctrl-C stops it.
 
 Options:
   --sweep-every 10s   sweeps this often (s, m or h), not as the template says
+  --empty-secrets     leaves the secrets empty, as a first deployment does,
+                      and shows the way from there
   --json              prints log lines as the functions write them, metrics too
   --not-simulated     prints how this machine differs from AWS, and ends
   --help              prints this, and ends
@@ -50,7 +52,7 @@ const DEFAULT_PORTS = {
 export type Ports = Required<StackPorts> & { readonly demo: number };
 
 export interface StartOptions
-  extends Pick<StackOptions, 'sweepEverySeconds' | 'spotifyTokenUrl' | 'databaseUrl'> {
+  extends Pick<StackOptions, 'sweepEverySeconds' | 'spotifyTokenUrl' | 'databaseUrl' | 'emptySecrets'> {
   readonly ports: Ports;
   /** Those of them that the environment names: nothing else will do. The key is the variable. */
   readonly requestedPorts: ReadonlyMap<string, number>;
@@ -68,6 +70,7 @@ export function readOptions(): 'help' | 'not-simulated' | StartOptions {
   const { values } = parseArgs({
     options: {
       'sweep-every': { type: 'string' },
+      'empty-secrets': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       'not-simulated': { type: 'boolean' },
       help: { type: 'boolean' },
@@ -81,6 +84,7 @@ export function readOptions(): 'help' | 'not-simulated' | StartOptions {
   return {
     ...readPorts(),
     isJson: values.json,
+    emptySecrets: values['empty-secrets'],
     ...(databaseUrl !== undefined && { databaseUrl }),
     ...(interval !== undefined && { sweepEverySeconds: parseInterval(interval) }),
     ...(spotifyTokenUrl !== undefined && { spotifyTokenUrl: parseUrl('SPOTIFY_TOKEN_URL', spotifyTokenUrl) }),

@@ -30,6 +30,8 @@ export interface StackOptions {
   readonly spotifyTokenUrl?: string;
   /** The app's credentials there. @default - made up */
   readonly spotifyClient?: SpotifyClient;
+  /** Leaves the secrets as empty as a deployment creates them. @default false */
+  readonly emptySecrets?: boolean;
   /** A PostgreSQL server to use, as one of its superusers. @default - one is started */
   readonly databaseUrl?: string;
   /** Values that differ from the template's, for environment variables of its functions. @default {} */
@@ -66,7 +68,7 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-/** Starts everything, seeds users in every state and fills in the secrets. On failure, nothing is left running. */
+/** Starts everything, seeds users in every state and fills in the secrets, unless they are to be empty. On failure, nothing is left running. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { ports = {}, onLog, onProgress, signal } = options;
   const step = (line: string) => {
@@ -136,7 +138,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     ...(options.retryDelaysInSeconds && { retryDelaysInSeconds: options.retryDelaysInSeconds }),
   });
   started.defer(() => cloud.stop());
-  fillInSecrets(cloud, supabase, spotifyClient);
+  if (!options.emptySecrets) fillInSecrets(cloud, supabase, spotifyClient);
   const operatorEndpoint = await OperatorEndpoint.start(cloud, ports.aws ?? 0);
   started.defer(() => operatorEndpoint.stop());
 

@@ -6,6 +6,7 @@ import { setInterval } from 'node:timers';
 import { type AlarmChange, loadTemplate } from 'cdk-out-local';
 import { type Demo, startDemo } from '../demo/demo-server.ts';
 import { readLogLine } from '../demo/log-line.ts';
+import { describeEmptySecrets } from './empty-secrets.ts';
 import { removeAbandonedFolders } from './leftovers.ts';
 import { formatLogLine } from './log-line.ts';
 import { readOptions, type StartOptions, USAGE } from './options.ts';
@@ -102,6 +103,7 @@ async function run(options: StartOptions, end: AbortSignal): Promise<void> {
     await filesFor(stack),
   );
   if (!end.aborted) print(describeReady(stack, demo, isInStateFile));
+  if (!end.aborted && options.emptySecrets) print(describeEmptySecrets(stack));
   await aborted(end);
 }
 

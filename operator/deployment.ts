@@ -18,8 +18,13 @@ const LOCAL_STAGE = 'local';
 /** The stack of one stage, and the account that it is in. Everything else is known from its outputs. */
 export interface Deployment {
   readonly aws: Aws;
+  readonly stage: string;
   readonly stackName: string;
   readonly stackStatus: string;
+  /** Whether CloudFormation refuses to delete the stack. */
+  readonly isProtected: boolean;
+  /** Number of the account. */
+  readonly account: string;
   /** An output of the stack. @throws OperatorError where it has none of that name */
   output(name: string): string;
 }
@@ -34,8 +39,11 @@ export async function findDeployment(stage: string): Promise<Deployment> {
   );
   return {
     aws,
+    stage,
     stackName,
     stackStatus: stack.StackStatus ?? 'unknown',
+    isProtected: stack.EnableTerminationProtection ?? false,
+    account: accountOf(stack),
     output(name) {
       const value = stack.Outputs?.find(({ OutputKey }) => OutputKey === name)?.OutputValue;
       if (value === undefined) {
@@ -58,6 +66,11 @@ async function describeStack(client: CloudFormationClient, stackName: string): P
   throw new OperatorError(await explainUnknownStack(client, stackName));
 }
 
+/** `arn:aws:cloudformation:<region>:<account>:stack/...` */
+function accountOf({ StackId = '' }: Stack): string {
+  return StackId.split(':')[4] ?? '';
+}
+
 /** CloudFormation has no code of its own for it. */
 function isUnknownStack(error: unknown): boolean {
   return (
@@ -76,14 +89,13 @@ async function explainUnknownStack(client: CloudFormationClient, stackName: stri
   } catch {
     return `no stack ${stackName} in region ${region}: is it another stage, AWS_REGION or AWS_PROFILE?`;
   }
-  // arn:aws:cloudformation:<region>:<account>:stack/...
-  const account = stacks[0]?.StackId?.split(':')[4];
-  const place = account === undefined ? `region ${region}` : `region ${region} of account ${account}`;
+  const [first] = stacks;
+  const place = first === undefined ? `region ${region}` : `region ${region} of account ${accountOf(first)}`;
   const deployed = stacks
     .map(({ StackName = '' }) => StackName)
     .filter((name) => name.startsWith(STACK_NAME_PREFIX))
     .sort();
   return deployed.length === 0
-    ? `no stack ${stackName} in ${place}, nor one of another stage: is it another AWS_REGION or AWS_PROFILE?`
+    ? `no stack ${stackName} in ${place}, nor one of another stage: deploy it with "npm run deploy -- -c stage=${stackName.slice(STACK_NAME_PREFIX.length)}", or is it another AWS_REGION or AWS_PROFILE?`
     : `no stack ${stackName} in ${place}: deployed are ${deployed.join(', ')}; or is it another AWS_REGION or AWS_PROFILE?`;
 }

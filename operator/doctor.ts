@@ -1,89 +1,132 @@
 import { DescribeEventBusCommand } from '@aws-sdk/client-eventbridge';
+import { GetAccountSettingsCommand } from '@aws-sdk/client-lambda';
 import { GetScheduleCommand } from '@aws-sdk/client-scheduler';
 import { paginateListSubscriptionsByTopic } from '@aws-sdk/client-sns';
 import * as v from 'valibot';
 import { refuseArguments } from './arguments.ts';
+import { type Check, toChecklist } from './checklist.ts';
 import type { Command } from './command.ts';
 import type { Deployment } from './deployment.ts';
 import { explainError } from './explain-error.ts';
 import { invokeSweeper } from './invoke-sweeper.ts';
 import { withProgress } from './progress.ts';
 
-const Check = v.object({ name: v.string(), ok: v.boolean(), detail: v.string() });
-
 /** What the function answers about itself and what it depends on. */
-const Checkup = v.object({ checks: v.array(Check) });
+const Checkup = v.object({
+  checks: v.array(v.object({ name: v.string(), ok: v.boolean(), detail: v.string() })),
+});
 
-type Check = v.InferOutput<typeof Check>;
+type Finding = Omit<Check, 'name'>;
 
-/** What was looked at, and how to find out. Rejects where that cannot be found out. */
-type Examination = readonly [name: string, examine: (deployment: Deployment) => Promise<Omit<Check, 'name'>>];
+/** What is looked at in AWS, and how to find out. Rejects where that cannot be found out. */
+const EXAMINATIONS: Readonly<Record<string, (deployment: Deployment) => Promise<Finding>>> = {
+  schedule: examineSchedule,
+  concurrency: examineConcurrency,
+  'event bus': examineEventBus,
+  'alarm topic': examineAlarmTopic,
+};
 
-const EXAMINATIONS: readonly Examination[] = [
-  ['schedule', examineSchedule],
-  ['alarm topic', examineAlarmTopic],
-  ['event bus', examineEventBus],
-];
+/** What puts right what the function finds, by the name of the check. */
+const CURES: Readonly<Record<string, (stage: string) => string>> = {
+  migrations: () => 'supabase db push',
+  'spotify secret': (stage) => `npm run operate -- fill-secret spotify --stage ${stage}`,
+  'supabase secret': (stage) => `npm run operate -- fill-secret supabase --stage ${stage}`,
+  'last sweep': (stage) => `npm run operate -- sweep --stage ${stage}`,
+};
+
+/** Fewer would be used up by a few page loads at the same moment. */
+const LEAST_FOR_STATUS_CALLS = 5;
 
 export const doctor: Command = {
   synopsis: '',
   summary: 'checks everything that has to be in place',
-  description: `Prints a line for each check, "ok" or "FAIL" and what to do, and ends with exit code 1 if any failed: the stack,
-secrets, Supabase and its migrations, Spotify's client, the last sweep, what Bondhu stored, the schedule, the alarm topic, the event
-bus. Changes nothing.`,
+  description: `Goes through the steps of docs/deploy.md. Prints a line for each check: "ok"; "FAIL", what is missing and the command that puts
+it right; or "wait" and what comes first. Ends with exit code 1 unless all are "ok". Changes nothing.`,
   options: {},
   parse(commandLine) {
     refuseArguments(commandLine, 'doctor takes no argument');
     return async (deployment) => {
-      const checks = [
-        examineStack(deployment),
-        ...(await examineByFunction(deployment)),
-        ...(await withProgress(
-          'looking at AWS',
-          Promise.all(EXAMINATIONS.map((examination) => carryOut(examination, deployment))),
-        )),
-      ];
-      return { output: toLines(checks), exitCode: checks.every(({ ok }) => ok) ? 0 : 1 };
+      const checks = await examine(deployment);
+      return { output: toChecklist(checks), exitCode: checks.every(({ ok }) => ok) ? 0 : 1 };
     };
   },
 };
 
-function examineStack({ stackName, stackStatus }: Deployment): Check {
-  const ok = /^(CREATE|UPDATE|IMPORT)_COMPLETE$/.test(stackStatus);
-  const advice = ok ? '' : ": look at the stack's events in CloudFormation, then deploy again";
-  return { name: 'stack', ok, detail: `${stackName} is ${stackStatus}${advice}` };
+async function examine(deployment: Deployment): Promise<Check[]> {
+  const stack = examineStack(deployment);
+  if (wasNeverCreated(deployment)) return [stack];
+  return [
+    stack,
+    ...(await examineByFunction(deployment)),
+    ...(await withProgress(
+      'looking at AWS',
+      Promise.all(Object.entries(EXAMINATIONS).map((examination) => carryOut(examination, deployment))),
+    )),
+  ];
+}
+
+/** Such a stack has no outputs, and nothing in it is of use. */
+function wasNeverCreated({ stackStatus }: Deployment): boolean {
+  return /^(REVIEW|CREATE_FAILED|CREATE_IN_PROGRESS|ROLLBACK|DELETE)/.test(stackStatus);
+}
+
+function examineStack(deployment: Deployment): Check {
+  const { stage, stackName, stackStatus, isProtected } = deployment;
+  const deploy = `npm run deploy -- -c stage=${stage}`;
+  const name = 'stack';
+  if (/^(CREATE|UPDATE|IMPORT)_COMPLETE$/.test(stackStatus)) {
+    return { name, ok: true, detail: `${stackName} is ${stackStatus}` };
+  }
+  const detail = `${stackName} is ${stackStatus}: look at the stack's events in CloudFormation, then deploy again`;
+  if (!wasNeverCreated(deployment) || !isProtected) return { name, ok: false, detail, commands: [deploy] };
+  return {
+    name,
+    ok: false,
+    detail: `${detail}, without the protection that keeps the CDK from replacing a stack whose creation failed`,
+    commands: [
+      `aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name ${stackName}`,
+      deploy,
+    ],
+  };
 }
 
 async function examineByFunction(deployment: Deployment): Promise<Check[]> {
+  const { stage } = deployment;
+  const failed = (detail: string): Check[] => [
+    { name: 'sweeper', ok: false, detail, commands: [`npm run deploy -- -c stage=${stage}`] },
+  ];
   try {
     const checkup = v.safeParse(
       Checkup,
       await invokeSweeper(deployment, { command: 'doctor' }, 'having the sweeper look at itself'),
     );
-    if (checkup.success) {
-      return checkup.output.checks.map((check) => ({ ...check, name: check.name.replaceAll('_', ' ') }));
-    }
+    if (!checkup.success)
+      return failed('does not answer these commands: deploy the version that they are of');
+    const checks = checkup.output.checks.map((check) => ({
+      ...check,
+      name: check.name.replaceAll('_', ' '),
+    }));
     return [
-      {
-        name: 'sweeper',
-        ok: false,
-        detail: 'does not answer these commands: deploy the version that they are of',
-      },
+      { name: 'sweeper', ok: true, detail: 'answers' },
+      ...checks.map((check) => ({ ...check, commands: [CURES[check.name]?.(stage) ?? []].flat() })),
     ];
   } catch (error) {
-    return [{ name: 'sweeper', ok: false, detail: explainError(error) }];
+    return failed(explainError(error));
   }
 }
 
-async function carryOut([name, examine]: Examination, deployment: Deployment): Promise<Check> {
+async function carryOut(
+  [name, look]: [string, (deployment: Deployment) => Promise<Finding>],
+  deployment: Deployment,
+): Promise<Check> {
   try {
-    return { name, ...(await examine(deployment)) };
+    return { name, ...(await look(deployment)) };
   } catch (error) {
     return { name, ok: false, detail: explainError(error) };
   }
 }
 
-async function examineSchedule({ aws, output }: Deployment): Promise<Omit<Check, 'name'>> {
+async function examineSchedule({ aws, output }: Deployment): Promise<Finding> {
   const name = output('ScheduleName');
   const { State, ScheduleExpression } = await aws.scheduler.send(new GetScheduleCommand({ Name: name }));
   return State === 'ENABLED'
@@ -91,7 +134,24 @@ async function examineSchedule({ aws, output }: Deployment): Promise<Omit<Check,
     : { ok: false, detail: `${name} is disabled, nothing sweeps: enable it in EventBridge Scheduler` };
 }
 
-async function examineAlarmTopic({ aws, output }: Deployment): Promise<Omit<Check, 'name'>> {
+/** New accounts have a tenth of the usual quota or less, which functions of all kinds share. */
+async function examineConcurrency({ aws, output }: Deployment): Promise<Finding> {
+  const { AccountLimit } = await aws.lambda.send(new GetAccountSettingsCommand({}));
+  const limit = AccountLimit?.UnreservedConcurrentExecutions ?? AccountLimit?.ConcurrentExecutions ?? 0;
+  const sweeps = Number(output('SweepsAtOnce'));
+  const left = limit - sweeps;
+  const detail = `of ${limit} invocations at once in this account and region, sweeps take ${sweeps} at most, which leaves ${left} for status calls`;
+  if (left >= LEAST_FOR_STATUS_CALLS) return { ok: true, detail };
+  return {
+    ok: false,
+    detail: `${detail}: have the quota raised, or lower sweepMaxConcurrency in cdk.json`,
+    commands: [
+      'aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 --desired-value 1000',
+    ],
+  };
+}
+
+async function examineAlarmTopic({ aws, output }: Deployment): Promise<Finding> {
   const topicArn = output('AlarmTopicArn');
   let confirmed = 0;
   let pending = 0;
@@ -105,17 +165,33 @@ async function examineAlarmTopic({ aws, output }: Deployment): Promise<Omit<Chec
     }
   }
   if (confirmed > 0) return { ok: true, detail: `confirmed subscriptions: ${confirmed}` };
+  if (pending > 0) {
+    return {
+      ok: false,
+      detail:
+        'no subscription has been confirmed yet: open the link in the e-mail that AWS has sent to the address',
+    };
+  }
   return {
     ok: false,
     detail:
-      pending > 0
-        ? 'nobody has confirmed a subscription yet: open the link in the e-mail that AWS has sent to the address'
-        : `an alarm reaches nobody: set alarmEmail in cdk.json and deploy, or subscribe to ${topicArn}`,
+      'an alarm reaches nobody: set alarmEmail in cdk.json and deploy, or subscribe an address to the topic',
+    commands: [
+      `aws sns subscribe --topic-arn ${topicArn} --protocol email --notification-endpoint <address>`,
+    ],
   };
 }
 
-async function examineEventBus({ aws, output }: Deployment): Promise<Omit<Check, 'name'>> {
+async function examineEventBus({ aws, account, output }: Deployment): Promise<Finding> {
   const name = output('EventBusName');
+  // An account cannot let another one look at its buses: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-bus-perms.html
+  const [, , , , owner = account] = name.split(':');
+  if (owner !== account) {
+    return {
+      ok: true,
+      detail: `${name} is another account's, which alone can look at it: the alarm EventsNotSent says when it takes no events`,
+    };
+  }
   try {
     await aws.eventBridge.send(new DescribeEventBusCommand({ Name: name }));
     return { ok: true, detail: name };
@@ -124,14 +200,7 @@ async function examineEventBus({ aws, output }: Deployment): Promise<Omit<Check,
     return {
       ok: false,
       detail: `there is no bus ${name}: create it, or set eventBus in cdk.json and deploy`,
+      commands: [`aws events create-event-bus --name ${name}`],
     };
   }
-}
-
-/** Lines such as `ok    spotify client  accepted`. */
-function toLines(checks: readonly Check[]): string {
-  const width = Math.max(...checks.map(({ name }) => name.length));
-  return checks
-    .map(({ name, ok, detail }) => `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(width)}  ${detail}`)
-    .join('\n');
 }

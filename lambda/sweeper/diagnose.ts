@@ -2,6 +2,7 @@ import type {
   ConnectionAdministration,
   ConnectionStatistics,
 } from '../connection/connection-administration.ts';
+import { StoreError } from '../connection/connection-store.ts';
 import { describeFailure } from '../connection/operational-error.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
 
@@ -50,8 +51,15 @@ export async function diagnose(
     ),
   );
   let statistics: ConnectionStatistics | null = null;
+  let missingMigration: string | null = null;
   const supabase = await check('supabase', async () => {
-    statistics = await administration.statistics();
+    try {
+      statistics = await administration.statistics();
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'MIGRATION_MISSING') throw error;
+      // Supabase itself is as it should be.
+      missingMigration = error.message;
+    }
     return pass('reached, and it takes the key');
   });
   return {
@@ -59,7 +67,7 @@ export async function diagnose(
       ...secretChecks,
       supabase,
       await check('user_tokens', () => checkUserTokens(dependencies)),
-      checkMigrations(statistics),
+      checkMigrations(statistics, missingMigration),
       await check('spotify_client', () => askSpotify(clientCheck, statistics)),
       checkLastSweep(statistics, longestSweepGapSeconds),
       checkStoredValues(statistics),
@@ -108,11 +116,11 @@ async function checkUserTokens({
   );
 }
 
-function checkMigrations(statistics: ConnectionStatistics | null): Check {
+function checkMigrations(statistics: ConnectionStatistics | null, missing: string | null): Check {
   const version = statistics?.schema_version;
   const finding =
     version === undefined
-      ? fail('not known, because Supabase did not answer as it should')
+      ? fail(missing ?? 'not known, because Supabase did not answer as it should')
       : version < SCHEMA_VERSION
         ? fail(`the schema has version ${version}, this code needs ${SCHEMA_VERSION}: apply migrations`)
         : pass(`schema version ${version}`);

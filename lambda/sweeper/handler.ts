@@ -14,7 +14,7 @@ import { type DiagnoseDependencies, diagnose } from './diagnose.ts';
 import type { SweepPart } from './fan-out.ts';
 import { refreshUser } from './refresh-user.ts';
 import { restoreConnections } from './restore-connections.ts';
-import { type RunSweepDependencies, runSweep } from './run-sweep.ts';
+import { type RunSweepDependencies, runSweep, type WaitingForSecrets, waitForSecrets } from './run-sweep.ts';
 import type { SweepResult } from './sweep.ts';
 import { parseSweepEvent } from './sweep-event.ts';
 
@@ -32,7 +32,7 @@ class SweepFailedError extends Error {
 
 const environment = parseEnvironment(SweeperEnvironment, process.env);
 const log = new PowertoolsLog('sweeper');
-const { refresh, supabase, warmUp } = createAdapters(environment, log);
+const { refresh, supabase, secrets, warmUp } = createAdapters(environment, log);
 const administration = new SupabaseAdministration(supabase);
 const sweepDependencies: RunSweepDependencies = {
   ...refresh,
@@ -72,7 +72,9 @@ export const handler = middy<unknown, unknown>()
     }
   });
 
-async function sweepOrFail(part: SweepPart): Promise<SweepResult> {
+async function sweepOrFail(part: SweepPart): Promise<SweepResult | WaitingForSecrets> {
+  const waiting = await waitForSecrets(part, [secrets.spotify, secrets.supabase], refresh);
+  if (waiting !== null) return waiting;
   // Not what the context says is left, which goes by a clock that may be wrong.
   const deadline = refresh.clock.monotonicMilliseconds() + environment.SWEEPER_TIMEOUT_SECONDS * 1_000;
   const result = await runSweep(part, deadline, sweepDependencies);

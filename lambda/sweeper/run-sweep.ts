@@ -1,5 +1,6 @@
 import type { ConnectionAdministration } from '../connection/connection-administration.ts';
 import { describeFailure } from '../connection/operational-error.ts';
+import { SecretError } from '../connection/secret-error.ts';
 import type { SweepPart } from './fan-out.ts';
 import { type SendEventsDependencies, sendEvents } from './send-events.ts';
 import { type SweepDependencies, type SweepResult, sweep } from './sweep.ts';
@@ -10,6 +11,35 @@ const REPORT_RESERVE_MILLISECONDS = 12_000;
 /** What a sweep with everything around it works with. */
 export type RunSweepDependencies = SweepDependencies &
   SendEventsDependencies & { readonly administration: Pick<ConnectionAdministration, 'finishSweep'> };
+
+/** What a scheduled sweep answers that has not begun, because nobody has filled in a secret yet. */
+export type WaitingForSecrets = { readonly status: 'waiting_for_secrets' };
+
+/**
+ * Says so where a secret is still as empty as the stack has created it. Between a deployment and the filling of the
+ * secrets that is as it should be, and nobody's business: the sweep counts as finished. A sweep by hand is for somebody
+ * who wants to know, so it goes on and fails.
+ *
+ * @returns null: there is nothing to wait for, or the sweep itself says what is wrong with the secrets
+ */
+export async function waitForSecrets(
+  { scheduledAt }: SweepPart,
+  secrets: readonly { read(): Promise<unknown> }[],
+  { log, metrics }: Pick<RunSweepDependencies, 'log' | 'metrics'>,
+): Promise<WaitingForSecrets | null> {
+  if (scheduledAt === null) return null;
+  const reads = await Promise.allSettled(secrets.map((secret) => secret.read()));
+  const empty = reads.find(
+    (read) =>
+      read.status === 'rejected' &&
+      read.reason instanceof SecretError &&
+      read.reason.code === 'SECRET_NOT_FILLED_IN',
+  );
+  if (empty?.status !== 'rejected') return null;
+  log.info('waiting for secrets', describeFailure(empty.reason));
+  metrics.add({ scheduledSweepFinished: 1 });
+  return { status: 'waiting_for_secrets' };
+}
 
 /**
  * Sweeps; then, in the first invocation of a sweep, tells other teams whose connections need their users, and measures

@@ -93,6 +93,16 @@ export const certificateArn = text(
   ),
 );
 
+export const policyNameOrArn = text(
+  /^[\w+=,.@-]{1,128}$|^arn:aws[a-z-]*:iam::([0-9]{12}|aws):policy\/[\w+=,.@/-]+$/,
+  mustBe('the name or the ARN of a managed policy such as arn:aws:iam::123456789012:policy/boundary'),
+);
+
+export const bootstrapQualifier = text(
+  /^[a-z0-9]{1,10}$/,
+  mustBe('up to 10 lower-case letters and digits such as bondhuprod'),
+);
+
 export const tags = v.pipe(
   v.custom<Record<string, unknown>>(isRecord, mustBe('tags such as {"team": "platform"}')),
   v.record(

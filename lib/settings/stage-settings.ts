@@ -52,10 +52,11 @@ export const stageSettings = v.strictObject(
     sweepConnectionsPerInvocation: v.optional(rules.wholeNumber({ from: 1 }), 100_000),
 
     /**
-     * Helpers that sweep at once, at most. Lambda's own lowest value is 2.
-     * @default 5
+     * Helpers that sweep at once, at most. Lambda's own lowest value is 2. With the first invocation of a sweep they have
+     * to leave room for status calls in what Lambda runs at once in the account, which is 10 in a new one.
+     * @default 2
      */
-    sweepMaxConcurrency: v.optional(rules.wholeNumber({ from: 2, to: 1000 }), 5),
+    sweepMaxConcurrency: v.optional(rules.wholeNumber({ from: 2, to: 1000 }), 2),
 
     /**
      * Calls to Spotify in a second that sweeps may start, all invocations together. Status calls are not counted.
@@ -139,13 +140,10 @@ export const stageSettings = v.strictObject(
     alarmEmail: v.optional(rules.emailAddress),
 
     /**
-     * Address of the runbook that alarms and dashboard link to.
-     * @default 'https://github.com/bondhu/spotify-persistent-authentication/blob/main/docs/runbook.md'
+     * Address of docs/runbook.md where your team reads it. Alarms link it beside the dashboard, which has all of it too.
+     * @default - none: alarms link the dashboard alone
      */
-    runbookUrl: v.optional(
-      rules.address('an address such as https://wiki.example.com/runbook, without #'),
-      'https://github.com/bondhu/spotify-persistent-authentication/blob/main/docs/runbook.md',
-    ),
+    runbookUrl: v.optional(rules.address('an address such as https://wiki.example.com/runbook, without #')),
 
     /**
      * EventBridge bus that other teams listen to: the name of one of this account, or an ARN. It has to exist.
@@ -189,6 +187,18 @@ export const stageSettings = v.strictObject(
      * @default false
      */
     terminationProtection: v.optional(v.boolean(rules.mustBe('true or false')), false),
+
+    /**
+     * Managed policy that bounds what the roles of the stack may do: the name of one of this account, or an ARN.
+     * @default - none
+     */
+    permissionsBoundary: v.optional(rules.policyNameOrArn),
+
+    /**
+     * Qualifier of the bootstrap stack that this stage is deployed through, as it was given to `cdk bootstrap`.
+     * @default - the CDK's own, `hnb659fds`
+     */
+    bootstrapQualifier: v.optional(rules.bootstrapQualifier),
   },
   // The value of an unknown key is not repeated: it may be a secret that somebody meant to configure here.
   (): string => `is not a setting, use one of ${Object.keys(stageSettings.entries).join(', ')}`,

@@ -165,6 +165,23 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
   },
 
+  StatusCallsThrottled: {
+    async happens() {
+      const [userId = ''] = await stack.test.createDueConnections(1, { expiresInSeconds: 3_000 });
+      stack.cloud.lambda.limitConcurrency(0);
+      expect(await stack.test.status(userId)).toMatchObject({ status: 500 });
+    },
+    isPutRight: () => stack.cloud.lambda.limitConcurrency(1_000),
+  },
+
+  SweepsThrottled: {
+    async happens() {
+      stack.cloud.lambda.limitConcurrency(0);
+      expect(await stack.test.sweep()).toMatchObject({ functionError: 'Unhandled' });
+    },
+    isPutRight: () => stack.cloud.lambda.limitConcurrency(1_000),
+  },
+
   ApiLatency: {
     async happens() {
       stack.test.stack.spotify.configure({ latencyMillis: 3_200 });
@@ -266,6 +283,20 @@ describe('nobody is woken', () => {
       await stack.test.letHoursPass(5 / 60);
     }
     expect(stack.test.stack.spotify.calls.length).toBeGreaterThan(5);
+  });
+
+  test('between a deployment and the filling of the secrets, however long that takes', async () => {
+    const { secretsManager, template, lambda } = stack.cloud;
+    secretsManager.clearSecretValue(template.outputs['SpotifySecretName'] ?? '');
+    secretsManager.clearSecretValue(template.outputs['SupabaseSecretName'] ?? '');
+    await lambda.stopIdleEnvironments();
+    for (let hours = 0; hours < 2; hours += 1) {
+      await stack.sweepOnSchedule();
+      expect(await stack.alarmsThatAreOn()).toEqual([]);
+      stack.letMinutesPass(30);
+    }
+    expect(stack.test.logLines.filter((line) => line.includes('waiting for secrets'))).toHaveLength(2);
+    expect(stack.cloud.queues.get(template.outputs['DeadLetterQueueUrl'] ?? '').messages).toEqual([]);
   });
 
   test('by a sweep that fails and succeeds at its first retry', async () => {

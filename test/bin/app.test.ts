@@ -37,6 +37,21 @@ describe('the CDK app', () => {
     expect(readdirSync(outdir)).toEqual([]);
   });
 
+  test('refuses a setting that is not in the region to deploy to, which counts only where there are credentials', () => {
+    const stages = {
+      dev: { ...cdk.context.stages.dev, alarmTopicArn: 'arn:aws:sns:eu-west-1:123456789012:alarms' },
+    };
+    const place = { CDK_DEFAULT_ACCOUNT: '123456789012', CDK_DEFAULT_REGION: 'us-east-1' };
+    const { status, stderr } = runApp({ ...unbundled, stages }, cdk.app, place);
+
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr:
+        'cdk.json, context.stages.dev.alarmTopicArn: must be in region us-east-1, in which the stack is deployed, got eu-west-1\n',
+    });
+    expect(runApp({ ...unbundled, stages }, cdk.app, { CDK_DEFAULT_REGION: 'us-east-1' }).status).toBe(0);
+  });
+
   test('fails where a finding of the rules for AWS and serverless solutions is not acknowledged', () => {
     const script = `
       const { Validations } = await import("aws-cdk-lib");
@@ -122,7 +137,11 @@ interface FunctionResource {
 }
 
 /** Runs a command, by default that of cdk.json, as the CDK does: through a shell, the context in the environment. */
-function runApp(context: Record<string, unknown>, command: string = cdk.app) {
+function runApp(
+  context: Record<string, unknown>,
+  command: string = cdk.app,
+  place: Readonly<Record<string, string>> = {},
+) {
   const outdir = mkdtempSync(join(scratch, 'app-'));
   const result = spawnSync(command, {
     shell: true,
@@ -133,6 +152,7 @@ function runApp(context: Record<string, unknown>, command: string = cdk.app) {
       PATH: [join(projectRoot, 'node_modules/.bin'), process.env['PATH']].join(delimiter),
       CDK_CONTEXT_JSON: JSON.stringify(context),
       CDK_OUTDIR: outdir,
+      ...place,
     },
   });
   return { ...result, outdir };

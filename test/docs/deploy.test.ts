@@ -31,6 +31,9 @@ describe('the deployment guide', () => {
         'supabaseSecretArn',
         'tags',
         'terminationProtection',
+        'permissionsBoundary',
+        'bootstrapQualifier',
+        'runbookUrl',
         'domainName',
         'certificateArn',
       ]),
@@ -54,8 +57,28 @@ describe('the deployment guide', () => {
         },
       ],
     });
-    const allowed = JSON.stringify(permissions);
+    const [unnarrowable, ...statements] = [permissions?.['Statement'] ?? []].flat().toReversed();
+    // It has no resources, and shows nothing but quotas.
+    expect(unnarrowable).toEqual({ Effect: 'Allow', Action: 'lambda:GetAccountSettings', Resource: '*' });
+    const allowed = JSON.stringify(statements);
     expect(allowed).not.toMatch(/"(Action|Resource)":\s*"\*"|:\*"/);
+  });
+
+  test('gives the role of a stage nothing of a stage whose name goes on from there', () => {
+    const patterns = JSON.stringify(policies[1]).match(/SpotifyAuth-prod[^"]*/g) ?? [];
+    const generated = [
+      'SpotifyAuth-prod-eu/1',
+      'SpotifyAuth-prod-eu-RefreshSweeperSweeperFunction-1',
+      'SpotifyAuth-prod-eu-RefreshSweeperSchedule-1',
+      'SpotifyAuth-prod-eu-AlarmsTopic-1',
+    ];
+
+    expect(patterns).toHaveLength(4);
+    for (const pattern of patterns) {
+      const matches = new RegExp(`^${pattern.replaceAll('*', '.*')}$`);
+      expect(generated.filter((name) => matches.test(name))).toEqual([]);
+      expect(generated.some((name) => matches.test(name.replace('-eu', '')))).toBe(true);
+    }
   });
 
   test('asks for the migrations before the deployment', () => {

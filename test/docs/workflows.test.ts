@@ -109,7 +109,7 @@ test('what is deployed is what the diff has shown, no deployment is cut off, and
     'npm ci',
     'npm run synth -- -c stage="$STAGE"',
     'npx cdk diff --app cdk.out',
-    'npx cdk deploy --app cdk.out --require-approval never',
+    'npx cdk deploy --app cdk.out --strict --require-approval never',
     'npm run operate -- doctor --stage "$STAGE"',
   ]);
   expect(deploy.concurrency).toMatchObject({ 'cancel-in-progress': false });

@@ -1,13 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { Template } from 'aws-cdk-lib/assertions';
-import { anchorsOf } from '../docs/markdown.ts';
-import { listAlarms, removeHashes } from './find-resources.ts';
+import { listAlarms, removeHashes, writeReferences } from './find-resources.ts';
 import { synthesize } from './synthesize.ts';
-
-const runbook = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8');
-const runbookUrl = 'https://github.com/bondhu/spotify-persistent-authentication/blob/main/docs/runbook.md';
 
 const template = synthesize();
 const alarms = listAlarms(template);
@@ -26,6 +20,8 @@ describe('the alarms', () => {
       'RescuedTokensInDeadLetterQueue: Maximum of AWS/SQS ApproximateNumberOfMessagesVisible >= 1, 1 of 1 x 300 s, notBreaching',
       'ProfilesRefuseTokens: Sum of SpotifyAuth ProfilesRefused >= 1, 1 of 1 x 300 s, notBreaching',
       'ApiErrors: 100 * errors / requests > 5, 3 of 3 x 300 s, notBreaching',
+      'StatusCallsThrottled: Sum of AWS/Lambda Throttles >= 1, 1 of 1 x 300 s, notBreaching',
+      'SweepsThrottled: Sum of AWS/Lambda Throttles >= 1, 1 of 1 x 300 s, notBreaching',
       'ApiLatency: p95 of AWS/ApiGateway Latency > 3000, 3 of 3 x 300 s, notBreaching',
       'EventsNotSent: Sum of SpotifyAuth EventsNotSent >= 1, 2 of 2 x 1800 s, notBreaching',
     ]);
@@ -50,6 +46,8 @@ describe('the alarms', () => {
       'SweepsInDeadLetterQueue: QueueName {"Fn::GetAtt":["RefreshSweeperDeadLetterQueue","QueueName"]}',
       'RescuedTokensInDeadLetterQueue: QueueName {"Fn::GetAtt":["RescueQueueDeadLetterQueue","QueueName"]}',
       `ProfilesRefuseTokens: ${service}`,
+      'StatusCallsThrottled: FunctionName {"Ref":"StatusApiStatusFunction"}',
+      'SweepsThrottled: FunctionName {"Ref":"RefreshSweeperSweeperFunction"}',
       'ApiLatency: ApiId {"Ref":"StatusApiHttpApi"}',
       `EventsNotSent: ${service}`,
     ]);
@@ -83,29 +81,12 @@ describe('the alarms', () => {
     const alarm = findAlarm(synthesize(settings), 'NoScheduledSweepFinished');
 
     expect(alarm.EvaluationPeriods).toBe(periods);
-    expect(alarm.AlarmDescription).toContain(`has finished for ${minutes} minutes.`);
+    expect(writeReferences(alarm.AlarmDescription)).toContain(`has finished for ${minutes} minutes.`);
     expect(alarm.WarmUpConfiguration).toEqual({ WarmUpPeriodDurationInMinutes: minutes });
   });
 
   test('wait as long as two sweeps for events that the next sweep sends again', () => {
     expect(findAlarm(synthesize({ sweepIntervalMinutes: 20 }), 'EventsNotSent').Period).toBe(1200);
-  });
-});
-
-describe('the section of the runbook', () => {
-  test.each(alarms)('that an alarm links is in docs/runbook.md: %s', (_name, { AlarmDescription }) => {
-    const [url, anchor] = AlarmDescription.split('Runbook: ')[1].split('#');
-
-    expect(url).toBe(runbookUrl);
-    expect(anchorsOf(runbook)).toContain(anchor);
-  });
-
-  test('is that of a runbook elsewhere where one is configured', () => {
-    const elsewhere = listAlarms(synthesize({ runbookUrl: 'https://wiki.example.com/runbook' }));
-
-    for (const [, { AlarmDescription }] of elsewhere) {
-      expect(AlarmDescription).toContain(' Runbook: https://wiki.example.com/runbook#');
-    }
   });
 });
 
@@ -134,21 +115,10 @@ describe('the topic', () => {
               Action: 'sns:Publish',
               Resource: { Ref: topicId },
               Condition: {
-                ArnLike: {
-                  'aws:SourceArn': {
-                    'Fn::Join': [
-                      '',
-                      [
-                        'arn:',
-                        { Ref: 'AWS::Partition' },
-                        ':cloudwatch:',
-                        { Ref: 'AWS::Region' },
-                        ':',
-                        { Ref: 'AWS::AccountId' },
-                        ':alarm:SpotifyAuth-test-*',
-                      ],
-                    ],
-                  },
+                ArnEquals: {
+                  'aws:SourceArn': Object.keys(template.findResources('AWS::CloudWatch::Alarm')).map(
+                    (id) => ({ 'Fn::GetAtt': [id, 'Arn'] }),
+                  ),
                 },
               },
             },

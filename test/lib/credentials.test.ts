@@ -18,10 +18,10 @@ describe("an operator's secrets", () => {
     ]);
   });
 
-  test('outlive the stack', () => {
+  test('outlive a stack that was created, and nothing else: a creation that fails leaves none behind', () => {
     expect(secrets).toHaveLength(2);
     for (const secret of secrets) {
-      expect(secret).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+      expect(secret).toMatchObject({ DeletionPolicy: 'RetainExceptOnCreate', UpdateReplacePolicy: 'Retain' });
     }
   });
 });

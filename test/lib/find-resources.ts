@@ -24,6 +24,18 @@ export function listAlarms(template: Template) {
   );
 }
 
+/** A text of a template, with `<logical id>` or `<pseudo parameter>` where it refers to something. */
+export function writeReferences(text: string | { 'Fn::Join': ['', unknown[]] }): string {
+  if (typeof text === 'string') return text;
+  return text['Fn::Join'][1]
+    .map((part) => {
+      if (typeof part === 'string') return part;
+      const { Ref: ref, 'Fn::GetAtt': attribute, 'Fn::FindInMap': mapped } = part as Record<string, string[]>;
+      return `<${ref ?? attribute?.join('.') ?? mapped?.at(-1)}>`;
+    })
+    .join('');
+}
+
 /** Logical ids without the hashes that the CDK ends them with. */
 export function removeHashes(text: string): string {
   return text.replace(/[0-9A-F]{8}\b/g, '');

@@ -1,13 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Template } from 'aws-cdk-lib/assertions';
 import { MetricNames } from '../../lambda/metric-names.ts';
+import { writeReferences } from './find-resources.ts';
 import { synthesize } from './synthesize.ts';
 
 const template = synthesize({ sweeperMemoryMegabytes: 2048 });
 const { widgets } = readDashboard(template);
 
 describe('the dashboard', () => {
-  test('shows health first, what it costs last', () => {
+  test('shows health first, then what it costs, and the runbook last', () => {
     const titles = widgets.map(({ properties: { title, markdown } }) => title ?? markdown?.split('\n')[0]);
 
     expect(titles).toEqual([
@@ -34,6 +35,9 @@ describe('the dashboard', () => {
       'Invocations and requests',
       'Functions, GB-seconds',
       'Logs, bytes',
+      '# Runbook',
+      '## Sweep failed',
+      ...titles.slice(titles.indexOf('## Sweep failed') + 1),
     ]);
   });
 
@@ -52,15 +56,18 @@ describe('the dashboard', () => {
     );
   });
 
-  test('shows the state of every alarm, and links its section of the runbook beside it', () => {
-    const alarms = Object.entries(template.findResources('AWS::CloudWatch::Alarm'));
+  test('shows the state of every alarm', () => {
+    const alarms = Object.keys(template.findResources('AWS::CloudWatch::Alarm'));
 
-    expect(findWidget('Alarms').alarms).toEqual(alarms.map(([id]) => `<${id}.Arn>`));
-    for (const [, { Properties }] of alarms) {
-      const url = Properties.AlarmDescription.split('Runbook: ')[1];
-      const name = Properties.AlarmName.replace('SpotifyAuth-test-', '');
-      expect(widgets[1]?.properties.markdown).toContain(`[${name}](${url})`);
-    }
+    expect(findWidget('Alarms').alarms).toEqual(alarms.map((id) => `<${id}.Arn>`));
+  });
+
+  test('names the runbook elsewhere where one is configured', () => {
+    const runbookUrl = 'https://wiki.example.com/runbook';
+    const [, beside] = readDashboard(synthesize({ runbookUrl })).widgets;
+
+    expect(beside?.properties.markdown).toContain(runbookUrl);
+    expect(widgets[1]?.properties.markdown).not.toContain('http');
   });
 
   test('names the saved queries', () => {
@@ -111,19 +118,23 @@ describe('the dashboard', () => {
     ]);
   });
 
-  test('has a name that two stages of one account do not share, and is found through the outputs', () => {
-    template.hasResourceProperties('AWS::CloudWatch::Dashboard', { DashboardName: 'SpotifyAuth-test' });
-    expect(template.findOutputs('DashboardUrl')['DashboardUrl']?.['Value']).toEqual({
-      'Fn::Join': [
-        '',
-        [
-          'https://',
-          { Ref: 'AWS::Region' },
-          '.console.aws.amazon.com/cloudwatch/home?region=',
-          { Ref: 'AWS::Region' },
-          '#dashboards/dashboard/SpotifyAuth-test',
-        ],
-      ],
+  test('has a name that neither two stages nor two regions of one account share, and is found through the outputs', () => {
+    const [dashboard] = Object.values(template.findResources('AWS::CloudWatch::Dashboard'));
+    const url = template.findOutputs('DashboardUrl')['DashboardUrl']?.['Value'];
+
+    expect(writeReferences(dashboard?.['Properties'].DashboardName)).toBe('SpotifyAuth-test-<AWS::Region>');
+    expect(writeReferences(url)).toBe(
+      'https://<AWS::Region>.<domain>/cloudwatch/home?region=<AWS::Region>#dashboards/dashboard/SpotifyAuth-test-<AWS::Region>',
+    );
+  });
+
+  test('is in the console of each of the partitions of AWS', () => {
+    const [domains] = Object.values(template.findMappings('*'));
+
+    expect(domains).toEqual({
+      aws: { domain: 'console.aws.amazon.com' },
+      'aws-cn': { domain: 'console.amazonaws.cn' },
+      'aws-us-gov': { domain: 'console.amazonaws-us-gov.com' },
     });
   });
 });
@@ -175,14 +186,7 @@ interface Widget {
 /** The dashboard, with `<logical id>` where the template refers to a resource. */
 function readDashboard(of: Template): { readonly periodOverride: string; readonly widgets: Widget[] } {
   const [dashboard] = Object.values(of.findResources('AWS::CloudWatch::Dashboard'));
-  const parts: unknown[] = dashboard?.['Properties'].DashboardBody['Fn::Join'][1];
-  return JSON.parse(parts.map(writeReference).join(''));
-}
-
-function writeReference(part: unknown): string {
-  if (typeof part === 'string') return part;
-  const { Ref: ref, 'Fn::GetAtt': attribute } = part as { Ref?: string; 'Fn::GetAtt'?: string[] };
-  return `<${ref ?? attribute?.join('.')}>`;
+  return JSON.parse(writeReferences(dashboard?.['Properties'].DashboardBody));
 }
 
 function findWidget(wanted: string) {

@@ -59,17 +59,26 @@ describe('the sweeper', () => {
     expect(findFunction(template, 'RefreshSweeper')).not.toHaveProperty('RecursiveLoop');
   });
 
-  test('is woken twice at most by a message, the second time when it cannot run any more', () => {
+  test('is woken five times at most by a message, each time after six times its timeout: throttles alone lose none', () => {
     const template = synthesize({ sweeperTimeoutSeconds: 600 });
     const queues = Object.entries(template.findResources('AWS::SQS::Queue'));
     const [, queue] = queues.find(([id]) => id.startsWith('RefreshSweeperSweepQueue')) ?? [];
 
     expect(queue?.['Properties']).toEqual({
       MessageRetentionPeriod: 24 * 60 * 60,
-      RedrivePolicy: { deadLetterTargetArn: deadLetterQueueArn, maxReceiveCount: 2 },
+      RedrivePolicy: { deadLetterTargetArn: deadLetterQueueArn, maxReceiveCount: 5 },
       SqsManagedSseEnabled: true,
-      VisibilityTimeout: 660,
+      VisibilityTimeout: 3600,
     });
+  });
+
+  test.each([
+    [{}, 3],
+    [{ sweepMaxConcurrency: 7 }, 8],
+    // The schedule starts it while two earlier ones may still run.
+    [{ sweepIntervalMinutes: 5, sweeperTimeoutSeconds: 900 }, 5],
+  ])('runs so many times at once and no more, which is put out: %j', (settings, most) => {
+    expect(synthesize(settings).findOutputs('SweepsAtOnce')['SweepsAtOnce']?.['Value']).toBe(String(most));
   });
 
   test('is started by the schedule, told for when, and tried again until half the interval is over', () => {

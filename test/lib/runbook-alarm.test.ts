@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { listAlarms } from './find-resources.ts';
+import { listAlarms, writeReferences } from './find-resources.ts';
 import { synthesize } from './synthesize.ts';
 
 const template = synthesize();
@@ -12,8 +12,20 @@ describe('whoever is woken', () => {
     );
   });
 
-  test.each(alarms)('reads one sentence, and where to read on: %s', (_name, { AlarmDescription }) => {
-    expect(AlarmDescription).toMatch(/^[A-Z][^.]*\. Runbook: https:\/\/[^ ]+#[a-z-]+$/);
+  test.each(alarms)('reads what is wrong, what to do first, and where to read on: %s', (_name, alarm) => {
+    const description = writeReferences(alarm.AlarmDescription);
+
+    expect(description).toMatch(
+      /^[A-Z][^\n]*\.\nFirst step: [A-Z][^\n`*]*\.\nThen: "[^"]+" on the dashboard, https:\/\/[^ \n]+$/,
+    );
+    // CloudWatch takes no more.
+    expect(description.length).toBeLessThan(1024);
+  });
+
+  test('reads commands for the stage of the alarm', () => {
+    const description = writeReferences(listAlarms(synthesize())[0]?.[1].AlarmDescription);
+
+    expect(description).toContain('npm run operate -- doctor --stage test:');
   });
 });
 

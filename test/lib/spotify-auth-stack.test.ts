@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, jest, test } from '@jest/globals';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
-import { findProperties, removeHashes } from './find-resources.ts';
+import { findProperties, removeHashes, writeReferences } from './find-resources.ts';
 import { listPermissions } from './list-permissions.ts';
 import { createApp, createStack, synthesize } from './synthesize.ts';
+
+const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
 
 describe('the stack', () => {
   test('puts out what an operator needs', () => {
@@ -12,6 +16,7 @@ describe('the stack', () => {
       ['ApiUrl', '{"Fn::GetAtt":["StatusApiHttpApi","ApiEndpoint"]}'],
       ['StatusFunctionName', '{"Ref":"StatusApiStatusFunction"}'],
       ['SweeperFunctionName', '{"Ref":"RefreshSweeperSweeperFunction"}'],
+      ['SweepsAtOnce', '"3"'],
       ['SpotifySecretName', expect.stringContaining('{"Ref":"CredentialsSpotify"}')],
       ['SupabaseSecretName', expect.stringContaining('{"Ref":"CredentialsSupabase"}')],
       ['DeadLetterQueueUrl', '{"Ref":"RefreshSweeperDeadLetterQueue"}'],
@@ -19,7 +24,7 @@ describe('the stack', () => {
       ['ScheduleName', '{"Ref":"RefreshSweeperSchedule"}'],
       ['EventBusName', '"default"'],
       ['AlarmTopicArn', '{"Ref":"AlarmsTopic"}'],
-      ['DashboardUrl', expect.stringContaining('#dashboards/dashboard/SpotifyAuth-test')],
+      ['DashboardUrl', expect.stringContaining('#dashboards/dashboard/SpotifyAuth-test-')],
     ]);
     for (const [, { Description }] of outputs) expect(Description).toMatch(/\.$/);
   });
@@ -33,18 +38,24 @@ describe('the stack', () => {
     const devNames = listPhysicalNames(Template.fromStack(dev));
     const prodNames = listPhysicalNames(Template.fromStack(prod));
     // Log groups, API, dashboard, saved queries, alarms.
-    expect(devNames).toHaveLength(3 + 1 + 1 + 5 + 13);
+    expect(devNames).toHaveLength(3 + 1 + 1 + 5 + 15);
     expect(devNames.filter((name) => prodNames.includes(name))).toEqual([]);
   });
 
-  test('warns whoever is about to deploy an example', () => {
+  test.each([
+    ['supabaseUrl', 'https://your-project.supabase.co'],
+    ['supabaseUrl', 'https://your-dev-project.supabase.co'],
+    ['allowedOrigins', ['https://bondhu.example']],
+    ['allowedOrigins', ['http://localhost:3000', 'https://app.example.com']],
+  ])('warns of an example, which npm run deploy refuses: %s %j', (setting, value) => {
     jest.spyOn(console, 'error').mockImplementation(() => {});
-    const stack = createStack(createApp(), 'prod', { supabaseUrl: 'https://your-project.supabase.co' });
+    const stack = createStack(createApp(), 'prod', { [setting]: value });
 
     Annotations.fromStack(stack).hasWarning(
       '/SpotifyAuth-prod',
-      "before you deploy: cdk.json, context.stages.prod.supabaseUrl is still an example, write your project's address there [ack: spotify-auth:example-supabase-url]",
+      `cdk.json, context.stages.prod.${setting} is still an example: write your own value there before you deploy [ack: spotify-auth:example-${setting}]`,
     );
+    expect(scripts.deploy).toBe('cdk deploy --strict');
   });
 
   test('warns of nothing once it is configured', () => {
@@ -55,6 +66,31 @@ describe('the stack', () => {
 });
 
 describe('the stack of a stage', () => {
+  test.each([
+    ['boundary', expect.stringMatching(/<AWS::Partition>:iam::<AWS::AccountId>:policy\/boundary$/)],
+    [
+      'arn:aws:iam::123456789012:policy/platform/boundary',
+      'arn:aws:iam::123456789012:policy/platform/boundary',
+    ],
+  ])('bounds all of its roles by a policy: %s', (permissionsBoundary, arn) => {
+    const roles = findProperties(synthesize({ permissionsBoundary }), 'AWS::IAM::Role');
+
+    expect(roles.map(({ PermissionsBoundary }) => writeReferences(PermissionsBoundary))).toEqual([
+      arn,
+      arn,
+      arn,
+    ]);
+  });
+
+  test('is deployed through the bootstrap stack that it names, and through no other', () => {
+    const app = createApp();
+    const { stackName } = createStack(app, 'prod', { bootstrapQualifier: 'bondhuprod' });
+    const { assumeRoleArn, bootstrapStackVersionSsmParameter } = app.synth().getStackByName(stackName);
+
+    expect(assumeRoleArn).toContain(':role/cdk-bondhuprod-deploy-role-');
+    expect(bootstrapStackVersionSsmParameter).toBe('/cdk-bootstrap/bondhuprod/version');
+  });
+
   test('can be deleted, and has no tags, unless its stage says otherwise', () => {
     expect(readDeployment({})).toEqual({ terminationProtection: false, tags: {} });
   });
@@ -187,5 +223,6 @@ function listPhysicalNames(template: Template): string[] {
     template.toJSON()['Resources'] as Record<string, { Properties?: Record<string, unknown> }>,
   )
     .flatMap(({ Properties = {} }) => nameKeys.map((key) => Properties[key]))
-    .filter((value) => typeof value === 'string');
+    .filter((value) => typeof value === 'string' || 'Fn::Join' in Object(value))
+    .map((value) => JSON.stringify(value));
 }

@@ -8,9 +8,11 @@ const OUTPUTS = {
   SpotifySecretName: 'the-spotify-secret',
   SupabaseSecretName: 'the-supabase-secret',
   ScheduleName: 'the-schedule',
+  SweepsAtOnce: '3',
   AlarmTopicArn: 'arn:aws:sns:us-east-1:123456789012:the-topic',
   EventBusName: 'the-bus',
 };
+const STACK_ID = 'arn:aws:cloudformation:us-east-1:123456789012:stack/SpotifyAuth-dev/1';
 const ROLE = 'arn:aws:sts::123456789012:assumed-role/Reader/ops';
 
 /** AWS, which answers an operation as the test says, and denies every other one. */
@@ -36,6 +38,7 @@ beforeEach(() => {
 function operationOf({ path, headers, body }: FakeHttpServer['requests'][number]): string {
   if (path.endsWith('/invocations')) return 'InvokeFunction';
   if (path.startsWith('/schedules/')) return 'GetSchedule';
+  if (path.includes('/account-settings')) return 'GetAccountSettings';
   return String(headers['x-amz-target'] ?? new URLSearchParams(body).get('Action')).replace(/^.*\./, '');
 }
 
@@ -43,12 +46,16 @@ function xml(status: number, body: string): Respond {
   return (response) => void response.writeHead(status, { 'content-type': 'text/xml' }).end(body);
 }
 
-function describeStacks(status: string, outputs: Readonly<Record<string, string>>): Respond {
+function describeStacks(
+  status: string,
+  outputs: Readonly<Record<string, string>>,
+  more: Readonly<Record<string, string>> = {},
+): Respond {
   const Outputs = Object.entries(outputs).map(([OutputKey, OutputValue]) => ({ OutputKey, OutputValue }));
   return xml(
     200,
     queryAnswer('DescribeStacks', {
-      Stacks: [{ StackName: 'SpotifyAuth-dev', StackStatus: status, Outputs }],
+      Stacks: [{ StackId: STACK_ID, StackName: 'SpotifyAuth-dev', StackStatus: status, Outputs, ...more }],
     }),
   );
 }
@@ -57,6 +64,7 @@ const SERVICES: Readonly<Record<string, string>> = {
   InvokeFunction: 'lambda',
   PutSecretValue: 'secretsmanager',
   GetSchedule: 'scheduler',
+  GetAccountSettings: 'lambda',
   ListSubscriptionsByTopic: 'SNS',
   DescribeEventBus: 'events',
 };
@@ -210,14 +218,78 @@ describe('doctor', () => {
     const { exitCode, stdout, stderr } = await dev('doctor');
 
     expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: '' });
-    expect(stdout).toBe(
-      `FAIL  stack        SpotifyAuth-dev is UPDATE_ROLLBACK_COMPLETE: look at the stack's events in CloudFormation, then deploy again
-FAIL  sweeper      access denied: these credentials must be allowed lambda:InvokeFunction on arn:aws:x
-FAIL  schedule     access denied: these credentials must be allowed scheduler:GetSchedule on arn:aws:x
-FAIL  alarm topic  nobody has confirmed a subscription yet: open the link in the e-mail that AWS has sent to the address
-FAIL  event bus    access denied: these credentials must be allowed events:DescribeEventBus on arn:aws:x
-`,
+    expect(stdout).toBe(`2. Apply the migrations
+wait  migrations       first: sweeper
+
+5. Deploy
+FAIL  stack            SpotifyAuth-dev is UPDATE_ROLLBACK_COMPLETE: look at the stack's events in CloudFormation, then deploy again
+                       npm run deploy -- -c stage=dev
+FAIL  sweeper          access denied: these credentials must be allowed lambda:InvokeFunction on arn:aws:x
+                       npm run deploy -- -c stage=dev
+FAIL  schedule         access denied: these credentials must be allowed scheduler:GetSchedule on arn:aws:x
+FAIL  concurrency      access denied: these credentials must be allowed lambda:GetAccountSettings on arn:aws:x
+FAIL  event bus        access denied: these credentials must be allowed events:DescribeEventBus on arn:aws:x
+wait  rescue key       first: sweeper
+
+6. Fill in the secrets
+wait  spotify secret   first: sweeper
+wait  spotify client   first: sweeper
+wait  supabase secret  first: sweeper
+wait  supabase         first: sweeper
+wait  user tokens      first: sweeper
+
+7. Sweep once, and see that all is well
+wait  last sweep       first: sweeper
+wait  stored values    first: sweeper
+FAIL  alarm topic      no subscription has been confirmed yet: open the link in the e-mail that AWS has sent to the address
+`);
+  });
+
+  test('of a stack whose first creation failed under termination protection says how to get rid of it', async () => {
+    answers = {
+      DescribeStacks: describeStacks('ROLLBACK_COMPLETE', {}, { EnableTerminationProtection: 'true' }),
+    };
+
+    const { exitCode, stdout } = await dev('doctor');
+
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(
+      /^FAIL {2}stack {12}SpotifyAuth-dev is ROLLBACK_COMPLETE: .*whose creation failed$/m,
     );
+    expect(stdout).toContain(
+      'aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name SpotifyAuth-dev\n',
+    );
+    expect(stdout.match(/^FAIL/gm)).toHaveLength(1);
+    expect(aws.requests.map(operationOf)).toEqual(['DescribeStacks']);
+  });
+
+  test.each([
+    [10, 'ok  '],
+    [7, 'FAIL'],
+  ])(
+    'with a concurrency of %i in the account says what sweeps leave for status calls',
+    async (quota, state) => {
+      answers['GetAccountSettings'] = json(200, {
+        AccountLimit: { ConcurrentExecutions: quota, UnreservedConcurrentExecutions: quota },
+      });
+
+      const { stdout } = await dev('doctor');
+
+      expect(stdout).toContain(
+        `${state}  concurrency      of ${quota} invocations at once in this account and region, sweeps take 3 at most, which leaves ${quota - 3} for status calls`,
+      );
+      expect(stdout.includes('--quota-code L-B99A9384')).toBe(state === 'FAIL');
+    },
+  );
+
+  test('does not ask about a bus of another account, which it could not be allowed to look at', async () => {
+    const bus = 'arn:aws:events:us-east-1:210987654321:event-bus/bondhu';
+    answers['DescribeStacks'] = describeStacks('UPDATE_COMPLETE', { ...OUTPUTS, EventBusName: bus });
+
+    const { stdout } = await dev('doctor');
+
+    expect(stdout).toContain(`ok    event bus        ${bus} is another account's`);
+    expect(aws.requests.map(operationOf)).not.toContain('DescribeEventBus');
   });
 
   test('sees that the topic may not be looked at, and that the function is of another version', async () => {
@@ -226,7 +298,7 @@ FAIL  event bus    access denied: these credentials must be allowed events:Descr
     const { exitCode, stdout } = await dev('doctor');
 
     expect(exitCode).toBe(1);
-    expect(stdout).toMatch(/^ok {4}stack {8}SpotifyAuth-dev is UPDATE_COMPLETE$/m);
+    expect(stdout).toMatch(/^ok {4}stack {12}SpotifyAuth-dev is UPDATE_COMPLETE$/m);
     expect(stdout).toMatch(/^FAIL {2}sweeper .*does not answer these commands: deploy the version/m);
     expect(stdout).toMatch(
       /^FAIL {2}alarm topic .*must be allowed SNS:ListSubscriptionsByTopic on arn:aws:x$/m,

@@ -8,8 +8,13 @@ export interface ResourceIdentity {
 export interface TemplateScope {
   /** Pseudo parameters, such as `AWS::Region`. */
   readonly pseudoParameters: Readonly<Record<string, string>>;
+  /** The template's `Mappings`. */
+  readonly mappings: Mappings;
   identify(logicalId: string): ResourceIdentity | undefined;
 }
+
+/** Texts by the name of their mapping, a top-level key and a second-level key. */
+export type Mappings = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>>;
 
 /**
  * Replaces CloudFormation's intrinsic functions in a template value by what they stand for.
@@ -53,6 +58,15 @@ function callFunction(name: string, argument: unknown, scope: TemplateScope, at:
       const item = expectList(resolveIntrinsicFunctions(items, scope, at), at)[Number(index)];
       if (item === undefined) throw new Error(`${at}: Fn::Select finds nothing at index ${index}`);
       return item;
+    }
+    case 'Fn::FindInMap': {
+      const [mapping = '', ...keys] = expectList(resolveIntrinsicFunctions(argument, scope, at), at).map(
+        (key) => expectString(key, at),
+      );
+      const value = scope.mappings[mapping]?.[keys[0] ?? '']?.[keys[1] ?? ''];
+      if (value === undefined)
+        throw new Error(`${at}: Fn::FindInMap finds no ${keys.join('.')} in ${mapping}`);
+      return value;
     }
     case 'Fn::Split': {
       const [separator, text] = expectList(argument, at);

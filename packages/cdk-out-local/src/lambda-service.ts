@@ -3,7 +3,7 @@ import type { AccessControl } from './access.ts';
 import type { Metrics } from './cloudwatch/metrics.ts';
 import type { CredentialIssuer } from './credentials.ts';
 import { ExecutionEnvironment, type ExecutionEnvironmentOptions } from './execution-environment.ts';
-import type { InvocationResult, OnLog } from './invocation.ts';
+import { type InvocationResult, type OnLog, platformError } from './invocation.ts';
 import type { Resource, StackTemplate } from './template.ts';
 
 export interface LambdaServiceOptions {
@@ -29,11 +29,17 @@ interface DeployedFunction {
   readonly idle: ExecutionEnvironment[];
 }
 
+/** AWS's default, which new accounts do not have yet. */
+const ACCOUNT_CONCURRENCY = 1_000;
+
 /** Runs the template's functions: one process per concurrent invocation, reused while it lives. */
 export class LambdaService {
   readonly #functions: readonly DeployedFunction[];
   readonly #metrics: Metrics;
   readonly #environments = new Set<ExecutionEnvironment>();
+  /** Invocations that may run at once, those of all functions together. */
+  #concurrencyLimit = ACCOUNT_CONCURRENCY;
+  #running = 0;
   #isStopped = false;
 
   /** @throws on a role that Lambda cannot assume, and on an override for a variable that no function has */
@@ -46,6 +52,20 @@ export class LambdaService {
     }
     this.#metrics = options.metrics;
     this.#functions = functions.map((resource) => deployFunction(resource, options));
+  }
+
+  get concurrencyLimit(): number {
+    return this.#concurrencyLimit;
+  }
+
+  /**
+   * Lets only so many invocations run at once, those of all functions together, as an account's quota does. What comes
+   * beyond that is throttled.
+   *
+   * @see https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
+   */
+  limitConcurrency(limit: number): void {
+    this.#concurrencyLimit = limit;
   }
 
   /**
@@ -62,6 +82,19 @@ export class LambdaService {
     requestId: string = randomUUID(),
   ): Promise<InvocationResult> {
     const target = this.#find(functionId);
+    if (this.#running >= this.#concurrencyLimit) {
+      this.#metrics.put({ ...metricOf(target), name: 'Throttles', value: 1, at: Date.now() });
+      return platformError('TooManyRequestsException', 'Rate Exceeded.');
+    }
+    this.#running += 1;
+    try {
+      return await this.#run(target, event, requestId);
+    } finally {
+      this.#running -= 1;
+    }
+  }
+
+  async #run(target: DeployedFunction, event: unknown, requestId: string): Promise<InvocationResult> {
     const environment = target.idle.pop() ?? (await this.#startEnvironment(target));
     const startedAt = Date.now();
     const result = await environment.invoke(requestId, JSON.stringify(event));
@@ -93,8 +126,8 @@ export class LambdaService {
   }
 
   /** @see https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html */
-  #measure({ name }: DeployedFunction, startedAt: number, { functionError }: InvocationResult): void {
-    const metric = { namespace: 'AWS/Lambda', dimensions: { FunctionName: name }, at: startedAt };
+  #measure(target: DeployedFunction, startedAt: number, { functionError }: InvocationResult): void {
+    const metric = { ...metricOf(target), at: startedAt };
     this.#metrics.put({ ...metric, name: 'Invocations', value: 1 });
     this.#metrics.put({ ...metric, name: 'Errors', value: functionError === undefined ? 0 : 1 });
     this.#metrics.put({ ...metric, name: 'Duration', value: Date.now() - startedAt });
@@ -125,6 +158,10 @@ export class LambdaService {
     if (!target) throw new Error(`the stack has no function ${functionId}`);
     return target;
   }
+}
+
+function metricOf({ name }: DeployedFunction) {
+  return { namespace: 'AWS/Lambda', dimensions: { FunctionName: name } };
 }
 
 function deployFunction(

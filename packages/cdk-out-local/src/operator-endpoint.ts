@@ -45,6 +45,9 @@ const operations: Readonly<Record<string, Operation>> = {
     };
     return { Stacks: [stack] };
   },
+  GetAccountSettings({ lambda }) {
+    return { AccountLimit: { ConcurrentExecutions: lambda.concurrencyLimit } };
+  },
   PutSecretValue({ template, secretsManager }, { SecretId = '', SecretString = '' }) {
     const secret = template
       .resourcesOfType('AWS::SecretsManager::Secret')
@@ -130,11 +133,14 @@ async function answer(request: IncomingMessage, cloud: Cloud): Promise<Answer> {
   }
 }
 
-/** The Scheduler has a path for each operation, other services name it in a header or, in the Query protocol, in a form. */
+/** The Scheduler and Lambda have a path for each operation, other services name it in a header or, in the Query protocol, in a form. */
 function readCall(path: string, { headers }: IncomingMessage, body: string): Call {
   const [, scheduleName] = /^\/schedules\/([^/?]+)/.exec(path) ?? [];
   if (scheduleName !== undefined)
     return { name: 'GetSchedule', input: { Name: scheduleName }, isQuery: false };
+  if (path.startsWith('/2016-08-19/account-settings')) {
+    return { name: 'GetAccountSettings', input: {}, isQuery: false };
+  }
   const target = headers['x-amz-target'];
   if (typeof target === 'string') {
     return { name: target.replace(/^.*\./, ''), input: JSON.parse(body), isQuery: false };

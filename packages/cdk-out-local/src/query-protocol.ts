@@ -1,5 +1,5 @@
 /** What an answer of AWS's Query protocol is made of. */
-export type QueryValue = string | readonly QueryValue[] | { readonly [name: string]: QueryValue };
+export type QueryValue = string | number | readonly QueryValue[] | { readonly [name: string]: QueryValue };
 
 /**
  * An answer of AWS's Query protocol.
@@ -20,6 +20,7 @@ function element(name: string, value: QueryValue): string {
 }
 
 function contentOf(value: QueryValue): string {
+  if (typeof value === 'number') return String(value);
   if (typeof value === 'string') {
     return value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
   }

@@ -69,7 +69,8 @@ export const resourceTypes = {
     limits: [
       'a cold start is the start of a process, which is faster than on Lambda',
       'processes are not frozen between invocations',
-      'concurrency, payload size and disk are not limited',
+      'payload size and disk are not limited',
+      'a throttled invocation fails as one whose function throws an error, and is retried no longer than that',
     ],
   },
   'AWS::Lambda::Permission': {

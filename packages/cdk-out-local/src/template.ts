@@ -42,6 +42,7 @@ const templateSchema = v.strictObject({
   Parameters: v.optional(v.strictObject({ BootstrapVersion: v.unknown() })),
   Rules: v.optional(v.strictObject({ CheckBootstrapVersion: v.unknown() })),
   Conditions: v.optional(v.strictObject({ CDKMetadataAvailable: v.unknown() })),
+  Mappings: v.optional(v.record(v.string(), v.record(v.string(), v.record(v.string(), v.string()))), {}),
   Resources: v.record(v.string(), v.looseObject({ Type: v.string() })),
   Outputs: v.optional(v.record(v.string(), v.looseObject({ Value: v.unknown() })), {}),
 });
@@ -79,6 +80,7 @@ export function loadTemplate(cdkOutDirectory: string): StackTemplate {
       'AWS::StackName': stackName,
       'AWS::URLSuffix': 'amazonaws.com',
     },
+    mappings: template.Mappings,
     identify(logicalId) {
       const declaration = declarations.get(logicalId);
       return declaration && identifyResource(logicalId, declaration);

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from '@jest/globals';
+import type { Mappings } from '../src/intrinsic-functions.ts';
 
 export type FakeResources = Record<string, { Type: string; [key: string]: unknown }>;
 
@@ -20,6 +21,7 @@ afterAll(() => {
 export function createFakeCdkOut(
   resources: FakeResources,
   codeByAsset: Readonly<Record<string, string>> = {},
+  mappings: Mappings = {},
 ): string {
   const directory = mkdtempSync(join(tmpdir(), 'fake-cdk-out-'));
   directories.push(directory);
@@ -34,7 +36,10 @@ export function createFakeCdkOut(
     },
   };
   writeFileSync(join(directory, 'manifest.json'), JSON.stringify(manifest));
-  writeFileSync(join(directory, 'TestStack.template.json'), JSON.stringify({ Resources: resources }));
+  writeFileSync(
+    join(directory, 'TestStack.template.json'),
+    JSON.stringify({ Mappings: mappings, Resources: resources }),
+  );
   for (const [asset, code] of Object.entries(codeByAsset)) {
     mkdirSync(join(directory, `asset.${asset}`));
     writeFileSync(join(directory, `asset.${asset}`, 'index.mjs'), code);

@@ -103,6 +103,25 @@ test('one process serves one invocation after the other', async () => {
   expect(second.result.pid).toBe(first.result.pid);
 });
 
+test('an invocation too many is throttled, and counted as that, until another one has ended', async () => {
+  lambda.limitConcurrency(1);
+  const first = invoke({ does: 'wait', forMillis: 100 });
+  const second = await invoke({}, 'quiet');
+  await first;
+  const third = await invoke({});
+  lambda.limitConcurrency(1_000);
+
+  expect(second).toMatchObject({
+    functionError: 'Unhandled',
+    result: { errorType: 'TooManyRequestsException' },
+  });
+  expect(third.functionError).toBeUndefined();
+  const throttles = { namespace: 'AWS/Lambda', name: 'Throttles' };
+  const of = (FunctionName: string) =>
+    metrics.valuesOf({ ...throttles, dimensions: { FunctionName } }, 0, Number.POSITIVE_INFINITY);
+  expect([of('quiet'), of('worker')]).toEqual([[1], []]);
+});
+
 test('two invocations at a time have a process each', async () => {
   const [first, second] = await Promise.all([
     invoke({ does: 'wait', forMillis: 100 }),

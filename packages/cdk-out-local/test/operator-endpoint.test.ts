@@ -1,6 +1,6 @@
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import { DescribeEventBusCommand, EventBridgeClient } from '@aws-sdk/client-eventbridge';
-import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { GetAccountSettingsCommand, InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { GetScheduleCommand, SchedulerClient } from '@aws-sdk/client-scheduler';
 import {
   ListSecretsCommand,
@@ -91,6 +91,13 @@ test('the stack is described, by its name and among all', async () => {
     const { Stacks } = await aws.cloudFormation.send(new DescribeStacksCommand(input));
     expect(Stacks).toMatchObject([described]);
   }
+});
+
+test('the account runs as many invocations at once as it is made to', async () => {
+  cloud.lambda.limitConcurrency(10);
+  const { AccountLimit } = await aws.lambda.send(new GetAccountSettingsCommand({}));
+
+  expect(AccountLimit).toEqual({ ConcurrentExecutions: 10 });
 });
 
 test('a topic has the subscriptions that the template gives it', async () => {

@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
+import type { Mappings } from '../src/intrinsic-functions.ts';
 import { loadTemplate } from '../src/template.ts';
 import { createFakeCdkOut, createFunction, createRole, type FakeResources } from './fake-cdk-out.ts';
 
-function load(resources: FakeResources) {
-  return loadTemplate(createFakeCdkOut(resources));
+function load(resources: FakeResources, mappings: Mappings = {}) {
+  return loadTemplate(createFakeCdkOut(resources, {}, mappings));
 }
 
 describe('what is not implemented is refused, naming it', () => {
@@ -83,32 +84,38 @@ test('the metadata of the CDK is passed over', () => {
 });
 
 test('intrinsic functions are resolved', () => {
-  const template = load({
-    Target: { Type: 'AWS::SQS::Queue', Properties: { QueueName: 'target' } },
-    Group: {
-      Type: 'AWS::Logs::LogGroup',
-      Properties: {
-        LogGroupName: {
-          'Fn::Join': [
-            '|',
-            [
-              { Ref: 'Target' },
-              { 'Fn::GetAtt': ['Target', 'Arn'] },
-              { 'Fn::Sub': `\${AWS::AccountId}-\${Target.QueueName}-\${!Literal}` },
-              { 'Fn::Sub': [`\${Region}`, { Region: { Ref: 'AWS::Region' } }] },
-              { 'Fn::Select': [1, { 'Fn::Split': ['-', 'a-b-c'] }] },
+  const mappings = { Colours: { aws: { light: 'orange' } } };
+  const template = load(
+    {
+      Target: { Type: 'AWS::SQS::Queue', Properties: { QueueName: 'target' } },
+      Group: {
+        Type: 'AWS::Logs::LogGroup',
+        Properties: {
+          LogGroupName: {
+            'Fn::Join': [
+              '|',
+              [
+                { Ref: 'Target' },
+                { 'Fn::GetAtt': ['Target', 'Arn'] },
+                { 'Fn::Sub': `\${AWS::AccountId}-\${Target.QueueName}-\${!Literal}` },
+                { 'Fn::Sub': [`\${Region}`, { Region: { Ref: 'AWS::Region' } }] },
+                { 'Fn::Select': [1, { 'Fn::Split': ['-', 'a-b-c'] }] },
+                { 'Fn::FindInMap': ['Colours', { Ref: 'AWS::Partition' }, 'light'] },
+              ],
             ],
-          ],
+          },
         },
       },
     },
-  });
+    mappings,
+  );
   expect(template.resourcesOfType('AWS::Logs::LogGroup')[0]?.name.split('|')).toEqual([
     'https://sqs.us-east-1.amazonaws.com/123456789012/target',
     'arn:aws:sqs:us-east-1:123456789012:target',
     `123456789012-target-\${Literal}`,
     'us-east-1',
     'b',
+    'orange',
   ]);
 });
 

@@ -67,6 +67,17 @@ describe('what is wrong is said with what to do:', () => {
     expect(await findingOf('spotify_client')).toMatchObject({ ok: true });
   });
 
+  test('migrations that are missing, which is not the fault of Supabase', async () => {
+    statistics = async () => {
+      throw new StoreError('MIGRATION_MISSING', 'the database does not know the function: apply migrations');
+    };
+    expect(await findingOf('supabase')).toEqual({ ok: true, detail: 'reached, and it takes the key' });
+    expect(await findingOf('migrations')).toEqual({
+      ok: false,
+      detail: 'the database does not know the function: apply migrations',
+    });
+  });
+
   test('an issuer that this stage does not take', async () => {
     published = { issuer: 'https://login.example.com/auth/v1', signingKeys: 2 };
     expect(await findingOf('user_tokens')).toEqual({

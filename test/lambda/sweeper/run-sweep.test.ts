@@ -2,8 +2,9 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { FinishedSweep } from '../../../lambda/connection/connection-administration.ts';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
 import type { Metric } from '../../../lambda/connection/metrics.ts';
+import { SecretError, type SecretErrorCode } from '../../../lambda/connection/secret-error.ts';
 import type { SweepPart } from '../../../lambda/sweeper/fan-out.ts';
-import { runSweep } from '../../../lambda/sweeper/run-sweep.ts';
+import { runSweep, waitForSecrets } from '../../../lambda/sweeper/run-sweep.ts';
 import { InMemoryEventBus, InMemoryEventStore } from '../fakes/in-memory-events.ts';
 import { healthyStatistics } from '../fakes/statistics.ts';
 import { SweepHarness } from '../fakes/sweep-harness.ts';
@@ -45,6 +46,46 @@ test('a sweep says when nearly every grant is refused, and what to look at', asy
   expect(log.lines).toContainEqual(
     expect.objectContaining({ level: 'error', message: expect.stringContaining('Spotify secret') }),
   );
+});
+
+describe('before the secrets are filled in', () => {
+  const filledIn = { read: async () => ({}) };
+  const scheduled: SweepPart = {
+    role: 'first',
+    scheduledAt: '2026-11-26T04:00:00.000Z',
+    ageSeconds: 0,
+    link: 0,
+  };
+
+  function failing(code: SecretErrorCode) {
+    return { read: () => Promise.reject(new SecretError(code, `${code}: do this`)) };
+  }
+
+  test.each([
+    ['the first', [failing('SECRET_NOT_FILLED_IN'), filledIn]],
+    ['the second', [filledIn, failing('SECRET_NOT_FILLED_IN')]],
+  ])('a scheduled sweep waits for %s, says so, and is missed by nobody', async (_name, secrets) => {
+    expect(await waitForSecrets(scheduled, secrets, harness)).toEqual({ status: 'waiting_for_secrets' });
+
+    expect(log.lines).toEqual([
+      {
+        level: 'info',
+        message: 'waiting for secrets',
+        fields: { code: 'SECRET_NOT_FILLED_IN', reason: 'SECRET_NOT_FILLED_IN: do this' },
+      },
+    ]);
+    expect(metrics.added).toEqual([{ scheduledSweepFinished: 1 }]);
+  });
+
+  test.each<[string, SweepPart, { read(): Promise<unknown> }]>([
+    ['all is filled in', scheduled, filledIn],
+    ['a secret cannot be read', scheduled, failing('SECRET_UNREADABLE')],
+    ['a secret is malformed', scheduled, failing('SECRET_MALFORMED')],
+    ['somebody sweeps by hand', { ...scheduled, scheduledAt: null }, failing('SECRET_NOT_FILLED_IN')],
+  ])('no sweep waits where %s', async (_name, part, secret) => {
+    expect(await waitForSecrets(part, [filledIn, secret], harness)).toBeNull();
+    expect(metrics.added).toEqual([]);
+  });
 });
 
 describe('a sweep measures', () => {

@@ -27,6 +27,13 @@ describe('a setting that does not go with another is refused with one line that 
       { certificateArn: 'arn:aws:acm:eu-west-1:123456789012:certificate/12345678' },
       'certificateArn: needs domainName, the domain of the API that the certificate is for',
     ],
+    [
+      {
+        alarmTopicArn: 'arn:aws:sns:eu-west-1:123456789012:alarms',
+        eventBus: 'arn:aws:events:eu-central-1:210987654321:event-bus/bondhu',
+      },
+      'eventBus: must be in region eu-west-1, as alarmTopicArn is, got eu-central-1',
+    ],
   ])('%j', (settings, line) => {
     const stages = { prod: { ...requiredSettings, ...settings } };
 
@@ -34,4 +41,19 @@ describe('a setting that does not go with another is refused with one line that 
       new StageConfigurationError(`cdk.json, context.stages.prod.${line}`),
     );
   });
+});
+
+test('what is not in the region of the stack is refused where that is known', () => {
+  const stages = {
+    prod: {
+      ...requiredSettings,
+      alarmTopicArn: 'arn:aws:sns:eu-west-1:123456789012:alarms',
+      eventBus: 'bondhu',
+    },
+  };
+
+  expect(() => parseStageConfiguration('prod', stages, 'eu-west-1')).not.toThrow();
+  expect(() => parseStageConfiguration('prod', stages, 'us-east-1')).toThrow(
+    'cdk.json, context.stages.prod.alarmTopicArn: must be in region us-east-1, in which the stack is deployed, got eu-west-1',
+  );
 });

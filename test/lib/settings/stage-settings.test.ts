@@ -11,7 +11,7 @@ describe('a stage', () => {
       expectedSweepMinutes: 5,
       sweepBatchSize: 500,
       sweepConnectionsPerInvocation: 100_000,
-      sweepMaxConcurrency: 5,
+      sweepMaxConcurrency: 2,
       sweeperTimeoutSeconds: 900,
       sweeperMemoryMegabytes: 1024,
       statusRefreshMarginMinutes: 5,
@@ -22,7 +22,6 @@ describe('a stage', () => {
       throttleBurstRequests: 200,
       logLevel: 'INFO',
       logRetentionDays: 30,
-      runbookUrl: 'https://github.com/bondhu/spotify-persistent-authentication/blob/main/docs/runbook.md',
       eventBus: 'default',
       terminationProtection: false,
     });
@@ -53,11 +52,13 @@ describe('a stage', () => {
       runbookUrl: 'https://wiki.example.com/runbook',
       eventBus: 'arn:aws:events:eu-west-1:123456789012:event-bus/bondhu',
       spotifySecretArn: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:bondhu/spotify-AbCdEf',
-      supabaseSecretArn: 'arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:supabase-AbCdEf',
+      supabaseSecretArn: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:supabase-AbCdEf',
       domainName: 'spotify-auth.example.com',
       certificateArn: 'arn:aws:acm:eu-west-1:123456789012:certificate/12345678-90ab-cdef-1234-567890abcdef',
       tags: { team: 'platform', 'cost centre': '12/b', empty: '' },
       terminationProtection: true,
+      permissionsBoundary: 'arn:aws:iam::123456789012:policy/platform/boundary',
+      bootstrapQualifier: 'bondhuprod',
     };
 
     expect(parseStageConfiguration('prod', { prod: settings })).toEqual(settings);
@@ -66,6 +67,16 @@ describe('a stage', () => {
   test.each(['bondhu', 'bondhu.prod/eu_1', 'default'])('may name its event bus %s', (eventBus) => {
     expect(parseStageConfiguration('prod', { prod: { ...requiredSettings, eventBus } })).toMatchObject({
       eventBus,
+    });
+  });
+
+  test('may name what is in another partition of AWS', () => {
+    const spotifySecretArn = 'arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:spotify-AbCdEf';
+
+    expect(
+      parseStageConfiguration('prod', { prod: { ...requiredSettings, spotifySecretArn } }),
+    ).toMatchObject({
+      spotifySecretArn,
     });
   });
 
@@ -97,7 +108,7 @@ const certificateArn =
   'must be the ARN of a certificate such as arn:aws:acm:eu-west-1:123456789012:certificate/12345678-90ab-cdef-1234-567890abcdef, got';
 const tag = 'must be a tag of letters, digits, spaces and _.:/=+-@, not starting with aws:, got';
 const unknown =
-  'is not a setting, use one of supabaseUrl, tokenIssuers, allowedOrigins, spotifyTokenUrl, sweepIntervalMinutes, expectedSweepMinutes, sweepBatchSize, sweepConnectionsPerInvocation, sweepMaxConcurrency, spotifyCallsPerSecond, sweeperTimeoutSeconds, sweeperMemoryMegabytes, statusRefreshMarginMinutes, statusBudgetSeconds, statusTimeoutSeconds, statusMemoryMegabytes, throttleRequestsPerSecond, throttleBurstRequests, logLevel, logRetentionDays, alarmTopicArn, alarmEmail, runbookUrl, eventBus, spotifySecretArn, supabaseSecretArn, domainName, certificateArn, tags, terminationProtection';
+  'is not a setting, use one of supabaseUrl, tokenIssuers, allowedOrigins, spotifyTokenUrl, sweepIntervalMinutes, expectedSweepMinutes, sweepBatchSize, sweepConnectionsPerInvocation, sweepMaxConcurrency, spotifyCallsPerSecond, sweeperTimeoutSeconds, sweeperMemoryMegabytes, statusRefreshMarginMinutes, statusBudgetSeconds, statusTimeoutSeconds, statusMemoryMegabytes, throttleRequestsPerSecond, throttleBurstRequests, logLevel, logRetentionDays, alarmTopicArn, alarmEmail, runbookUrl, eventBus, spotifySecretArn, supabaseSecretArn, domainName, certificateArn, tags, terminationProtection, permissionsBoundary, bootstrapQualifier';
 
 describe('a setting that cannot be used is refused with one line that says what to write', () => {
   test.each<[settings: Record<string, unknown>, line: string]>([
@@ -213,6 +224,14 @@ describe('a setting that cannot be used is refused with one line that says what 
     [{ tags: { 'aws:x': 'y' } }, `tags.aws:x: ${tag} "aws:x"`],
     [{ tags: { team: 1 } }, 'tags.team: must be a text of letters, digits, spaces and _.:/=+-@, got 1'],
     [{ terminationProtection: 'yes' }, 'terminationProtection: must be true or false, got "yes"'],
+    [
+      { permissionsBoundary: 'arn:aws:iam::123456789012:role/boundary' },
+      'permissionsBoundary: must be the name or the ARN of a managed policy such as arn:aws:iam::123456789012:policy/boundary, got "arn:aws:iam::123456789012:role/boundary"',
+    ],
+    [
+      { bootstrapQualifier: 'bondhu-prod' },
+      'bootstrapQualifier: must be up to 10 lower-case letters and digits such as bondhuprod, got "bondhu-prod"',
+    ],
     [{ allowedOrigin: 'https://a.example' }, `allowedOrigin: ${unknown}`],
     [{ supabaseSecretKey: 'sb_secret_canary' }, `supabaseSecretKey: ${unknown}`],
   ])('%j', (settings, line) => {

@@ -1,0 +1,39 @@
+import type { StageSettings } from './stage-settings.ts';
+
+/** Settings that name what a platform has already, and which the stack can use in its own region only. */
+const SETTINGS = [
+  'alarmTopicArn',
+  'eventBus',
+  'spotifySecretArn',
+  'supabaseSecretArn',
+  'certificateArn',
+] as const;
+
+/**
+ * Looks for a setting that names something in another region.
+ *
+ * @param regionOfStack undefined: not known yet, so that the settings can be compared with each other only
+ * @returns null where all are in one region
+ */
+export function findSettingElsewhere(
+  settings: Pick<StageSettings, (typeof SETTINGS)[number]>,
+  regionOfStack: string | undefined,
+): { readonly setting: string; readonly problem: string } | null {
+  const places = SETTINGS.map((setting) => ({ setting, region: regionOf(settings[setting]) })).filter(
+    ({ region }) => region !== undefined,
+  );
+  const [first] = places;
+  const expected = regionOfStack ?? first?.region;
+  const elsewhere = places.find(({ region }) => region !== expected);
+  if (elsewhere === undefined) return null;
+  const reason = regionOfStack === undefined ? `as ${first?.setting} is` : 'in which the stack is deployed';
+  return {
+    setting: elsewhere.setting,
+    problem: `must be in region ${expected}, ${reason}, got ${elsewhere.region}`,
+  };
+}
+
+/** `arn:<partition>:<service>:<region>:...`; undefined for a mere name. */
+function regionOf(nameOrArn = ''): string | undefined {
+  return nameOrArn.startsWith('arn:') ? nameOrArn.split(':')[3] : undefined;
+}

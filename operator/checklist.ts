@@ -1,0 +1,80 @@
+/** One thing that has to be in place. */
+export interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  /** What to run where it is not in place, if a command does it. */
+  readonly commands?: readonly string[];
+}
+
+interface Item {
+  readonly name: string;
+  /** Check without which this one says nothing. */
+  readonly needs?: string;
+}
+
+/** The steps of docs/deploy.md, by their headings there, and what shows that each is done. */
+export const STEPS: Readonly<Record<string, readonly Item[]>> = {
+  '2. Apply the migrations': [{ name: 'migrations', needs: 'supabase' }],
+  '5. Deploy': [
+    { name: 'stack' },
+    { name: 'sweeper' },
+    { name: 'schedule' },
+    { name: 'concurrency' },
+    { name: 'event bus' },
+    { name: 'rescue key', needs: 'sweeper' },
+  ],
+  '6. Fill in the secrets': [
+    { name: 'spotify secret', needs: 'sweeper' },
+    { name: 'spotify client', needs: 'spotify secret' },
+    { name: 'supabase secret', needs: 'sweeper' },
+    { name: 'supabase', needs: 'supabase secret' },
+    { name: 'user tokens', needs: 'supabase secret' },
+  ],
+  '7. Sweep once, and see that all is well': [
+    { name: 'last sweep', needs: 'migrations' },
+    { name: 'stored values', needs: 'migrations' },
+    { name: 'alarm topic' },
+  ],
+};
+
+const NEEDS = new Map(
+  Object.values(STEPS)
+    .flat()
+    .map(({ name, needs }) => [name, needs]),
+);
+
+/**
+ * The guide's steps as lines, each `ok`, `FAIL` with what to do, or `wait` with what comes first.
+ *
+ * @param checks what is known, in any order; a check that is not there was not reached
+ */
+export function toChecklist(checks: readonly Check[]): string {
+  const known = new Map(checks.map((check) => [check.name, check]));
+  const width = Math.max(...[...NEEDS.keys()].map((name) => name.length));
+  const toLines = (name: string): string[] => {
+    const blocker = findBlocker(name, known);
+    if (blocker !== null) return [`wait  ${name.padEnd(width)}  first: ${blocker}`];
+    const { ok, detail, commands = [] } = known.get(name) ?? NOT_REPORTED;
+    const line = `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(width)}  ${detail}`;
+    return [line, ...(ok ? [] : commands.map((command) => `${' '.repeat(width + 8)}${command}`))];
+  };
+  return Object.entries(STEPS)
+    .map(([step, items]) => [step, ...items.flatMap(({ name }) => toLines(name))].join('\n'))
+    .join('\n\n');
+}
+
+const NOT_REPORTED: Omit<Check, 'name'> = {
+  ok: false,
+  detail: 'not known: deploy the version that these commands are of',
+};
+
+/** What is missing of what a check needs, the first thing of all; null: nothing is. */
+function findBlocker(name: string, known: ReadonlyMap<string, Check>): string | null {
+  const needs = NEEDS.get(name);
+  if (needs !== undefined) {
+    return findBlocker(needs, known) ?? (known.get(needs)?.ok === true ? null : needs);
+  }
+  // Nothing but the stack itself is looked at where it was never created.
+  return known.has(name) || known.get('stack')?.ok === true ? null : 'stack';
+}
