@@ -35,10 +35,10 @@ export async function deployFunctions(options: DeployOptions): Promise<DeployedF
   const credentials = new CredentialIssuer();
   const secretsManager = await SecretsManager.start({ template, access, credentials, preferredPort: 0 });
   const sqs = await SqsEndpoint.start({ queues: new Queues(template), access, credentials });
-  const { SpotifySecretName = '', SupabaseSecretName = '' } = template.outputs;
-  secretsManager.putSecretValue(SpotifySecretName, '{"client_id": "client", "client_secret": "secret"}');
+  const { SpotifySecretArn = '', SupabaseSecretArn = '' } = template.outputs;
+  secretsManager.putSecretValue(SpotifySecretArn, '{"client_id": "client", "client_secret": "secret"}');
   secretsManager.putSecretValue(
-    SupabaseSecretName,
+    SupabaseSecretArn,
     JSON.stringify({ secret_key: options.supabase.secretKey }),
   );
 

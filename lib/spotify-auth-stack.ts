@@ -87,13 +87,13 @@ export class SpotifyAuthStack extends Stack {
         'Invocations of the sweeper that may run at once, besides those by hand; the rest is for status calls.',
       value: String(refreshSweeper.mostAtOnce),
     });
-    new CfnOutput(this, 'SpotifySecretName', {
+    new CfnOutput(this, 'SpotifySecretArn', {
       description: 'Secret to fill in with {"client_id": "...", "client_secret": "..."}.',
-      value: credentials.spotify.secretName,
+      value: credentials.spotify.secretArn,
     });
-    new CfnOutput(this, 'SupabaseSecretName', {
+    new CfnOutput(this, 'SupabaseSecretArn', {
       description: 'Secret to fill in with {"secret_key": "sb_secret_...", "jwt_secret": "only with HS256"}.',
-      value: credentials.supabase.secretName,
+      value: credentials.supabase.secretArn,
     });
     new CfnOutput(this, 'DeadLetterQueueUrl', {
       description: 'Queue with the sweeps that failed for good.',

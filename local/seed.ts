@@ -71,7 +71,7 @@ export async function seedUsers(
   supabase: Supabase,
   spotify: AccountsService,
   bondhu: BondhuBackend,
-  signal: AbortSignal | undefined,
+  signal?: AbortSignal,
 ): Promise<readonly SampleUser[]> {
   const users: SampleUser[] = [];
   // One after the other: each takes the processor for a while, to hash the password.

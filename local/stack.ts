@@ -197,10 +197,10 @@ function fillInSecrets(
   supabase: Supabase,
   spotifyClient: SpotifyClient,
 ): void {
-  const { SpotifySecretName = '', SupabaseSecretName = '' } = template.outputs;
-  secretsManager.putSecretValue(SpotifySecretName, JSON.stringify(spotifyClient));
+  const { SpotifySecretArn = '', SupabaseSecretArn = '' } = template.outputs;
+  secretsManager.putSecretValue(SpotifySecretArn, JSON.stringify(spotifyClient));
   secretsManager.putSecretValue(
-    SupabaseSecretName,
+    SupabaseSecretArn,
     JSON.stringify({ secret_key: supabase.secretKey, jwt_secret: supabase.jwtSecret }),
   );
 }

@@ -7,8 +7,8 @@ import { parseSecretValue } from './secret-value.ts';
 import { readStandardInput } from './standard-input.ts';
 
 const SECRETS = {
-  spotify: { format: SPOTIFY_CLIENT, output: 'SpotifySecretName' },
-  supabase: { format: SUPABASE_CREDENTIALS, output: 'SupabaseSecretName' },
+  spotify: { format: SPOTIFY_CLIENT, output: 'SpotifySecretArn' },
+  supabase: { format: SUPABASE_CREDENTIALS, output: 'SupabaseSecretArn' },
 } as const;
 
 export const fillSecret: Command = {

@@ -39,8 +39,8 @@ export class AlarmStack {
   /** Nobody is connected, everything works, and of all that was before a day has passed: no alarm is on. */
   async startOver(): Promise<void> {
     const { spotify, spotifyClient, supabase } = this.test.stack;
-    await this.fillIn('SpotifySecretName', spotifyClient);
-    await this.fillIn('SupabaseSecretName', {
+    await this.fillIn('SpotifySecretArn', spotifyClient);
+    await this.fillIn('SupabaseSecretArn', {
       secret_key: supabase.secretKey,
       jwt_secret: supabase.jwtSecret,
     });
@@ -99,7 +99,7 @@ export class AlarmStack {
   }
 
   /** Writes a secret anew, for processes that have yet to start. @param output that names it */
-  async fillIn(output: 'SpotifySecretName' | 'SupabaseSecretName', content: object): Promise<void> {
+  async fillIn(output: 'SpotifySecretArn' | 'SupabaseSecretArn', content: object): Promise<void> {
     const { secretsManager, template, lambda } = this.cloud;
     secretsManager.putSecretValue(template.outputs[output] ?? '', JSON.stringify(content));
     await lambda.stopIdleEnvironments();

@@ -93,7 +93,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
       await stack.test.sweep();
     },
     async isPutRight() {
-      await stack.fillIn('SpotifySecretName', stack.test.stack.spotifyClient);
+      await stack.fillIn('SpotifySecretArn', stack.test.stack.spotifyClient);
       await stack.test.sql('update spotify_auth.shared_state set not_before = null');
     },
   },
@@ -101,13 +101,13 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   SupabaseKeyRejected: {
     async happens() {
       const { jwtSecret } = stack.test.stack.supabase;
-      await stack.fillIn('SupabaseSecretName', { secret_key: 'sb_secret_revoked', jwt_secret: jwtSecret });
+      await stack.fillIn('SupabaseSecretArn', { secret_key: 'sb_secret_revoked', jwt_secret: jwtSecret });
       const [userId = ''] = await stack.test.createDueConnections(1);
       expect(await stack.test.status(userId)).toMatchObject({ status: 503 });
     },
     async isPutRight() {
       const { secretKey, jwtSecret } = stack.test.stack.supabase;
-      await stack.fillIn('SupabaseSecretName', { secret_key: secretKey, jwt_secret: jwtSecret });
+      await stack.fillIn('SupabaseSecretArn', { secret_key: secretKey, jwt_secret: jwtSecret });
     },
   },
 
@@ -287,8 +287,8 @@ describe('nobody is woken', () => {
 
   test('between a deployment and the filling of the secrets, however long that takes', async () => {
     const { secretsManager, template, lambda } = stack.cloud;
-    secretsManager.clearSecretValue(template.outputs['SpotifySecretName'] ?? '');
-    secretsManager.clearSecretValue(template.outputs['SupabaseSecretName'] ?? '');
+    secretsManager.clearSecretValue(template.outputs['SpotifySecretArn'] ?? '');
+    secretsManager.clearSecretValue(template.outputs['SupabaseSecretArn'] ?? '');
     await lambda.stopIdleEnvironments();
     for (let hours = 0; hours < 2; hours += 1) {
       await stack.sweepOnSchedule();
@@ -381,7 +381,7 @@ test('a status call alone makes a refused client known', async () => {
 });
 
 async function spoilSpotifySecret(): Promise<void> {
-  await stack.fillIn('SpotifySecretName', {
+  await stack.fillIn('SpotifySecretArn', {
     ...stack.test.stack.spotifyClient,
     client_secret: 'rotated-at-spotify-but-not-here',
   });

@@ -79,6 +79,26 @@ describe('a heading gets the anchor that GitHub gives it', () => {
   });
 });
 
+describe('docs/assumptions.md', () => {
+  const assumptions = read('docs/assumptions.md');
+  const tests = [...assumptions.matchAll(/`([^`]+\.test\.ts)`/g)].map(([, path = '']) => path);
+
+  test('names only tests that exist', () => {
+    expect(tests.length).toBeGreaterThan(50);
+    expect(tests.filter((path) => !existsSync(join(projectRoot, path)))).toEqual([]);
+  });
+
+  test('has all ten seams, each with what was never seen and what doctor does', () => {
+    const seams = assumptions.split(/^## /m).slice(1);
+    expect(seams).toHaveLength(10);
+    for (const seam of seams) {
+      expect(seam).toContain('| we assume | documented | noticed by |');
+      expect(seam).toContain('**Never seen on the real one:**');
+      expect(seam).toContain('**Look at:**');
+    }
+  });
+});
+
 test('a link to what is not there is found', () => {
   expect(faultOf('docs/runbook.md', '../README.md#configure')).toBeNull();
   expect(faultOf('docs/runbook.md', '#no-such-heading')).toContain('has no heading');

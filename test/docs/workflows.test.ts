@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
+import { codeBlocksOf } from './markdown.ts';
 
 type Step = { readonly uses?: string; readonly run?: string; readonly with?: Record<string, unknown> };
 type Job = {
@@ -79,6 +80,18 @@ test('pull requests are checked, and get no credentials', () => {
     'npm sbom --sbom-format=cyclonedx > sbom.cdx.json',
   ]);
   expect(texts['check.yml']).not.toMatch(/id-token|secrets\.|pull_request_target/);
+});
+
+test('the emulator job runs what CONTRIBUTING.md says, and nothing but that, with a pinned emulator', () => {
+  const guide = readFileSync(join(projectRoot, 'CONTRIBUTING.md'), 'utf8');
+  const section = guide.split(/^(?=## )/m).find((part) => part.startsWith('## Deploy to a third-party emulator'));
+  const commands = codeBlocksOf(section ?? '', 'sh').flatMap((block) => block.trim().split('\n'));
+
+  expect(commands).toContain('npm run test:emulator');
+  expect(commandsOf(job('check.yml', 'emulator'))).toEqual(['npm ci', ...commands]);
+  expect(readFileSync(join(projectRoot, 'test/emulator/requirements.txt'), 'utf8')).toMatch(
+    /^ministack==\d+\.\d+\.\d+\n$/,
+  );
 });
 
 test('only the deployments may ask AWS for credentials, and no long-lived key exists', () => {

@@ -109,7 +109,7 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
     spotify.revokeGrants(user.id);
     await exerciseEveryPath();
     cloud.secretsManager.putSecretValue(
-      cloud.template.outputs['SpotifySecretName'] ?? '',
+      cloud.template.outputs['SpotifySecretArn'] ?? '',
       JSON.stringify({ ...spotifyClient, client_id: 'unknown-to-spotify' }),
     );
     await cloud.lambda.stopIdleEnvironments();
@@ -119,7 +119,7 @@ describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every p
       JSON.stringify({ secret_key: 7, jwt_secret: supabase.jwtSecret }),
       JSON.stringify({ secret_key: 'sb_secret_wrong', jwt_secret: supabase.jwtSecret }),
     ]) {
-      cloud.secretsManager.putSecretValue(cloud.template.outputs['SupabaseSecretName'] ?? '', value);
+      cloud.secretsManager.putSecretValue(cloud.template.outputs['SupabaseSecretArn'] ?? '', value);
       await cloud.lambda.stopIdleEnvironments();
       await exerciseEveryPath();
     }

@@ -156,7 +156,7 @@ describe('filling a secret', () => {
 
   test('with a value that Spotify does not know shows in doctor and sweep, and with the right one is over', async () => {
     const { spotifyClient, cloud } = stack.stack;
-    const name = cloud.template.outputs['SpotifySecretName'];
+    const name = cloud.template.outputs['SpotifySecretArn'];
     const user = await stack.createConnectedUser(60);
 
     const filled = await fillSecret('spotify', JSON.stringify({ ...spotifyClient, client_secret: 'canary' }));
@@ -184,7 +184,7 @@ describe('filling a secret', () => {
 describe('a stage whose secrets are empty', () => {
   test('is led to a working one by what doctor says and npm start prints', async () => {
     const { cloud } = stack.stack;
-    for (const output of ['SpotifySecretName', 'SupabaseSecretName']) {
+    for (const output of ['SpotifySecretArn', 'SupabaseSecretArn']) {
       cloud.secretsManager.clearSecretValue(cloud.template.outputs[output] ?? '');
     }
     await cloud.lambda.stopIdleEnvironments();
@@ -299,7 +299,7 @@ describe('a stack in which nothing is in place', () => {
 function breakTemplate(text: string): string {
   const template = JSON.parse(text);
   if (!('Outputs' in template)) return text;
-  for (const output of ['SweeperFunctionName', 'SpotifySecretName', 'EventBusName']) {
+  for (const output of ['SweeperFunctionName', 'SpotifySecretArn', 'EventBusName']) {
     template.Outputs[output].Value = 'nowhere';
   }
   for (const [logicalId, { Type, Properties }] of Object.entries<{

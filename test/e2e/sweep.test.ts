@@ -143,7 +143,7 @@ describe('when Spotify refuses our client', () => {
     const user = await stack.createConnectedUser(-60);
     const fillIn = async (client: object) => {
       cloud.secretsManager.putSecretValue(
-        cloud.template.outputs['SpotifySecretName'] ?? '',
+        cloud.template.outputs['SpotifySecretArn'] ?? '',
         JSON.stringify(client),
       );
       await cloud.lambda.stopIdleEnvironments();

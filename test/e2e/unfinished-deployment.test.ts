@@ -26,7 +26,7 @@ describe('a deployment that is not finished', () => {
   ])('answers 503 with a Supabase secret %s, and logs once what to do', async (_name, value, advice) => {
     const { cloud, supabase } = stack.stack;
     const user = await stack.createConnectedUser(3_000);
-    const secretName = cloud.template.outputs['SupabaseSecretName'] ?? '';
+    const secretName = cloud.template.outputs['SupabaseSecretArn'] ?? '';
     if (value === null) cloud.secretsManager.clearSecretValue(secretName);
     else cloud.secretsManager.putSecretValue(secretName, value);
     await cloud.lambda.stopIdleEnvironments();

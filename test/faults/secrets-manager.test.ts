@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { TestStack } from '../e2e/test-stack.ts';
 
-type SecretName = 'SupabaseSecretName' | 'SpotifySecretName';
+type SecretOutput = 'SupabaseSecretArn' | 'SpotifySecretArn';
 
 /** Starts a fault; `putRight` ends every one. */
 type Cell = readonly [what: string, strike: () => void];
@@ -12,13 +12,13 @@ const CELLS: readonly Cell[] = [
   ['access is denied', () => secretsManager().makeTrouble({ isDenying: true })],
   ['it answers with an internal error', () => secretsManager().makeTrouble({ isFailing: true })],
   ['it does not answer in time', () => secretsManager().makeTrouble({ delayInMillis: 3_000 })],
-  ["Supabase's secret is empty", () => secretsManager().clearSecretValue(secretNamed('SupabaseSecretName'))],
-  ["Supabase's secret is not JSON", () => put('SupabaseSecretName', 'sb_secret_x')],
-  ["Supabase's secret lacks its key", () => put('SupabaseSecretName', '{"key": "sb_secret_x"}')],
-  ["Supabase's secret has another key", () => put('SupabaseSecretName', '{"secret_key": "sb_secret_other"}')],
-  ["Spotify's secret is empty", () => secretsManager().clearSecretValue(secretNamed('SpotifySecretName'))],
-  ["Spotify's secret is not JSON", () => put('SpotifySecretName', 'client id and secret')],
-  ["Spotify's secret lacks the client's", () => put('SpotifySecretName', '{"client_id": "x"}')],
+  ["Supabase's secret is empty", () => secretsManager().clearSecretValue(secretNamed('SupabaseSecretArn'))],
+  ["Supabase's secret is not JSON", () => put('SupabaseSecretArn', 'sb_secret_x')],
+  ["Supabase's secret lacks its key", () => put('SupabaseSecretArn', '{"key": "sb_secret_x"}')],
+  ["Supabase's secret has another key", () => put('SupabaseSecretArn', '{"secret_key": "sb_secret_other"}')],
+  ["Spotify's secret is empty", () => secretsManager().clearSecretValue(secretNamed('SpotifySecretArn'))],
+  ["Spotify's secret is not JSON", () => put('SpotifySecretArn', 'client id and secret')],
+  ["Spotify's secret lacks the client's", () => put('SpotifySecretArn', '{"client_id": "x"}')],
 ];
 
 let stack: TestStack;
@@ -97,9 +97,9 @@ describe('while instances live', () => {
     await expectNothingLost([ended, due]);
   });
 
-  test.each<[string, SecretName, string]>([
-    ["Spotify's client secret", 'SpotifySecretName', '{"client_id": "x", "client_secret": "of-yesterday"}'],
-    ["Supabase's key", 'SupabaseSecretName', '{"secret_key": "sb_secret_of_yesterday"}'],
+  test.each<[string, SecretOutput, string]>([
+    ["Spotify's client secret", 'SpotifySecretArn', '{"client_id": "x", "client_secret": "of-yesterday"}'],
+    ["Supabase's key", 'SupabaseSecretArn', '{"secret_key": "sb_secret_of_yesterday"}'],
   ])('%s is rotated: both functions take the new one up by themselves', async (_what, name, rejected) => {
     put(name, rejected);
     await startInstances();
@@ -130,20 +130,20 @@ function secretsManager() {
   return stack.stack.cloud.secretsManager;
 }
 
-function secretNamed(name: SecretName): string {
+function secretNamed(name: SecretOutput): string {
   return stack.stack.cloud.template.outputs[name] ?? '';
 }
 
-function put(name: SecretName, value: string): void {
+function put(name: SecretOutput, value: string): void {
   secretsManager().putSecretValue(secretNamed(name), value);
 }
 
 function putRight(): void {
   const { supabase, spotifyClient } = stack.stack;
   secretsManager().makeTrouble({});
-  put('SpotifySecretName', JSON.stringify(spotifyClient));
+  put('SpotifySecretArn', JSON.stringify(spotifyClient));
   put(
-    'SupabaseSecretName',
+    'SupabaseSecretArn',
     JSON.stringify({ secret_key: supabase.secretKey, jwt_secret: supabase.jwtSecret }),
   );
 }

@@ -52,10 +52,10 @@ describe('existing secrets', () => {
   });
 
   test('are named in the outputs', () => {
-    const { SpotifySecretName, SupabaseSecretName } = template.findOutputs('*');
+    const { SpotifySecretArn, SupabaseSecretArn } = template.findOutputs('*');
 
-    expect(SpotifySecretName?.['Value']).toBe('bondhu/spotify');
-    expect(SupabaseSecretName?.['Value']).toBe('bondhu/supabase');
+    expect(SpotifySecretArn?.['Value']).toBe(spotifySecretArn);
+    expect(SupabaseSecretArn?.['Value']).toBe(supabaseSecretArn);
   });
 
   test('can be one of the two: the other is created', () => {

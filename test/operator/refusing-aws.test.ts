@@ -5,8 +5,8 @@ import { ACCOUNT, runOperate } from './run-operate.ts';
 
 const OUTPUTS = {
   SweeperFunctionName: 'the-sweeper',
-  SpotifySecretName: 'the-spotify-secret',
-  SupabaseSecretName: 'the-supabase-secret',
+  SpotifySecretArn: 'the-spotify-secret',
+  SupabaseSecretArn: 'the-supabase-secret',
   ScheduleName: 'the-schedule',
   SweepsAtOnce: '3',
   AlarmTopicArn: 'arn:aws:sns:us-east-1:123456789012:the-topic',
