@@ -1,4 +1,4 @@
--- 1 of 12: the schema of Spotify persistent authentication.
+-- 1 of 13: the schema of Spotify persistent authentication.
 --
 -- Bondhu's table `public.profiles` keeps the tokens. Beside it, `spotify_auth.connections` records which
 -- token is due, which lease covers it and which grant is dead. The REST API does not expose this schema: its
@@ -47,6 +47,7 @@ create table spotify_auth.connections (
   settled_lease_id uuid,
   attempted_at timestamptz,
   refreshed_at timestamptz,
+  refreshes integer not null default 0,
   failures integer not null default 0,
 
   -- Whether the grant lives.
@@ -99,6 +100,8 @@ comment on column spotify_auth.connections.attempted_at is
   'A write from outside resets the rest, but leaves the next attempt to wait until 30 s after this.';
 comment on column spotify_auth.connections.refreshed_at is
   'When this system last stored a refreshed token.';
+comment on column spotify_auth.connections.refreshes is
+  'How often this system has stored a refreshed token since the user connected.';
 comment on column spotify_auth.connections.failures is
   'Attempts that failed in a row. Throttling and a refused client are not failures of the connection.';
 comment on column spotify_auth.connections.seen_alive is

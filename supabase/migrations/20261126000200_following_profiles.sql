@@ -1,4 +1,4 @@
--- 2 of 12: from profile to queue.
+-- 3 of 13: from profile to queue.
 --
 -- Users may write anything into their own spotify_* columns. Nothing here fails on any value, and nothing
 -- that users cannot see is computed from it.
@@ -117,6 +117,8 @@ begin
       revocation_reason = null,
       lease_id = null,
       failures = 0,
+      refreshes = case when c.due_at is null or c.authorized_at is distinct from excluded.authorized_at then 0
+        else c.refreshes end,
       attempted_at = case when c.attempted_at <= now() then c.attempted_at end,
       refreshed_at = case when c.refreshed_at <= now() then c.refreshed_at end,
       -- The floor between attempts: a user who keeps resetting a row cannot make us call Spotify more often.

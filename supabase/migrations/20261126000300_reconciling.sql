@@ -1,4 +1,4 @@
--- 3 of 12: filling the queue after the first migration, and healing it from then on.
+-- 4 of 13: filling the queue after the first migration, and healing it from then on.
 
 begin;
 set local lock_timeout = '2s';

@@ -1,4 +1,4 @@
--- 4 of 12: leases. No call to Spotify without one.
+-- 5 of 13: leases. No call to Spotify without one.
 
 begin;
 set local lock_timeout = '2s';

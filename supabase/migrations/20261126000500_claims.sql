@@ -1,4 +1,4 @@
--- 5 of 12: claims. A sweep takes leases on many connections at once.
+-- 6 of 13: claims. A sweep takes leases on many connections at once.
 
 begin;
 set local lock_timeout = '2s';

@@ -1,4 +1,4 @@
--- 6 of 12: the revocation breaker. It decides whether Spotify is believed when it calls grants dead
+-- 7 of 13: the revocation breaker. It decides whether Spotify is believed when it calls grants dead
 -- (docs/decisions/0006).
 
 begin;

@@ -1,4 +1,4 @@
--- 7 of 12: storing tokens: which outcomes of leases apply, what Bondhu's schema refuses, and in which other
+-- 8 of 13: storing tokens: which outcomes of leases apply, what Bondhu's schema refuses, and in which other
 -- profiles the old tokens are.
 
 begin;
@@ -126,6 +126,24 @@ found by halving. Returns the refused ones, with the SQLSTATE (02000: a trigger 
 constraint. Raises errors that are not about a row.
 
 Parameters: one element per profile in each array; a null token or expiry clears the column.$$;
+
+create function spotify_auth.note_refusals(refusals spotify_auth.refusal[]) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  -- A schema that refuses goes on doing so, attempt after attempt: the first since the last success counts.
+  select spotify_auth.add_change(r.user_id, 'refused', concat_ws(' ', r.code, r.constraint_name))
+  from unnest(refusals) r join spotify_auth.connections c on c.user_id = r.user_id
+  where not exists (
+    select from spotify_auth.changes known
+    where known.user_id = r.user_id and known.change = 'refused'
+      and known.changed_at >= coalesce(c.refreshed_at, '-infinity')
+      and known.number = (
+        select max(latest.number) from spotify_auth.changes latest where latest.user_id = r.user_id));
+$$;
+revoke all on function spotify_auth.note_refusals(spotify_auth.refusal[])
+  from public, anon, authenticated, service_role;
+comment on function spotify_auth.note_refusals is
+  'Adds each refusal to the history of its connection, unless it is the last thing that stands there. '
+  'The caller has locked the queue rows.';
 
 create function spotify_auth.add_copies(judged spotify_auth.judged_outcome[])
 returns spotify_auth.judged_outcome[]

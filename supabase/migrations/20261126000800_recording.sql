@@ -1,4 +1,4 @@
--- 8 of 12: recording the outcomes of leases.
+-- 9 of 13: recording the outcomes of leases.
 
 begin;
 set local lock_timeout = '2s';
@@ -66,6 +66,7 @@ begin
         array_agg(j.refresh_token) as refresh_tokens, array_agg(j.expires_at) as expiries
       from unnest(judged) j
       where j.verdict = 'applied' and j.outcome in ('refreshed', 'refresh_token_only')) w;
+  perform spotify_auth.note_refusals(refusals);
   foreach refusal in array refusals loop
     for place in 1 .. cardinality(judged) loop
       if judged[place].user_id = refusal.user_id and judged[place].verdict = 'applied' then
@@ -96,6 +97,7 @@ begin
         else j.lease_id end,
       expires_at = case when is_refreshed then j.expires_at else c.expires_at end,
       refreshed_at = case when is_refreshed then now() else c.refreshed_at end,
+      refreshes = case when is_refreshed then c.refreshes + 1 else c.refreshes end,
       attempted_at = case when j.outcome = 'released' then null else c.attempted_at end,
       failures = case
         when is_refreshed then 0

@@ -1,4 +1,4 @@
--- 9 of 12: dead grants, whose tokens are removed or whose marks an operator undoes.
+-- 10 of 13: dead grants, whose tokens are removed or whose marks an operator undoes.
 
 begin;
 set local lock_timeout = '2s';
@@ -35,6 +35,7 @@ begin
   -- Refused ones keep their tokens, and must not stand at the head of the next batches.
   update spotify_auth.connections c set claimable_at = now() + interval '1 day'
     from unnest(refusals) r where c.user_id = r.user_id;
+  perform spotify_auth.note_refusals(refusals);
   with gone as (
     -- A lapsed lease ends too: its late outcome would have the mark verified, with no token left to ask with.
     update spotify_auth.connections c set
@@ -68,6 +69,22 @@ Returns {cleared, refused, done}:
   refused  [{user_id, code, constraint}]: Bondhu's schema does not let these tokens go (code is the SQLSTATE,
            constraint may be null); tried again a day later
   done     false: there may be more; true: there are no more, or the breaker is open$$;
+
+create function public.spotify_count_restorable(since timestamptz) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+begin
+  perform spotify_auth.read_shared_state();
+  return (
+    select count(*) from spotify_auth.connections marked
+    where marked.reauthorization_required_since >= since
+      and marked.reauthorization_reason = 'grant_revoked'
+      and marked.tokens_cleared_at is null);
+end;
+$$;
+revoke all on function public.spotify_count_restorable(timestamptz) from public, anon, authenticated;
+grant execute on function public.spotify_count_restorable(timestamptz) to service_role;
+comment on function public.spotify_count_restorable is
+  'Counts the dead marks made since a moment that spotify_restore_connections would undo. Changes nothing.';
 
 create function public.spotify_restore_connections(since timestamptz, batch_size integer default 5000)
 returns integer

@@ -1,4 +1,4 @@
--- 10 of 12: events that tell other teams that a user has to authorize again, or soon will have to.
+-- 11 of 13: events that tell other teams that a user has to authorize again, or soon will have to.
 
 begin;
 set local lock_timeout = '2s';
@@ -84,9 +84,10 @@ Reads the whole queue.$$;
 create function public.spotify_record_events(events jsonb) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
-  recorded integer;
+  told record;
+  recorded integer := 0;
 begin
-  with sent as materialized (
+  for told in with sent as materialized (
     select n.* from jsonb_to_recordset(events) as n
       (kind text, user_id uuid, since timestamptz, connected_at timestamptz, days smallint)
   ), free as materialized (
@@ -100,15 +101,20 @@ begin
       when 'due' then sent.connected_at else c.announced_authorization end,
     announced_days = case sent.kind when 'due' then sent.days else c.announced_days end
   from sent, free
-  where c.user_id = sent.user_id and c.user_id = free.user_id;
-  get diagnostics recorded = row_count;
+  where c.user_id = sent.user_id and c.user_id = free.user_id
+  returning c.user_id, case sent.kind
+    when 'due' then concat('due_in_', sent.days, '_days') else 'reauthorization_required' end as reason
+  loop
+    perform spotify_auth.add_change(told.user_id, 'told', told.reason);
+    recorded := recorded + 1;
+  end loop;
   return recorded;
 end;
 $$;
 revoke all on function public.spotify_record_events(jsonb) from public, anon, authenticated;
 grant execute on function public.spotify_record_events(jsonb) to service_role;
 comment on function public.spotify_record_events is
-$$Remembers that events have been sent.
+$$Remembers that events have been sent, and adds them to the histories of their connections.
 
 Parameters:
   events  as spotify_pending_events returned them

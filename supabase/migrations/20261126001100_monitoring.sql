@@ -1,4 +1,4 @@
--- 11 of 12: monitoring, of all connections and of one.
+-- 12 of 13: monitoring, of all connections and of one.
 
 begin;
 set local lock_timeout = '2s';
@@ -103,6 +103,12 @@ begin
   update spotify_auth.shared_state set
     population = (statistics ->> 'connected')::integer,
     missed_reported = (statistics ->> 'missed_profile_changes')::bigint;
+  -- A wave of a million changes is gone after some days, and no sweep waits for it.
+  delete from spotify_auth.changes c where (c.user_id, c.number) in (
+    select old.user_id, old.number from spotify_auth.changes old
+    where old.changed_at < now() - interval '90 days'
+    order by old.changed_at
+    limit 10000);
   return statistics || jsonb_build_object('newly_missed_profile_changes',
     (statistics ->> 'missed_profile_changes')::bigint - state.missed_reported);
 end;
@@ -115,7 +121,8 @@ $$Called at the end of a sweep: remembers it, and returns the statistics.
 Parameters:
   did_its_work  whether the sweep could do its work: if so, remembers when it ended
 
-Also remembers how many connections live. Returns spotify_connection_stats, and with it:
+Also remembers how many connections live, and forgets up to 10,000 changes that are older than 90 days.
+Returns spotify_connection_stats, and with it:
   newly_missed_profile_changes  changes of profiles that reached the queue late since the last call$$;
 
 create function public.spotify_show_connection(for_user uuid) returns jsonb
@@ -136,6 +143,7 @@ begin
         'connected_at', c.authorized_at,
         'reauthorize_by', c.authorized_at + interval '6 months',
         'refreshed_at', c.refreshed_at,
+        'refreshes', c.refreshes,
         'attempted_at', c.attempted_at,
         'failures', c.failures,
         'due_at', c.due_at,
@@ -172,5 +180,38 @@ States:
   disconnected              the user has disconnected: no tokens
   never_connected           the user has no queue row
   unknown_user              there is no such profile$$;
+
+create function public.spotify_explain_connection(for_user uuid) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
+begin
+  return public.spotify_show_connection(for_user) || jsonb_build_object('changes', (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'changed_at', c.changed_at, 'change', c.change, 'reason', c.reason) order by c.number desc), '[]')
+    from spotify_auth.changes c where c.user_id = for_user));
+end;
+$$;
+revoke all on function public.spotify_explain_connection(uuid) from public, anon, authenticated;
+grant execute on function public.spotify_explain_connection(uuid) to service_role;
+comment on function public.spotify_explain_connection is
+$$Shows how one connection came to be as it is, without its tokens.
+
+Returns spotify_show_connection, and with it:
+  changes  [{changed_at, change, reason}] of the last 90 days, 100 at most, the newest first: as in
+           spotify_auth.changes$$;
+
+create function public.spotify_find_user(email text) returns uuid
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  -- The account's, which Supabase Auth has verified; and a user may write anybody's into the own profile. The
+  -- second condition is that of the unique index: only accounts of an SSO may share an address.
+  return (
+    select u.id from auth.users u
+    where u.email = lower(spotify_find_user.email) and u.is_sso_user = false);
+end;
+$$;
+revoke all on function public.spotify_find_user(text) from public, anon, authenticated;
+grant execute on function public.spotify_find_user(text) to service_role;
+comment on function public.spotify_find_user is
+  'The id of the user whose account has this e-mail address, whatever its case. Null: there is none.';
 
 commit;

@@ -1,4 +1,4 @@
--- 12 of 12: Bondhu's table.
+-- 13 of 13: Bondhu's table.
 --
 -- Every write of a user waits behind the locks on public.profiles. They are held for a moment only, because
 -- all else is in place. If another transaction holds the table for longer than two seconds, this file fails

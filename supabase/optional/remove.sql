@@ -1,5 +1,5 @@
 -- Takes everything of this project out of a database, once the stack is gone (docs/deploy.md). Tokens, users
--- and profiles stay as they are; leases, marks and the record of sent events go. Can be run again.
+-- and profiles stay as they are; leases, marks, histories and the record of sent events go. Can be run again.
 
 begin;
 set local lock_timeout = '2s';
@@ -21,7 +21,10 @@ drop function if exists
   public.spotify_pending_events(integer),
   public.spotify_record_events(jsonb),
   public.spotify_finish_sweep(boolean),
-  public.spotify_show_connection(uuid);
+  public.spotify_show_connection(uuid),
+  public.spotify_explain_connection(uuid),
+  public.spotify_find_user(text),
+  public.spotify_count_restorable(timestamptz);
 
 drop schema if exists spotify_auth cascade;
 

@@ -42,6 +42,7 @@ const EVENTS = [
   'nearly all refused',
   'cleared',
   'restored',
+  'change: held',
 ];
 
 let stores: ComparedStores;

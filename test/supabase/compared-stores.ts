@@ -154,6 +154,9 @@ export class ComparedStores {
     expect(this.#comparableStates(sqlStates, 'sql')).toEqual(
       about(this.#comparableStates(modelStates, 'model')),
     );
+    for (const { changes } of modelStates.values()) {
+      for (const change of changes) this.seen.add(`change: ${change}`);
+    }
   }
 
   /** States in which leases have numbers instead of ids. */

@@ -280,6 +280,8 @@ export class TestDatabase {
       `with profile as (
         update public.profiles set spotify_token_expires_at = spotify_token_expires_at - $1::interval
         where $2::uuid is null or id = $2
+      ), changes as (
+        update spotify_auth.changes set changed_at = changed_at - $1::interval where $2::uuid is null or user_id = $2
       ), shared_state as (
         update spotify_auth.shared_state set not_before = not_before - $1::interval,
           breaker_opened_at = case when $2::uuid is null then breaker_opened_at - $1::interval else breaker_opened_at end,

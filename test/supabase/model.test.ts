@@ -38,6 +38,15 @@ const EVENTS = [
   'due: 2',
   'cleared',
   'restored',
+  'change: authorized',
+  'change: reconnected',
+  'change: incomplete',
+  'change: refreshed',
+  'change: revoked',
+  'change: recovered',
+  'change: restored',
+  'change: cleared',
+  'change: disconnected',
 ];
 
 let stores: ComparedStores;

@@ -69,6 +69,7 @@ describe.each(weapons)('a user with $kind of its own in $schema', (weapon) => {
       lease: '5 minutes',
       sweep_age: '0 seconds',
       grace: '1 day',
+      change: 'held',
       uuid: noticed,
       'uuid[]': [unknown, noticed],
       interval: '40 minutes',

@@ -23,6 +23,7 @@ const COLUMNS = [
   ...MOMENTS,
   'leaseId',
   'settledLeaseId',
+  'refreshes',
   'failures',
   'seenAlive',
   'revocationReason',
@@ -37,6 +38,8 @@ export type State = Pick<
   'accessToken' | 'refreshToken' | 'writtenExpiresAt' | (typeof COLUMNS)[number]
 > & {
   readonly tokensAreCleared: boolean;
+  /** Its history, the newest last. */
+  readonly changes: readonly string[];
 };
 
 /** A connection store, and what happens to connections behind its back. */
@@ -110,8 +113,12 @@ export class InMemoryUnderTest implements StoreUnderTest {
   async states(): Promise<ReadonlyMap<string, State>> {
     const now = this.clock.monotonicMilliseconds();
     return new Map(
-      this.store.connections().map(({ userId, authorizedAt, tokensClearedAt, ...connection }) => {
-        const state = { ...connection, tokensAreCleared: tokensClearedAt !== null };
+      this.store.connections().map(({ userId, authorizedAt, tokensClearedAt, changes, ...connection }) => {
+        const state = {
+          ...connection,
+          tokensAreCleared: tokensClearedAt !== null,
+          changes: changes.map(({ change }) => change),
+        };
         for (const moment of [...MOMENTS, 'writtenExpiresAt'] as const) {
           const value = connection[moment];
           state[moment] = value === null ? null : (value - now) / 1_000;
@@ -216,7 +223,8 @@ export class SqlUnderTest implements StoreUnderTest {
       `select c.user_id as "userId", ${columns.join(', ')}, p.spotify_access_token as "accessToken",
          p.spotify_refresh_token as "refreshToken",
          extract(epoch from p.spotify_token_expires_at - now())::float as "writtenExpiresAt",
-         c.tokens_cleared_at is not null as "tokensAreCleared"
+         c.tokens_cleared_at is not null as "tokensAreCleared",
+         array(select h.change from spotify_auth.changes h where h.user_id = c.user_id order by h.number) as "changes"
        from spotify_auth.connections c join public.profiles p on p.id = c.user_id`,
     );
     return new Map(rows.map(({ userId, ...state }) => [userId, state]));

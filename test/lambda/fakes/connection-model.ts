@@ -41,6 +41,7 @@ export type Connection = {
   settledLeaseId: string | null;
   attemptedAt: number | null;
   refreshedAt: number | null;
+  refreshes: number;
   failures: number;
   seenAlive: boolean;
   heldSince: number | null;
@@ -50,7 +51,23 @@ export type Connection = {
   markedAfterAll: boolean;
   verifyAt: number | null;
   tokensClearedAt: number | null;
+  /** Its history, the newest last. */
+  changes: readonly { readonly at: number; readonly change: Change }[];
 };
+
+/** What of a connection's history the connections themselves bring about: all but the events of which other teams are told. */
+export type Change =
+  | 'authorized'
+  | 'reconnected'
+  | 'incomplete'
+  | 'refreshed'
+  | 'held'
+  | 'revoked'
+  | 'recovered'
+  | 'restored'
+  | 'cleared'
+  | 'disconnected'
+  | 'refused';
 
 /** What is written into a profile; what is left out stays as it is. */
 export type Written = {
@@ -128,6 +145,7 @@ export class ConnectionModel {
     if (known === undefined && accessToken === null && refreshToken === null) {
       return;
     }
+    const old = known === undefined ? null : { ...known };
     this.#connections.set(userId, connection);
     connection.seenAlive &&= refreshToken === connection.refreshToken;
     connection.accessToken = accessToken;
@@ -139,11 +157,15 @@ export class ConnectionModel {
     if (connectedSecondsAgo !== undefined) {
       connection.authorizedAt = connectedSecondsAgo === null ? null : this.#in(-connectedSecondsAgo);
     }
-    this.#follow(connection);
+    this.#follow(connection, old);
   }
 
-  /** Brings the queue row in step with the profile. A change from outside is proof of life. */
-  #follow(connection: Connection): void {
+  /**
+   * Brings the queue row in step with the profile. A change from outside is proof of life.
+   *
+   * @param old as it was before the profile was written; null: there was none
+   */
+  #follow(connection: Connection, old: Connection | null): void {
     const { accessToken, refreshToken, attemptedAt } = connection;
     const hasNothingToRefreshWith = accessToken !== null && refreshToken === null;
     const expiresAt = this.#believedExpiry(connection);
@@ -161,10 +183,37 @@ export class ConnectionModel {
       revocationReason: null,
       leaseId: null,
       failures: 0,
+      refreshes:
+        old === null || old.dueAt === null || old.authorizedAt !== connection.authorizedAt
+          ? 0
+          : connection.refreshes,
       claimableAt: floorEndsAt,
       dueAt:
         dueAt === null || floorEndsAt === null ? dueAt : Math.max(dueAt, floorEndsAt + this.#sweepWindow),
     } satisfies Partial<Connection>);
+    this.#noteChange(old, connection);
+  }
+
+  /** Adds to the history of a connection what the difference to its former state means. */
+  #noteChange(old: Connection | null, connection: Connection): void {
+    const change = old === null ? this.#firstChange(connection) : changeBetween(old, connection);
+    if (change !== null) this.#addChange(connection, change);
+  }
+
+  #addChange(connection: Connection, change: Change): void {
+    connection.changes = [...connection.changes, { at: this.#now, change }];
+  }
+
+  /** A schema that refuses goes on doing so: the first refusal since the last success counts. */
+  #noteRefusal(connection: Connection): void {
+    const last = connection.changes.at(-1);
+    const isKnown = last?.change === 'refused' && last.at >= (connection.refreshedAt ?? last.at);
+    if (!isKnown) this.#addChange(connection, 'refused');
+  }
+
+  #firstChange({ reauthorizationReason, authorizedAt }: Connection): Change | null {
+    if (reauthorizationReason !== null) return 'incomplete';
+    return authorizedAt !== null && authorizedAt > this.#now - HOUR ? 'authorized' : null;
   }
 
   /** A token lives an hour: what is further away is not believed, unless this system computed it. */
@@ -188,7 +237,7 @@ export class ConnectionModel {
       if (isLocked) {
         return { state: 'busy', details: null, retryInSeconds: 0, isRevoked: false };
       }
-      this.#follow(connection);
+      this.#follow(connection, { ...connection });
     }
     const now = this.#now;
     const notBeforeInSeconds = this.#notBeforeInSeconds();
@@ -405,6 +454,8 @@ export class ConnectionModel {
     patience: number,
   ): Verdict {
     const now = this.#now;
+    const old = { ...connection };
+    if (isRefused) this.#noteRefusal(connection);
     const wasMarked = connection.reauthorizationRequiredSince !== null;
     const isRefreshed = outcome.kind === 'refreshed' && !isRefused;
     const isAlive = isRefreshed || (outcome.kind === 'refresh_token_only' && !isRefused);
@@ -446,6 +497,7 @@ export class ConnectionModel {
       connection.expiresAt = Number(lease.leasedAt) + outcome.expiresInSeconds * SECOND;
       connection.writtenExpiresAt = connection.expiresAt;
       connection.refreshedAt = now;
+      connection.refreshes += 1;
     }
     connection.leaseId = null;
     if (!isRefused) connection.settledLeaseId = lease.leaseId;
@@ -458,6 +510,7 @@ export class ConnectionModel {
     else if (outcome.kind === 'released' || outcome.kind === 'client_rejected') {
       connection.dueAt = connection.expiresAt ?? now;
     } else connection.dueAt = Math.max(connection.expiresAt ?? 0, waitUntil + this.#sweepWindow);
+    this.#noteChange(old, connection);
 
     if (isHeld) return 'held';
     if (isRefused) return 'refused';
@@ -578,10 +631,12 @@ export class ConnectionModel {
         !connection.markedAfterAll &&
         !this.lockedUsers.has(connection.userId)
       ) {
+        const old = { ...connection };
         connection.heldSince = connection.reauthorizationRequiredSince;
         unmark(connection);
         connection.claimableAt = now + MINUTE;
         connection.dueAt = Math.max(connection.expiresAt ?? 0, now + MINUTE + this.#sweepWindow);
+        this.#noteChange(old, connection);
       }
     }
   }
@@ -611,7 +666,9 @@ export class ConnectionModel {
     for (const connection of dead) {
       if (refusing.includes(connection)) {
         connection.claimableAt = this.#now + DAY;
+        this.#noteRefusal(connection);
       } else {
+        const old = { ...connection };
         Object.assign(connection, {
           accessToken: null,
           refreshToken: null,
@@ -621,6 +678,7 @@ export class ConnectionModel {
           leaseId: null,
           tokensClearedAt: this.#now,
         } satisfies Partial<Connection>);
+        this.#noteChange(old, connection);
       }
     }
     return {
@@ -639,9 +697,11 @@ export class ConnectionModel {
         !this.lockedUsers.has(userId),
     );
     for (const connection of restored) {
+      const old = { ...connection };
       unmark(connection);
       connection.failures = 0;
       connection.dueAt = connection.expiresAt ?? this.#now;
+      this.#noteChange(old, connection);
     }
     return restored.length;
   }
@@ -682,6 +742,7 @@ function neverConnected(userId: string): Connection {
     settledLeaseId: null,
     attemptedAt: null,
     refreshedAt: null,
+    refreshes: 0,
     failures: 0,
     seenAlive: false,
     heldSince: null,
@@ -691,7 +752,37 @@ function neverConnected(userId: string): Connection {
     markedAfterAll: false,
     verifyAt: null,
     tokensClearedAt: null,
+    changes: [],
   };
+}
+
+/** Null: its state is what it was, as it is when a token is refreshed once more. */
+function changeBetween(old: Connection, connection: Connection): Change | null {
+  const { reauthorizationReason } = connection;
+  if (old.heldSince === null && connection.heldSince !== null) return 'held';
+  if (reauthorizationReason !== null) {
+    if (reauthorizationReason !== old.reauthorizationReason) {
+      return reauthorizationReason === 'grant_revoked' ? 'revoked' : 'incomplete';
+    }
+    return old.tokensClearedAt === null && connection.tokensClearedAt !== null ? 'cleared' : null;
+  }
+  if (connection.dueAt === null) {
+    return old.dueAt !== null || old.reauthorizationReason !== null ? 'disconnected' : null;
+  }
+  if (connection.refreshes > old.refreshes || connection.failures > old.failures) {
+    if (old.reauthorizationReason !== null || old.heldSince !== null) {
+      return connection.heldSince === null ? 'recovered' : null;
+    }
+    return old.refreshes === 0 && connection.refreshes > 0 && connection.changes.length > 0
+      ? 'refreshed'
+      : null;
+  }
+  if (old.reauthorizationReason !== null && connection.revocationReason !== null) return 'restored';
+  if (old.authorizedAt === null && old.refreshedAt === null && connection.authorizedAt !== null)
+    return 'authorized';
+  const isFreed = old.dueAt === null || (old.heldSince !== null && connection.heldSince === null);
+  const isAuthorized = connection.authorizedAt !== null && connection.authorizedAt !== old.authorizedAt;
+  return isFreed || isAuthorized ? 'reconnected' : null;
 }
 
 function unmark(connection: Connection): void {
