@@ -30,7 +30,7 @@ export const MetricNames = {
   sweepDurationMilliseconds: 'SweepDuration',
   /** Connections that are due when a sweep begins. Count, by its first invocation. */
   sweepDue: 'SweepDue',
-  /** 1 when a sweep that the schedule started came to its end and could do its work, or waits for secrets that nobody has filled in yet; not written by helpers or by hand. Count. */
+  /** 1 when a sweep that the schedule started came to its end and could do its work, or waits for secrets that are still empty; not written by helpers or by hand. Count. */
   scheduledSweepFinished: 'ScheduledSweepFinished',
 
   /** Connections whose grant lives. Count, at the end of a sweep. */

@@ -43,7 +43,7 @@ export class SpotifyAuthStack extends Stack {
     });
     this.#limitRoles(settings.permissionsBoundary);
 
-    // A warning, because whoever tries this out may synthesize the examples; `npm run deploy` refuses to deploy with one.
+    // A warning, so that the examples can be synthesized to try this out; `npm run deploy` refuses to deploy with one.
     for (const setting of findExamples(settings)) {
       Annotations.of(this).addWarningV2(
         `spotify-auth:example-${setting}`,

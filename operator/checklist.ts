@@ -59,9 +59,18 @@ export function toChecklist(checks: readonly Check[]): string {
     const line = `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(width)}  ${detail}`;
     return [line, ...(ok ? [] : commands.map((command) => `${' '.repeat(width + 8)}${command}`))];
   };
-  return Object.entries(STEPS)
-    .map(([step, items]) => [step, ...items.flatMap(({ name }) => toLines(name))].join('\n'))
+  // A check of a newer sweeper belongs to no step yet, and must not be lost.
+  const others = checks.map(({ name }) => name).filter((name) => !NEEDS.has(name));
+  const steps = Object.entries(STEPS).map(([step, items]) => [step, items.map(({ name }) => name)] as const);
+  return [...steps, ...(others.length > 0 ? [['Also', others] as const] : [])]
+    .map(([step, names]) => [step, ...names.flatMap(toLines)].join('\n'))
     .join('\n\n');
+}
+
+/** Whether every line of the checklist is `ok`. */
+export function isComplete(checks: readonly Check[]): boolean {
+  const known = new Set(checks.map(({ name }) => name));
+  return checks.every(({ ok }) => ok) && [...NEEDS.keys()].every((name) => known.has(name));
 }
 
 const NOT_REPORTED: Omit<Check, 'name'> = {

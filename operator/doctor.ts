@@ -4,7 +4,7 @@ import { GetScheduleCommand } from '@aws-sdk/client-scheduler';
 import { paginateListSubscriptionsByTopic } from '@aws-sdk/client-sns';
 import * as v from 'valibot';
 import { refuseArguments } from './arguments.ts';
-import { type Check, toChecklist } from './checklist.ts';
+import { type Check, isComplete, toChecklist } from './checklist.ts';
 import type { Command } from './command.ts';
 import type { Deployment } from './deployment.ts';
 import { explainError } from './explain-error.ts';
@@ -47,7 +47,7 @@ it right; or "wait" and what comes first. Ends with exit code 1 unless all are "
     refuseArguments(commandLine, 'doctor takes no argument');
     return async (deployment) => {
       const checks = await examine(deployment);
-      return { output: toChecklist(checks), exitCode: checks.every(({ ok }) => ok) ? 0 : 1 };
+      return { output: toChecklist(checks), exitCode: isComplete(checks) ? 0 : 1 };
     };
   },
 };
@@ -76,6 +76,9 @@ function examineStack(deployment: Deployment): Check {
   const name = 'stack';
   if (/^(CREATE|UPDATE|IMPORT)_COMPLETE$/.test(stackStatus)) {
     return { name, ok: true, detail: `${stackName} is ${stackStatus}` };
+  }
+  if (stackStatus.endsWith('_IN_PROGRESS')) {
+    return { name, ok: false, detail: `${stackName} is ${stackStatus}: wait until that is over` };
   }
   const detail = `${stackName} is ${stackStatus}: look at the stack's events in CloudFormation, then deploy again`;
   if (!wasNeverCreated(deployment) || !isProtected) return { name, ok: false, detail, commands: [deploy] };

@@ -12,13 +12,13 @@ const REPORT_RESERVE_MILLISECONDS = 12_000;
 export type RunSweepDependencies = SweepDependencies &
   SendEventsDependencies & { readonly administration: Pick<ConnectionAdministration, 'finishSweep'> };
 
-/** What a scheduled sweep answers that has not begun, because nobody has filled in a secret yet. */
+/** The result of a scheduled sweep that has not begun, because a secret is still empty. */
 export type WaitingForSecrets = { readonly status: 'waiting_for_secrets' };
 
 /**
- * Says so where a secret is still as empty as the stack has created it. Between a deployment and the filling of the
- * secrets that is as it should be, and nobody's business: the sweep counts as finished. A sweep by hand is for somebody
- * who wants to know, so it goes on and fails.
+ * Keeps a scheduled sweep from failing while a secret is as empty as the stack created it. That is expected between a
+ * deployment and the filling of the secrets, and must raise no alarm: the sweep counts as finished. A sweep by hand goes
+ * on and fails, so that its caller reads the reason.
  *
  * @returns null: there is nothing to wait for, or the sweep itself says what is wrong with the secrets
  */

@@ -6,7 +6,7 @@ const EXAMPLE = /^your-[^.]*\.supabase\.co$|(^|\.)(example(\.(com|net|org))?|inv
 /** Settings that every stage has to have, so that they are there as examples first. */
 type RequiredSettings = Pick<StageSettings, 'supabaseUrl' | 'allowedOrigins'>;
 
-/** The names of the settings whose addresses are nobody's. */
+/** The names of the settings that still hold an example. */
 export function findExamples({ supabaseUrl, allowedOrigins }: RequiredSettings): (keyof RequiredSettings)[] {
   const isExample = (address: string) => EXAMPLE.test(new URL(address).hostname);
   return [

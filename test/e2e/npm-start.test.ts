@@ -205,7 +205,7 @@ describe('npm start', () => {
     });
     expect(JSON.parse(await operate('show', fresh.id))).toMatchObject({ state: 'connected' });
     await first.prints(/event SpotifyReauthorizationDue {2}before-six-months/);
-    expect(await operate('doctor')).toMatch(/^(ok {4}.*\n)+$/);
+    expect(await operate('doctor')).not.toMatch(/^(FAIL|wait)/m);
   });
 
   describe('a second one in the same folder, with --json and DATABASE_URL', () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { type Check, STEPS, toChecklist } from '../../operator/checklist.ts';
+import { type Check, isComplete, STEPS, toChecklist } from '../../operator/checklist.ts';
 
 const guide = readFileSync(join(import.meta.dirname, '../../docs/deploy.md'), 'utf8');
 const names = Object.values(STEPS).flatMap((items) => items.map(({ name }) => name));
@@ -76,8 +76,17 @@ describe('the checklist', () => {
   });
 
   test('does not pass over a check that the deployed sweeper does not know', () => {
-    expect(toChecklist(checksWithout({ 'stored values': null }))).toMatch(
+    const checks = checksWithout({ 'stored values': null });
+
+    expect(toChecklist(checks)).toMatch(
       /^FAIL {2}stored values {4}not known: deploy the version that these commands are of$/m,
     );
+    expect([isComplete(checks), isComplete(checksWithout({}))]).toEqual([false, true]);
+  });
+
+  test('shows a check that it does not know, of a newer sweeper', () => {
+    const newer = { name: 'clocks', ok: false, detail: 'an hour apart' };
+
+    expect(toChecklist([...checksWithout({}), newer])).toMatch(/\n\nAlso\nFAIL {2}clocks {11}an hour apart$/);
   });
 });
