@@ -84,7 +84,9 @@ test('pull requests are checked, and get no credentials', () => {
 
 test('the emulator job runs what CONTRIBUTING.md says, and nothing but that, with a pinned emulator', () => {
   const guide = readFileSync(join(projectRoot, 'CONTRIBUTING.md'), 'utf8');
-  const section = guide.split(/^(?=## )/m).find((part) => part.startsWith('## Deploy to a third-party emulator'));
+  const section = guide
+    .split(/^(?=## )/m)
+    .find((part) => part.startsWith('## Deploy to a third-party emulator'));
   const commands = codeBlocksOf(section ?? '', 'sh').flatMap((block) => block.trim().split('\n'));
 
   expect(commands).toContain('npm run test:emulator');
