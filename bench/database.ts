@@ -39,9 +39,9 @@ export async function fillQueue(superuserUrl: string, state: 'all are due' | 'ha
     superuserUrl,
     `set session_replication_role = replica;
     truncate spotify_auth.connections cascade;
-    insert into spotify_auth.connections (user_id, expires_at, authorized_at, refreshed_at, seen_alive, due_at, lease_id, claimable_at,
+    insert into spotify_auth.connections (user_id, expires_at, authorized_at, refreshed_at, refreshes, seen_alive, due_at, lease_id, claimable_at,
       failures, reauthorization_required_since, reauthorization_reason)
-    select id, spotify_token_expires_at, spotify_connected_at, now() - interval '30 minutes', true,
+    select id, spotify_token_expires_at, spotify_connected_at, now() - interval '30 minutes', 1, true,
       case when not is_dead then case when is_held then now() + interval '45 minutes' else spotify_token_expires_at end end,
       case when is_held and is_leased then gen_random_uuid() end,
       case when is_held then now() + interval '5 minutes' end,

@@ -3,22 +3,29 @@ import type { CommandLine } from './command.ts';
 import { UsageError } from './operator-error.ts';
 
 const UserId = v.pipe(v.string(), v.uuid(), v.toLowerCase());
+const Email = v.pipe(v.string(), v.maxLength(254), v.email());
+
+/** A user as the command line names one. */
+export type UserArgument = { readonly userId: string } | { readonly email: string };
 
 /** @throws UsageError with the message where there is any argument */
 export function refuseArguments({ positionals }: CommandLine, message: string): void {
   if (positionals.length > 0) throw new UsageError(message);
 }
 
-/** The command line's only argument, which is a user's id. @throws UsageError */
-export function parseUserId({ positionals }: CommandLine): string {
-  if (positionals.length !== 1) {
-    throw new UsageError(`give one user id, got ${positionals.length === 0 ? 'none' : positionals.length}`);
-  }
-  const parsed = v.safeParse(UserId, positionals[0]);
-  if (!parsed.success) {
+/** The command line's only argument, which is a user's id or the e-mail of an account. @throws UsageError */
+export function parseUser({ positionals }: CommandLine): UserArgument {
+  const [text, ...others] = positionals;
+  if (text === undefined || others.length > 0) {
     throw new UsageError(
-      `a user id is a UUID such as 3fa85f64-5717-4562-b3fc-2c963f66afa6, got "${positionals[0]}"`,
+      `give one user id or e-mail, got ${text === undefined ? 'none' : positionals.length}`,
     );
   }
-  return parsed.output;
+  const userId = v.safeParse(UserId, text);
+  if (userId.success) return { userId: userId.output };
+  const email = v.safeParse(Email, text);
+  if (email.success) return { email: email.output };
+  throw new UsageError(
+    `a user is a UUID such as 3fa85f64-5717-4562-b3fc-2c963f66afa6, or the e-mail of an account, got "${text}"`,
+  );
 }

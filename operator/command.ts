@@ -1,15 +1,21 @@
 import type { ParseArgsOptionsConfig } from 'node:util';
 import type { Deployment } from './deployment.ts';
+import { type Fields, inOrder, toTable } from './fields.ts';
 
-/** What a command has to say in the end. */
+/** What a command has to say. */
 export interface CommandResult {
-  /** Text for standard output, without the last line break. */
-  readonly output: string;
+  /** For people, without the last line break. */
+  readonly text: string;
+  /** For programs, with `--json`: the same as data. */
+  readonly data: object;
   readonly exitCode: 0 | 1;
 }
 
-/** What is left to do once the command line is understood. Rejects with an OperatorError, or an error of AWS's SDK. */
-export type Task = (deployment: Deployment) => Promise<CommandResult>;
+/**
+ * What is left to do once the command line is understood. Rejects with an OperatorError, or an error of AWS's SDK. What goes
+ * on until somebody ends it has more than one result.
+ */
+export type Task = (deployment: Deployment) => Promise<CommandResult> | AsyncIterable<CommandResult>;
 
 /** The command line behind the command's name, without the options that all commands have. */
 export interface CommandLine {
@@ -27,11 +33,14 @@ export interface Command {
   readonly description: string;
   /** Options beside those that all commands have. */
   readonly options: ParseArgsOptionsConfig;
+  /** What stands in its result with `--json`, in that order. */
+  readonly fields: Fields;
   /** @throws UsageError */
   parse(commandLine: CommandLine): Task;
 }
 
-/** A result for people and for programs such as jq. */
-export function asJson(value: unknown): CommandResult {
-  return { output: JSON.stringify(value, null, 2), exitCode: 0 };
+/** A result that is shown as a table of its fields. @param value what the sweeper returned */
+export function asTable(fields: Fields, value: unknown): CommandResult {
+  const data = inOrder(fields, value);
+  return { text: toTable(data), data, exitCode: 0 };
 }

@@ -43,14 +43,25 @@ export const doctor: Command = {
   description: `Goes through the steps of docs/deploy.md. Prints a line for each check: "ok"; "FAIL", what is missing and the command that puts
 it right; or "wait" and what comes first. Ends with exit code 1 unless all are "ok". Changes nothing.`,
   options: {},
+  fields: {
+    ok: 'whether every check passed',
+    checks:
+      'list of {name, ok, detail, commands}: what was looked at, whether it is right, what was found, and what to run',
+  },
   parse(commandLine) {
     refuseArguments(commandLine, 'doctor takes no argument');
     return async (deployment) => {
       const checks = await examine(deployment);
-      return { output: toChecklist(checks), exitCode: isComplete(checks) ? 0 : 1 };
+      const ok = isComplete(checks);
+      return { text: toChecklist(checks), data: { ok, checks: checks.map(toData) }, exitCode: ok ? 0 : 1 };
     };
   },
 };
+
+/** For programs, whose names have no blanks. */
+function toData({ name, ok, detail, commands = [] }: Check): Required<Check> {
+  return { name: name.replaceAll(' ', '_'), ok, detail, commands: ok ? [] : commands };
+}
 
 async function examine(deployment: Deployment): Promise<Check[]> {
   const stack = examineStack(deployment);

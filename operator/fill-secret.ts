@@ -1,7 +1,10 @@
-import { PutSecretValueCommand } from '@aws-sdk/client-secrets-manager';
+import { DescribeSecretCommand, PutSecretValueCommand } from '@aws-sdk/client-secrets-manager';
+import * as v from 'valibot';
 import { SPOTIFY_CLIENT, SUPABASE_CREDENTIALS } from '../lambda/adapters/secret.ts';
-import type { Command } from './command.ts';
-import { UsageError } from './operator-error.ts';
+import type { Command, CommandResult } from './command.ts';
+import type { Deployment } from './deployment.ts';
+import { invokeSweeper } from './invoke-sweeper.ts';
+import { OperatorError, UsageError } from './operator-error.ts';
 import { withProgress } from './progress.ts';
 import { parseSecretValue } from './secret-value.ts';
 import { readStandardInput } from './standard-input.ts';
@@ -9,6 +12,29 @@ import { readStandardInput } from './standard-input.ts';
 const SECRETS = {
   spotify: { format: SPOTIFY_CLIENT, output: 'SpotifySecretArn' },
   supabase: { format: SUPABASE_CREDENTIALS, output: 'SupabaseSecretArn' },
+} as const;
+
+/** What the sweeper found when it tried the value. */
+const Trial = v.object({
+  answer: v.picklist(['accepted', 'refused', 'unknown']),
+  detail: v.string(),
+  loses: v.nullable(v.picklist(['client', 'jwt_secret'])),
+});
+
+type Trial = v.InferOutput<typeof Trial>;
+
+/** What would end with the present value, and the option that says that it is meant. */
+const LOSSES = {
+  client: {
+    option: 'new-app',
+    warning:
+      'this is another client id than the present one, to which every grant belongs: all users would have to reconnect. Where that is meant, add --new-app',
+  },
+  jwt_secret: {
+    option: 'without-jwt-secret',
+    warning:
+      'the present value has a jwt_secret and this one has none: user tokens that are signed with it would be refused. Where there are none any more, add --without-jwt-secret',
+  },
 } as const;
 
 export const fillSecret: Command = {
@@ -20,26 +46,98 @@ export const fillSecret: Command = {
   supabase   ${SUPABASE_CREDENTIALS.example}
              and "jwt_secret": "..." where user tokens are signed with HS256
 
-A wrong value is refused before anything is written. Nothing has to be deployed afterwards.`,
-  options: {},
-  parse({ positionals }) {
+At a terminal nothing of it appears; it ends with the last brace and Enter, or with Ctrl-D. The value is compared with the
+present one and tried at Spotify or Supabase. What would break the stage is refused, and nothing is written. Nothing has to
+be deployed afterwards.
+
+  --new-app              takes another client id than the present one: every user has to reconnect
+  --without-jwt-secret   takes a Supabase value without jwt_secret where the present one has it
+  --untried              writes a value that cannot be tried now, because Spotify or Supabase does not answer`,
+  options: {
+    'new-app': { type: 'boolean' },
+    'without-jwt-secret': { type: 'boolean' },
+    untried: { type: 'boolean' },
+  },
+  fields: {
+    secret: 'the name of the secret',
+    trial: 'what came of trying the value',
+    version_id: 'the version that is now current',
+    previous_version_id: 'the version before it; null: there is none',
+    go_back: 'the command that makes the version before it current again; null: there is none',
+  },
+  parse({ positionals, values }) {
     const [secret, ...others] = positionals;
     // What was written instead is not repeated: it may be the secret.
     if (others.length > 0 || (secret !== 'spotify' && secret !== 'supabase')) {
       throw new UsageError('fill-secret takes spotify or supabase, and reads the value from standard input');
     }
-    return async ({ aws, stackName, output }) => {
-      const { format, output: outputName } = SECRETS[secret];
-      const secretId = output(outputName);
+    return async (deployment) => {
+      const { format, output } = SECRETS[secret];
+      const secretId = deployment.output(output);
       const text = await readStandardInput(
-        `Value of ${secretId} (${stackName}): type ${format.example}, Enter, and Ctrl-D to end.`,
+        `Value of ${secretId} (${deployment.stackName}): type or paste ${format.example} and Enter. It stays invisible.`,
       );
       const value = parseSecretValue(format, text);
-      const { Name = secretId } = await withProgress(
-        'writing the secret',
-        aws.secretsManager.send(new PutSecretValueCommand({ SecretId: secretId, SecretString: value })),
-      );
-      return { output: `Secret ${Name} of ${stackName} has a new value.`, exitCode: 0 };
+      const current = await findCurrentVersion(deployment, secretId);
+      const event = { command: 'try-secret', secret, value: JSON.parse(value) };
+      const trial = v.parse(Trial, await invokeSweeper(deployment, event, 'trying the value'));
+      refuseToBreak(trial, values);
+      return write(deployment, secretId, value, current, trial);
     };
   },
 };
+
+/** @throws OperatorError where the value would break what works now */
+function refuseToBreak({ answer, detail, loses }: Trial, options: Readonly<Record<string, unknown>>): void {
+  if (loses !== null && options[LOSSES[loses].option] !== true) {
+    throw new OperatorError(`nothing was written: ${LOSSES[loses].warning}`);
+  }
+  if (answer === 'refused') throw new OperatorError(`nothing was written: ${detail}`);
+  if (answer === 'unknown' && options['untried'] !== true) {
+    throw new OperatorError(
+      `nothing was written, for the value could not be tried: ${detail}; try again, or add --untried`,
+    );
+  }
+}
+
+/** @returns the id of the version that is current; null: the secret is empty */
+async function findCurrentVersion({ aws }: Deployment, secretId: string): Promise<string | null> {
+  const { VersionIdsToStages = {} } = await withProgress(
+    'looking at the secret',
+    aws.secretsManager.send(new DescribeSecretCommand({ SecretId: secretId })),
+  );
+  const [id = null] = Object.keys(VersionIdsToStages).filter((versionId) =>
+    VersionIdsToStages[versionId]?.includes('AWSCURRENT'),
+  );
+  return id;
+}
+
+async function write(
+  { aws, stackName }: Deployment,
+  secretId: string,
+  value: string,
+  previous: string | null,
+  { detail }: Trial,
+): Promise<CommandResult> {
+  const { Name = secretId, VersionId = '' } = await withProgress(
+    'writing the secret',
+    aws.secretsManager.send(new PutSecretValueCommand({ SecretId: secretId, SecretString: value })),
+  );
+  const goBack =
+    previous === null
+      ? null
+      : `aws secretsmanager update-secret-version-stage --secret-id ${secretId} --version-stage AWSCURRENT --move-to-version-id ${previous} --remove-from-version-id ${VersionId}`;
+  return {
+    text: `${detail}.
+Secret ${Name} of ${stackName} has a new value: version ${VersionId} is current.
+${goBack === null ? 'There was none before it.' : `To go back: ${goBack}`}`,
+    data: {
+      secret: Name,
+      trial: detail,
+      version_id: VersionId,
+      previous_version_id: previous,
+      go_back: goBack,
+    },
+    exitCode: 0,
+  };
+}

@@ -1,8 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Command, CommandLine } from './command.ts';
+import type { Command, CommandLine, CommandResult } from './command.ts';
 import { findDeployment } from './deployment.ts';
 import { doctor } from './doctor.ts';
+import { explain } from './explain.ts';
 import { explainError } from './explain-error.ts';
+import { describeFields } from './fields.ts';
 import { fillSecret } from './fill-secret.ts';
 import { UsageError } from './operator-error.ts';
 import { refresh } from './refresh.ts';
@@ -12,17 +16,19 @@ import { statistics } from './statistics.ts';
 import { sweep } from './sweep.ts';
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  sweep,
-  refresh,
-  show,
+  doctor,
   statistics,
+  explain,
+  show,
+  refresh,
+  sweep,
   restore,
   'fill-secret': fillSecret,
-  doctor,
 };
 
-const STAGE_OPTION = `  --stage <stage>   the stack SpotifyAuth-<stage>, in the account and region of AWS_PROFILE and AWS_REGION;
-                    "local" is the stack that "npm start" runs on this machine`;
+const COMMON_OPTIONS = `  --stage <stage>   the stack SpotifyAuth-<stage>, in the account and region of AWS_PROFILE and AWS_REGION;
+                    "local" is the stack that "npm start" runs on this machine
+  --json            prints JSON, for programs`;
 
 const USAGE = `Usage: npm run operate -- <command> --stage <stage>
 
@@ -30,50 +36,69 @@ ${Object.entries(COMMANDS)
   .map(([name, { synopsis, summary }]) => `  ${`${name} ${synopsis}`.padEnd(30)}${summary}`)
   .join('\n')}
 
-${STAGE_OPTION}
-  --help            behind a command: what it does
+${COMMON_OPTIONS}
+
+help <command>, or --help behind a command: what it does, and the fields of its JSON. --version: the version of these commands.
 
 Exit code 0: done. 1: not done, and why on standard error; doctor: something is not in place. 2: the command line is wrong.`;
 
 /** Does what the command line says. @returns the exit code */
 async function main([name, ...rest]: readonly string[]): Promise<number> {
-  if (name === '--help') {
-    print(USAGE);
-    return 0;
-  }
-  const { command, values, positionals } = readCommandLine(name, rest);
-  if (values['help'] === true) {
-    print(`Usage: npm run operate -- ${`${name} ${command.synopsis}`.trim()} --stage <stage>
-
-${command.summary.charAt(0).toUpperCase()}${command.summary.slice(1)}.
-
-${command.description}
-
-${STAGE_OPTION}`);
-    return 0;
-  }
+  if (name === '--version') return print(readVersion());
+  if (name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) return print(USAGE);
+  if (name === 'help') return print(describeCommand(rest[0], findCommand(rest[0])));
+  const command = findCommand(name);
+  const { values, positionals } = readCommandLine(name, command, rest);
+  if (values['help'] === true) return print(describeCommand(name, command));
   const run = command.parse({ values, positionals });
-  const { output, exitCode } = await run(await findDeployment(parseStage(values['stage'])));
-  print(output);
-  return exitCode;
+  const results = run(await findDeployment(parseStage(values['stage'])));
+  if (Symbol.asyncIterator in results) {
+    for await (const result of results) printResult(result, values['json'] === true);
+    return 0;
+  }
+  const result = await results;
+  printResult(result, values['json'] === true);
+  return result.exitCode;
 }
 
-function readCommandLine(
-  name: string | undefined,
-  args: string[],
-): CommandLine & { readonly command: Command } {
+function findCommand(name: string | undefined): Command {
   const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
     const problem = name === undefined ? 'no command' : `unknown command "${name}"`;
-    throw new UsageError(`${problem}: use one of ${Object.keys(COMMANDS).join(', ')}, or --help`);
+    throw new UsageError(`${problem}: use one of ${Object.keys(COMMANDS).join(', ')}, or help`);
   }
+  return command;
+}
+
+function describeCommand(
+  name: string | undefined,
+  { synopsis, summary, description, fields }: Command,
+): string {
+  return `Usage: npm run operate -- ${`${name} ${synopsis}`.trim()} --stage <stage>
+
+${summary.charAt(0).toUpperCase()}${summary.slice(1)}.
+
+${description}
+
+${COMMON_OPTIONS}
+
+Fields of its JSON, in this order:
+
+${describeFields(fields)}`;
+}
+
+function readCommandLine(name: string | undefined, command: Command, args: string[]): CommandLine {
   try {
-    const { positionals, values } = parseArgs({
+    return parseArgs({
       args,
       allowPositionals: true,
-      options: { ...command.options, stage: { type: 'string' }, help: { type: 'boolean' } },
+      options: {
+        ...command.options,
+        stage: { type: 'string' },
+        json: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
     });
-    return { command, positionals, values };
   } catch (error) {
     // Its first sentence; the others are about arguments that begin with a hyphen, of which there are none.
     const [problem] = String(Object(error).message).split(/\.\s/);
@@ -93,8 +118,26 @@ function parseStage(stage: unknown): string {
   return stage;
 }
 
-function print(text: string): void {
+function readVersion(): string {
+  return JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version;
+}
+
+function printResult({ text, data }: CommandResult, isJson: boolean): void {
+  print(isJson ? JSON.stringify(data, null, 2) : text);
+}
+
+/** @returns the exit code of a command that has nothing else to do */
+function print(text: string): 0 {
   process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+// Whoever reads a pipe may have seen enough, as `head` does: then there is nothing left to say, and nothing is wrong.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
 }
 
 try {

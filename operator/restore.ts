@@ -1,24 +1,64 @@
+import * as v from 'valibot';
 import { refuseArguments } from './arguments.ts';
-import { asJson, type Command, type CommandLine } from './command.ts';
+import { asTable, type Command, type CommandLine, type CommandResult } from './command.ts';
+import { confirm } from './confirm.ts';
+import type { Deployment } from './deployment.ts';
 import { invokeSweeper } from './invoke-sweeper.ts';
-import { UsageError } from './operator-error.ts';
+import { OperatorError, UsageError } from './operator-error.ts';
 
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
+
+/** More than these are restored only after a question. */
+const MOST_WITHOUT_QUESTION = 10;
+
+const Counted = v.object({ restorable: v.number() });
 
 export const restore: Command = {
   synopsis: '--since <time>',
   summary: 'undoes the marking of grants as dead',
   description: `For a wave of false revocations: connections that have been marked since that time, such as
-2026-11-24T03:00Z, are due at once, and the next sweep asks Spotify about them. Prints how many they are. Works for a
-week after the mark; then the tokens of dead grants have been removed.`,
-  options: { since: { type: 'string' } },
+2026-11-24T03:00Z, are due at once, and the next sweep asks Spotify about them. Asks before it restores more than ${MOST_WITHOUT_QUESTION}. Works
+for a week after the mark; then the tokens of dead grants have been removed.
+
+  --dry-run         only says how many it would restore
+  --yes             does not ask, as scripts need it`,
+  options: { since: { type: 'string' }, 'dry-run': { type: 'boolean' }, yes: { type: 'boolean' } },
+  fields: {
+    restorable: 'with --dry-run: how many connections would be restored',
+    restored: 'how many connections have been restored',
+  },
   parse(commandLine) {
     refuseArguments(commandLine, 'restore takes no argument but --since <time>');
     const since = parseSince(commandLine);
-    return async (deployment) =>
-      asJson(await invokeSweeper(deployment, { command: 'restore', since }, 'restoring connections'));
+    const { 'dry-run': isDryRun, yes: isSure } = commandLine.values;
+    return async (deployment) => {
+      if (isDryRun === true) return show({ restorable: await count(deployment, since) });
+      if (isSure !== true) await askAboutMany(await count(deployment, since), since);
+      return show(await invokeSweeper(deployment, { command: 'restore', since }, 'restoring connections'));
+    };
   },
 };
+
+function show(result: unknown): CommandResult {
+  return asTable(restore.fields, result);
+}
+
+async function count(deployment: Deployment, since: string): Promise<number> {
+  const event = { command: 'restore', since, dryRun: true };
+  const answer = await invokeSweeper(deployment, event, 'counting connections');
+  return v.parse(Counted, answer).restorable;
+}
+
+async function askAboutMany(restorable: number, since: string): Promise<void> {
+  if (restorable <= MOST_WITHOUT_QUESTION) return;
+  const what = `${restorable} connections that have been marked since ${since}`;
+  if (!process.stdin.isTTY) {
+    throw new OperatorError(`this would restore ${what}: add --yes, for there is no terminal to ask at`);
+  }
+  if (!(await confirm(`Restore ${what}?`, process.stdin, process.stderr))) {
+    throw new OperatorError('nothing was restored');
+  }
+}
 
 /** @returns the time in UTC */
 function parseSince({ values: { since } }: CommandLine): string {

@@ -1,15 +1,27 @@
 import { refuseArguments } from './arguments.ts';
-import { asJson, type Command } from './command.ts';
+import { asTable, type Command } from './command.ts';
 import { invokeSweeper } from './invoke-sweeper.ts';
 
 export const sweep: Command = {
   synopsis: '',
   summary: 'sweeps now',
-  description: `Refreshes every token that would not outlive the next scheduled sweep, and prints the sweep's counts. Safe at any
+  description: `Refreshes every token that would not outlive the next scheduled sweep, and shows the sweep's counts. Safe at any
 time, also while the schedule sweeps. Connections that back off are waited for, 15 minutes at most.`,
   options: {},
+  fields: {
+    status: 'completed, or why it ended early: out_of_time or throttled',
+    refreshed: 'tokens that were refreshed',
+    failed: 'attempts that failed for now',
+    revoked: 'grants that Spotify calls dead',
+    throttled: 'attempts that Spotify asked to wait with',
+    stale: 'outcomes that came too late',
+    total: 'the sum of these',
+    remaining: 'connections that are still due',
+    duration_ms: 'how long it took, in milliseconds',
+  },
   parse(commandLine) {
-    refuseArguments(commandLine, 'sweep takes no argument; "refresh <user-id>" refreshes one user');
-    return async (deployment) => asJson(await invokeSweeper(deployment, { command: 'sweep' }, 'sweeping'));
+    refuseArguments(commandLine, 'sweep takes no argument; "refresh <user>" refreshes one user');
+    return async (deployment) =>
+      asTable(sweep.fields, await invokeSweeper(deployment, { command: 'sweep' }, 'sweeping'));
   },
 };

@@ -1,5 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
-import { GetSecretValueCommand, type SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import {
+  DescribeSecretCommand,
+  GetSecretValueCommand,
+  type SecretsManagerClient,
+} from '@aws-sdk/client-secrets-manager';
 import * as v from 'valibot';
 import type { Clock } from '../connection/clock.ts';
 import { SecretError } from '../connection/secret-error.ts';
@@ -13,7 +17,17 @@ export type SecretFormat<Value> = {
   readonly schema: v.GenericSchema<unknown, Value>;
   /** What to write into the secret, with placeholders; for error messages. */
   readonly example: string;
+  /** How to write it, and what to do where there is no such secret; for error messages. */
+  readonly advice: { readonly write: string; readonly find: string };
 };
+
+/** What to do about a secret that operators fill in. */
+function adviseOperators(secret: 'spotify' | 'supabase'): SecretFormat<unknown>['advice'] {
+  return {
+    write: `run "npm run operate -- fill-secret ${secret} --stage <stage>"`,
+    find: `correct ${secret}SecretArn in cdk.json and deploy; where it is not set, the secret was deleted: restore it`,
+  };
+}
 
 /**
  * Text that fits into a header. What pasting adds without anybody seeing it, as a zero-width space or a line feed, is
@@ -36,6 +50,7 @@ export const SPOTIFY_CLIENT: SecretFormat<SpotifyClient> = {
     client_secret: Credential,
   }),
   example: '{"client_id": "...", "client_secret": "..."}',
+  advice: adviseOperators('spotify'),
 };
 
 /** What opens the Supabase project. */
@@ -54,6 +69,7 @@ export const SUPABASE_CREDENTIALS: SecretFormat<SupabaseCredentials> = {
     jwt_secret: v.optional(v.pipe(v.string(), v.regex(/^(?! )[\x20-\x7e]{1,2048}(?<! )$/))),
   }),
   example: '{"secret_key": "sb_secret_..."}',
+  advice: adviseOperators('supabase'),
 };
 
 /** What seals the messages of the rescue queue. */
@@ -63,7 +79,16 @@ export type RescueKey = { readonly key: string };
 export const RESCUE_KEY: SecretFormat<RescueKey> = {
   schema: v.object({ key: v.pipe(Credential, v.minLength(32)) }),
   example: '{"key": "32 or more random characters"}',
+  advice: { write: 'write one into it', find: 'it was deleted: restore it' },
 };
+
+/** A value that may turn out to be rejected. */
+export type ReadableSecret<Value> = Pick<Secret<Value>, 'read' | 'renew'>;
+
+/** A value that is in no secret yet. */
+export function holdValue<Value>(value: Value): ReadableSecret<Value> {
+  return { read: async () => value, renew: async () => value };
+}
 
 /**
  * One secret in Secrets Manager: read once, kept, and read again only when something rejected its value, at most
@@ -145,7 +170,7 @@ export class Secret<Value> {
       // Without the cause: the parser quotes what it was given.
       throw new SecretError(
         'SECRET_MALFORMED',
-        `secret ${this.#arn} is not JSON: it must be ${this.#format.example}`,
+        `secret ${this.#arn} is not JSON: it must be ${this.#format.example}; ${this.#format.advice.write}`,
       );
     }
     const parsed = v.safeParse(this.#format.schema, json);
@@ -153,7 +178,7 @@ export class Secret<Value> {
       const where = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'the value').join(', ');
       throw new SecretError(
         'SECRET_MALFORMED',
-        `secret ${this.#arn} is malformed at ${where}: ${describeFormat(this.#format)}`,
+        `secret ${this.#arn} is malformed at ${where}: ${describeFormat(this.#format)}; ${this.#format.advice.write}`,
       );
     }
     this.#knownSinceSeconds = askedAtSeconds;
@@ -167,16 +192,30 @@ export class Secret<Value> {
     } catch (error) {
       const name = getErrorName(error);
       if (name === 'ResourceNotFoundException') {
-        throw new SecretError(
-          'SECRET_NOT_FILLED_IN',
-          `secret ${this.#arn} has not been filled in: run npm run operate -- fill-secret (spotify or supabase) and give ` +
-            `it ${this.#format.example}`,
-          { cause: error },
-        );
+        const { example, advice } = this.#format;
+        throw (await this.#isThere())
+          ? new SecretError(
+              'SECRET_NOT_FILLED_IN',
+              `secret ${this.#arn} has not been filled in: ${advice.write} and give it ${example}`,
+              { cause: error },
+            )
+          : new SecretError('SECRET_MISSING', `there is no secret ${this.#arn}: ${advice.find}`, {
+              cause: error,
+            });
       }
       throw new SecretError('SECRET_UNREADABLE', `secret ${this.#arn} could not be read: ${name}`, {
         cause: error,
       });
+    }
+  }
+
+  /** Whether there is such a secret, with a value or without. Secrets Manager has one code for both. */
+  async #isThere(): Promise<boolean> {
+    try {
+      await this.#client.send(new DescribeSecretCommand({ SecretId: this.#arn }));
+      return true;
+    } catch (error) {
+      return getErrorName(error) !== 'ResourceNotFoundException';
     }
   }
 }

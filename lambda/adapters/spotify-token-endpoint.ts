@@ -14,7 +14,7 @@ import {
   type ReceivedAnswer,
 } from './http-requests.ts';
 import { readRetryAfterSeconds } from './retry-after.ts';
-import type { Secret, SpotifyClient } from './secret.ts';
+import type { ReadableSecret, SpotifyClient } from './secret.ts';
 
 /** A token of RFC 6749, appendix A.12, of a length that the database takes: one it refused would cost a whole batch. */
 const Token = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,4096}$/));
@@ -82,10 +82,10 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
   readonly #server: oauth.AuthorizationServer;
   readonly #requests: HttpRequests;
   readonly #path: string;
-  readonly #secret: Secret<SpotifyClient>;
+  readonly #secret: ReadableSecret<SpotifyClient>;
   #credentials: Credentials | null = null;
 
-  constructor(tokenUrl: URL, secret: Secret<SpotifyClient>) {
+  constructor(tokenUrl: URL, secret: ReadableSecret<SpotifyClient>) {
     this.#server = { issuer: tokenUrl.origin, token_endpoint: tokenUrl.href };
     this.#requests = new HttpRequests(tokenUrl, { longestBodyBytes: LONGEST_BODY_BYTES, isLenient: true });
     this.#path = tokenUrl.pathname + tokenUrl.search;

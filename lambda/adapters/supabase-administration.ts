@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import type {
   ConnectionAdministration,
   ConnectionStatistics,
+  ExplainedConnection,
   FinishedSweep,
   ShownConnection,
 } from '../connection/connection-administration.ts';
@@ -18,6 +19,11 @@ const ShownRow = v.looseObject({
     'never_connected',
     'unknown_user',
   ]),
+});
+
+const ExplainedRow = v.looseObject({
+  ...ShownRow.entries,
+  changes: v.array(v.object({ changed_at: v.string(), change: v.string(), reason: v.nullable(v.string()) })),
 });
 
 const StatisticsRow = v.looseObject({
@@ -54,6 +60,18 @@ export class SupabaseAdministration implements ConnectionAdministration {
     });
   }
 
+  explain(userId: string): Promise<ExplainedConnection> {
+    return this.#functions.call('spotify_explain_connection', ExplainedRow, TIMEOUT_MILLISECONDS, {
+      for_user: userId,
+    });
+  }
+
+  findUser(email: string): Promise<string | null> {
+    return this.#functions.call('spotify_find_user', v.nullable(v.string()), TIMEOUT_MILLISECONDS, {
+      email,
+    });
+  }
+
   statistics(): Promise<ConnectionStatistics> {
     return this.#functions.call('spotify_connection_stats', StatisticsRow, TIMEOUT_MILLISECONDS);
   }
@@ -69,5 +87,9 @@ export class SupabaseAdministration implements ConnectionAdministration {
       since,
       batch_size: batchSize,
     });
+  }
+
+  countRestorable(since: string): Promise<number> {
+    return this.#functions.call('spotify_count_restorable', v.number(), TIMEOUT_MILLISECONDS, { since });
   }
 }

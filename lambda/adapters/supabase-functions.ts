@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { StoreError, type StoreErrorCode } from '../connection/connection-store.ts';
 import type { Metrics } from '../connection/metrics.ts';
 import { HttpRequests, type ReceivedAnswer } from './http-requests.ts';
-import type { Secret, SupabaseCredentials } from './secret.ts';
+import type { ReadableSecret, SupabaseCredentials } from './secret.ts';
 
 /** Where the functions are. Named in every call: without that PostgREST takes whichever schema a project exposes first. */
 const SCHEMA = 'public';
@@ -13,10 +13,10 @@ const LONGEST_BODY_BYTES = 16 * 1024 * 1024;
 /** The functions of `supabase/migrations`, over Supabase's REST API, with the key that Secrets Manager holds. */
 export class SupabaseFunctions {
   readonly #requests: HttpRequests;
-  readonly #secret: Secret<SupabaseCredentials>;
+  readonly #secret: ReadableSecret<SupabaseCredentials>;
   readonly #metrics: Metrics;
 
-  constructor(url: URL, secret: Secret<SupabaseCredentials>, metrics: Metrics) {
+  constructor(url: URL, secret: ReadableSecret<SupabaseCredentials>, metrics: Metrics) {
     this.#requests = new HttpRequests(url, { longestBodyBytes: LONGEST_BODY_BYTES, isLenient: false });
     this.#secret = secret;
     this.#metrics = metrics;
@@ -132,7 +132,9 @@ const ADVICE: Record<StoreErrorCode, string> = {
   PROFILES_HIDDEN:
     'row level security hides profiles from the owner of the spotify functions: alter table public.profiles no force ' +
     'row level security, or give that role bypassrls',
-  KEY_REJECTED: "Supabase rejects the secret key: write the project's present key into the Supabase secret",
+  KEY_REJECTED:
+    'Supabase rejects the secret key: run "npm run operate -- fill-secret supabase --stage <stage>" with the project\'s ' +
+    'present key',
   STORE_REFUSED: 'Supabase refused the call',
   STORE_ANSWER_UNEXPECTED: 'deploy the functions and apply the migrations of the same version',
 };

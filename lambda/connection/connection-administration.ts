@@ -9,6 +9,16 @@ export type ShownConnection = Readonly<Record<string, unknown>> & {
     | 'unknown_user';
 };
 
+/** How a connection came to be as it is: the same, and its history, the newest change first. */
+export type ExplainedConnection = ShownConnection & {
+  readonly changes: readonly {
+    /** ISO 8601. */
+    readonly changed_at: string;
+    readonly change: string;
+    readonly reason: string | null;
+  }[];
+};
+
 /** How all connections stand at one moment. The names are those of the database, which gives operators more than these. */
 export type ConnectionStatistics = Readonly<Record<string, unknown>> & {
   readonly schema_version: number;
@@ -46,6 +56,10 @@ export type FinishedSweep = ConnectionStatistics & {
 export interface ConnectionAdministration {
   /** What is known of one connection. */
   show(userId: string): Promise<ShownConnection>;
+  /** What is known of one connection, and what became of it within the last 90 days. */
+  explain(userId: string): Promise<ExplainedConnection>;
+  /** The id of the user whose account has this e-mail address; null: there is none. */
+  findUser(email: string): Promise<string | null>;
   statistics(): Promise<ConnectionStatistics>;
   /** Remembers that a sweep is over, if it could do its work. */
   finishSweep(didItsWork: boolean): Promise<FinishedSweep>;
@@ -54,4 +68,6 @@ export interface ConnectionAdministration {
    * many.
    */
   restore(since: string, batchSize: number): Promise<number>;
+  /** How many marks made since a moment (ISO 8601) could be undone. */
+  countRestorable(since: string): Promise<number>;
 }

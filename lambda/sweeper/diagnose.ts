@@ -145,7 +145,7 @@ async function askSpotify(
       return fail(`Spotify gave no usable answer: ${answer.reason}`);
     default:
       return fail(
-        `Spotify refuses the client id or secret (${answer.reason}): compare them with Spotify's dashboard`,
+        `Spotify refuses the client id or secret (${answer.reason}): compare them with Spotify's dashboard, and run "npm run operate -- fill-secret spotify --stage <stage>"`,
       );
   }
 }

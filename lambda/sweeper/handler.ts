@@ -1,12 +1,16 @@
 import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import middy from '@middy/core';
+import * as v from 'valibot';
 import { EventBridgeBus } from '../adapters/event-bridge-bus.ts';
 import { PowertoolsLog } from '../adapters/powertools-log.ts';
+import { holdValue, SPOTIFY_CLIENT, SUPABASE_CREDENTIALS } from '../adapters/secret.ts';
+import { SpotifyTokenEndpoint } from '../adapters/spotify-token-endpoint.ts';
 import { createSqsClient } from '../adapters/sqs-client.ts';
 import { SqsSweepQueue } from '../adapters/sqs-sweep-queue.ts';
 import { SupabaseAdministration } from '../adapters/supabase-administration.ts';
 import { readPublishedTokens } from '../adapters/supabase-discovery.ts';
 import { SupabaseEventStore } from '../adapters/supabase-event-store.ts';
+import { SupabaseFunctions } from '../adapters/supabase-functions.ts';
 import { AWS_CLIENT_OPTIONS, createAdapters } from '../composition/create-adapters.ts';
 import { parseEnvironment, SweeperEnvironment } from '../composition/environment.ts';
 import { logInvocations } from '../composition/log-invocations.ts';
@@ -16,7 +20,8 @@ import { refreshUser } from './refresh-user.ts';
 import { restoreConnections } from './restore-connections.ts';
 import { type RunSweepDependencies, runSweep, type WaitingForSecrets, waitForSecrets } from './run-sweep.ts';
 import type { SweepResult } from './sweep.ts';
-import { parseSweepEvent } from './sweep-event.ts';
+import { parseSweepEvent, type SweepEvent, UnexpectedEventError } from './sweep-event.ts';
+import { type SecretTrial, trySpotifyClient, trySupabaseKey } from './try-secret.ts';
 
 /** The sweep could not do its work; failing the invocation lets Lambda's retry and the alarms see it. */
 class SweepFailedError extends Error {
@@ -25,7 +30,7 @@ class SweepFailedError extends Error {
 
   constructor(result: SweepResult) {
     super(
-      `Spotify refuses our client or our requests: check the Spotify secret; sweep result ${JSON.stringify(result)}`,
+      `Spotify refuses our client or our requests: run "npm run operate -- doctor --stage <stage>", and if it is the Spotify secret, "fill-secret spotify"; sweep result ${JSON.stringify(result)}`,
     );
   }
 }
@@ -63,10 +68,18 @@ export const handler = middy<unknown, unknown>()
         return refreshUser(event.userId, refresh);
       case 'show':
         return administration.show(event.userId);
+      case 'explain':
+        return administration.explain(event.userId);
+      case 'find':
+        return { user_id: await administration.findUser(event.email) };
       case 'statistics':
         return administration.statistics();
       case 'restore':
-        return restoreConnections(event.since, { administration, log });
+        return event.dryRun
+          ? { restorable: await administration.countRestorable(event.since) }
+          : restoreConnections(event.since, { administration, log });
+      case 'try-secret':
+        return trySecret(event);
       case 'doctor':
         return diagnose(createDiagnosis());
     }
@@ -100,6 +113,25 @@ function createDiagnosis(): DiagnoseDependencies {
     tokenIssuers: environment.SUPABASE_TOKEN_ISSUERS,
     longestSweepGapSeconds: environment.SWEEP_INTERVAL_SECONDS + environment.SWEEPER_TIMEOUT_SECONDS,
   };
+}
+
+/** Nothing of it is kept, counted or logged: the value is not the stage's own yet. */
+function trySecret({ secret, value }: Extract<SweepEvent, { command: 'try-secret' }>): Promise<SecretTrial> {
+  const { secrets } = createAdapters(environment, log);
+  if (secret === 'spotify') {
+    const client = parseCandidate(SPOTIFY_CLIENT.schema, value);
+    const endpoint = new SpotifyTokenEndpoint(environment.SPOTIFY_TOKEN_URL, holdValue(client));
+    return trySpotifyClient(client, secrets.spotify, endpoint);
+  }
+  const credentials = parseCandidate(SUPABASE_CREDENTIALS.schema, value);
+  const supabase = new SupabaseFunctions(environment.SUPABASE_URL, holdValue(credentials), { add: () => {} });
+  return trySupabaseKey(credentials, secrets.supabase, new SupabaseAdministration(supabase));
+}
+
+function parseCandidate<Value>(schema: v.GenericSchema<unknown, Value>, value: object): Value {
+  const parsed = v.safeParse(schema, value);
+  if (!parsed.success) throw new UnexpectedEventError();
+  return parsed.output;
 }
 
 await warmUp();

@@ -7,9 +7,16 @@ export type SweepEvent =
   | { readonly command: 'sweep'; readonly part: SweepPart }
   | { readonly command: 'refresh'; readonly userId: string }
   | { readonly command: 'show'; readonly userId: string }
+  | { readonly command: 'explain'; readonly userId: string }
+  | { readonly command: 'find'; readonly email: string }
   | { readonly command: 'statistics' }
-  /** `since`: ISO 8601. */
-  | { readonly command: 'restore'; readonly since: string }
+  /** `since`: ISO 8601. `dryRun`: only counts. */
+  | { readonly command: 'restore'; readonly since: string; readonly dryRun: boolean }
+  | {
+      readonly command: 'try-secret';
+      readonly secret: 'spotify' | 'supabase';
+      readonly value: Readonly<Record<string, string>>;
+    }
   | { readonly command: 'doctor' };
 
 /** An event that the sweeper does not understand; nothing was done. */
@@ -21,8 +28,9 @@ export class UnexpectedEventError extends Error {
     super(
       'the sweeper takes {"command": "sweep"}, with "scheduledAt": "<ISO 8601 time>" from the schedule, ' +
         '{"command": "refresh", "userId": "<uuid>"}, {"command": "show", "userId": "<uuid>"}, ' +
-        '{"command": "statistics"}, {"command": "restore", "since": "<ISO 8601 time with zone>"}, ' +
-        '{"command": "doctor"}, or a message of the sweep queue; this event is none of them',
+        '{"command": "explain", "userId": "<uuid>"}, {"command": "find", "email": "<address>"}, ' +
+        '{"command": "statistics"}, {"command": "restore", "since": "<ISO 8601 time with zone>"}, with "dryRun": true to ' +
+        'count only, {"command": "try-secret", "secret": "spotify" or "supabase", "value": {...}}, {"command": "doctor"}, or a message of the sweep queue; this event is none of them',
     );
   }
 }
@@ -40,9 +48,19 @@ const Command = v.variant('command', [
       }),
     ),
   ),
-  v.strictObject({ command: v.picklist(['refresh', 'show']), userId: UserId }),
+  v.strictObject({ command: v.picklist(['refresh', 'show', 'explain']), userId: UserId }),
   v.strictObject({ command: v.picklist(['statistics', 'doctor']) }),
-  v.strictObject({ command: v.literal('restore'), since: Instant }),
+  v.strictObject({ command: v.literal('find'), email: v.pipe(v.string(), v.maxLength(254)) }),
+  v.strictObject({
+    command: v.literal('restore'),
+    since: Instant,
+    dryRun: v.optional(v.boolean(), false),
+  }),
+  v.strictObject({
+    command: v.literal('try-secret'),
+    secret: v.picklist(['spotify', 'supabase']),
+    value: v.record(v.string(), v.string()),
+  }),
 ]);
 
 const WakeUpBody: v.GenericSchema<unknown, WakeUp> = v.strictObject({

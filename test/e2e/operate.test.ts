@@ -2,11 +2,14 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text as readText } from 'node:stream/consumers';
+import { parseArgs } from 'node:util';
+import { SecretsManagerClient, UpdateSecretVersionStageCommand } from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Cloud, OperatorEndpoint, startCloud } from 'cdk-out-local';
 import { describeEmptySecrets } from '../../local/empty-secrets.ts';
 import { STEPS } from '../../operator/checklist.ts';
-import { type OperateRun, runOperate } from '../operator/run-operate.ts';
+import { type OperateRun, runOperate, startOperate } from '../operator/run-operate.ts';
 import { findLeaks } from './canaries.ts';
 import { TestStack } from './test-stack.ts';
 
@@ -49,13 +52,24 @@ async function operate(
 
 /** The data that a command printed, which has to have succeeded. */
 async function resultOf(...args: readonly string[]) {
-  const { exitCode, stdout, stderr } = await operate(args);
+  const { exitCode, stdout, stderr } = await operate([...args, '--json']);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
   return JSON.parse(stdout);
 }
 
-function fillSecret(secret: 'spotify' | 'supabase', standardInput: string): Promise<OperateRun> {
-  return operate(['fill-secret', secret], { standardInput });
+function fillSecret(
+  secret: 'spotify' | 'supabase',
+  standardInput: string,
+  ...options: string[]
+): Promise<OperateRun> {
+  return operate(['fill-secret', secret, ...options], { standardInput });
+}
+
+/** The fields that a command's help documents, in their order. */
+async function fieldsOf(command: string): Promise<string[]> {
+  const { stdout } = await operate(['help', command]);
+  const [, fields = ''] = stdout.split('Fields of its JSON, in this order:\n');
+  return [...fields.matchAll(/^ {2}([a-z_]+) {2}/gm)].map(([, name = '']) => name);
 }
 
 describe('what operators do', () => {
@@ -70,7 +84,7 @@ describe('what operators do', () => {
     await stack.createDueConnections(1);
     stack.stack.spotify.configure({ latencyMillis: 3_000 });
 
-    const { exitCode, stdout, stderr } = await operate(['sweep']);
+    const { exitCode, stdout, stderr } = await operate(['sweep', '--json']);
 
     stack.stack.spotify.configure({ latencyMillis: 0 });
     expect(exitCode).toBe(0);
@@ -102,6 +116,41 @@ describe('what operators do', () => {
     expect(stack.spotifyCallsFor(user.id)).toEqual([]);
   });
 
+  test('show, refresh and explain take the e-mail of the account', async () => {
+    const user = await stack.createConnectedUser(3_000);
+
+    for (const command of ['show', 'refresh', 'explain']) {
+      expect(await resultOf(command, user.email.toUpperCase())).toMatchObject({ user_id: user.id });
+    }
+    expect(await operate(['show', 'nobody@example.com'])).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: `no account has this e-mail in the Supabase project of ${STACK}: is it another stage, or the address at Spotify?\n`,
+    });
+  });
+
+  test('explain: why a user is asked to reconnect, from now backwards', async () => {
+    const user = await stack.createConnectedUser(60);
+    await resultOf('refresh', user.id);
+    stack.stack.spotify.revokeGrants(user.id);
+    await resultOf('refresh', user.id);
+
+    const { exitCode, stdout } = await operate(['explain', user.id]);
+    const { history } = await resultOf('explain', user.id);
+
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^The user has to reconnect since .*: the user, or Spotify, took back/m);
+    expect(stdout).toMatch(/^What to do: Ask the user to reconnect Spotify in Bondhu\./m);
+    expect(history.map(({ change }: { change: string }) => change)).toEqual([
+      'revoked',
+      'last_refreshed',
+      'connected',
+    ]);
+    await resultOf('restore', '--since', new Date(Date.now() - 60_000).toISOString());
+    expect((await resultOf('explain', user.id)).history[0]).toMatchObject({ change: 'restored' });
+    await resultOf('sweep');
+  });
+
   test('statistics: the state of the whole', async () => {
     expect(await resultOf('statistics')).toMatchObject({
       schema_version: expect.any(Number),
@@ -109,7 +158,45 @@ describe('what operators do', () => {
       expired: 0,
       oldest_overdue_seconds: 0,
     });
+    expect((await operate(['statistics'])).stdout).toMatch(/^connected {2,}\d+\n/);
   });
+
+  test('statistics --watch: again and again, until the reader has seen enough', async () => {
+    const watching = startOperate(['statistics', '--watch', '--every', '1', '--json', '--stage', 'test'], {
+      awsUrl: stack.stack.awsEndpointUrl,
+    });
+    const documents: object[] = [];
+    let text = '';
+    for await (const chunk of watching.stdout) {
+      text += chunk;
+      const complete = text.split(/(?<=^\}\n)/m);
+      text = complete.at(-1)?.endsWith('}\n') ? '' : (complete.pop() ?? '');
+      documents.push(...complete.map((document) => JSON.parse(document)));
+      // Leaving the loop closes the pipe.
+      if (documents.length >= 2) break;
+    }
+    const stderr = await readText(watching.stderr);
+
+    expect(documents).toHaveLength(2);
+    expect(documents[1]).toMatchObject({ due: 0 });
+    expect(stderr).toBe('');
+  });
+
+  test.each(['statistics', 'show', 'explain', 'refresh', 'sweep', 'doctor'])(
+    '%s --json has the fields that its help documents, in that order',
+    async (command) => {
+      const user = await stack.createConnectedUser(3_000);
+      const takesUser = ['show', 'explain', 'refresh'].includes(command);
+      const { stdout } = await operate([command, ...(takesUser ? [user.id] : []), '--json']);
+      const fields = Object.keys(JSON.parse(stdout));
+
+      const documented = await fieldsOf(command);
+      // A refresh that succeeds has no more to say.
+      const expected = command === 'refresh' ? ['user_id', 'outcome'] : documented;
+      expect(documented).toEqual(expect.arrayContaining(expected));
+      expect(fields).toEqual(expected);
+    },
+  );
 
   test('restore: undoes the marks made since a moment', async () => {
     const user = await stack.createConnectedUser(60);
@@ -119,9 +206,30 @@ describe('what operators do', () => {
     expect(await resultOf('show', user.id)).toMatchObject({ state: 'reauthorization_required' });
 
     expect(await resultOf('restore', '--since', new Date().toISOString())).toEqual({ restored: 0 });
+    expect(await resultOf('restore', '--since', since, '--dry-run')).toEqual({ restorable: 1 });
+    expect(await resultOf('show', user.id)).toMatchObject({ state: 'reauthorization_required' });
     expect(await resultOf('restore', '--since', since)).toEqual({ restored: 1 });
     expect(await resultOf('show', user.id)).toMatchObject({ state: 'connected' });
 
+    await resultOf('sweep');
+  });
+
+  test('restore: more than ten only with --yes, where nobody can be asked', async () => {
+    const since = new Date().toISOString();
+    const users = await stack.createDueConnections(11);
+    await stack.sql(
+      `update spotify_auth.connections set due_at = null, revocation_reason = 'revoked',
+        reauthorization_required_since = now(), reauthorization_reason = 'grant_revoked'
+      where user_id = any (array['${users.join("','")}']::uuid[])`,
+    );
+
+    expect(await operate(['restore', '--since', since])).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: `this would restore 11 connections that have been marked since ${since}: add --yes, for there is no terminal to ask at\n`,
+    });
+    expect(await resultOf('restore', '--since', since, '--dry-run')).toEqual({ restorable: 11 });
+    expect(await resultOf('restore', '--since', since, '--yes')).toEqual({ restored: 11 });
     await resultOf('sweep');
   });
 
@@ -154,11 +262,116 @@ describe('filling a secret', () => {
     expect((await operate(['doctor'])).exitCode).toBe(0);
   });
 
-  test('with a value that Spotify does not know shows in doctor and sweep, and with the right one is over', async () => {
+  test.each<[string, 'spotify' | 'supabase', () => object, string[], RegExp]>([
+    [
+      'another client id',
+      'spotify',
+      () => ({ client_id: 'canary', client_secret: 'canary' }),
+      [],
+      /another client id than the present one.*add --new-app/,
+    ],
+    [
+      'another client id that Spotify refuses',
+      'spotify',
+      () => ({ client_id: 'canary', client_secret: 'canary' }),
+      ['--new-app'],
+      /Spotify refuses the client id or secret \(invalid_client\)/,
+    ],
+    [
+      'a client secret that Spotify refuses',
+      'spotify',
+      () => ({ ...stack.stack.spotifyClient, client_secret: 'canary' }),
+      ['--untried'],
+      /Spotify refuses the client id or secret \(invalid_client\)/,
+    ],
+    [
+      'a key that Supabase rejects',
+      'supabase',
+      () => ({ secret_key: 'sb_secret_canary', jwt_secret: 'canary' }),
+      ['--untried'],
+      /Supabase rejects the key/,
+    ],
+    [
+      'no JWT secret where there is one',
+      'supabase',
+      () => ({ secret_key: stack.stack.supabase.secretKey }),
+      [],
+      /the present value has a jwt_secret .*add --without-jwt-secret/,
+    ],
+  ])('with %s writes nothing', async (_name, secret, value, options, line) => {
+    const { exitCode, stdout, stderr } = await fillSecret(secret, JSON.stringify(value()), ...options);
+
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
+    expect(stderr).toMatch(/^nothing was written: [^\n]+\n$/);
+    expect(stderr).toMatch(line);
+    expect((await operate(['doctor'])).exitCode).toBe(0);
+  });
+
+  test('with the right value says which version is current, and the command that it gives goes back', async () => {
+    const { spotifyClient, cloud, awsEndpointUrl } = stack.stack;
+    const name = cloud.template.outputs['SpotifySecretArn'] ?? '';
+    const stages = () => cloud.secretsManager.versionStagesOf(name);
+    const [before = ''] = Object.keys(stages());
+
+    const filled = await fillSecret('spotify', JSON.stringify(spotifyClient));
+
+    const [current = ''] = Object.keys(stages());
+    const goBack = `aws secretsmanager update-secret-version-stage --secret-id ${name} --version-stage AWSCURRENT --move-to-version-id ${before} --remove-from-version-id ${current}`;
+    expect(filled).toEqual({
+      exitCode: 0,
+      stdout: `Spotify accepts the client id and secret.
+Secret ${name} of ${STACK} has a new value: version ${current} is current.
+To go back: ${goBack}
+`,
+      stderr: '',
+    });
+    const options = parseArgs({
+      args: goBack.split(' ').slice(3),
+      options: {
+        'secret-id': { type: 'string' },
+        'version-stage': { type: 'string' },
+        'move-to-version-id': { type: 'string' },
+        'remove-from-version-id': { type: 'string' },
+      },
+    }).values;
+    await new SecretsManagerClient({
+      endpoint: awsEndpointUrl,
+      region: 'us-east-1',
+      credentials: { accessKeyId: 'operator', secretAccessKey: 'operator' },
+    }).send(
+      new UpdateSecretVersionStageCommand({
+        SecretId: options['secret-id'],
+        VersionStage: options['version-stage'],
+        MoveToVersionId: options['move-to-version-id'],
+        RemoveFromVersionId: options['remove-from-version-id'],
+      }),
+    );
+    expect(stages()).toEqual({ [before]: ['AWSCURRENT'], [current]: ['AWSPREVIOUS'] });
+  });
+
+  test('that cannot be tried now waits, unless somebody is sure', async () => {
+    const { spotifyClient, spotify } = stack.stack;
+    const value = JSON.stringify(spotifyClient);
+    spotify.setFault({ kind: 'status', status: 503 });
+
+    const refused = await fillSecret('spotify', value);
+    const sure = await fillSecret('spotify', value, '--untried', '--json');
+
+    spotify.setFault(undefined);
+    expect(refused).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(refused.stderr).toMatch(
+      /^nothing was written, for the value could not be tried: .*; try again, or/,
+    );
+    expect(sure).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(Object.keys(JSON.parse(sure.stdout))).toEqual(await fieldsOf('fill-secret'));
+  });
+
+  test('that somebody else broke shows in doctor and sweep, and is over once it is filled in', async () => {
     const { spotifyClient, cloud } = stack.stack;
+    const name = cloud.template.outputs['SpotifySecretArn'] ?? '';
     const user = await stack.createConnectedUser(60);
 
-    const filled = await fillSecret('spotify', JSON.stringify({ ...spotifyClient, client_secret: 'canary' }));
+    cloud.secretsManager.putSecretValue(name, JSON.stringify({ ...spotifyClient, client_secret: 'canary' }));
     await cloud.lambda.stopIdleEnvironments();
     const diagnosis = await operate(['doctor']);
     const failed = await operate(['sweep']);
@@ -167,18 +380,20 @@ describe('filling a secret', () => {
     await stack.sql('update spotify_auth.shared_state set not_before = null');
     const healed = await resultOf('refresh', user.id);
 
-    expect(filled).toEqual({
-      exitCode: 0,
-      stdout: expect.stringMatching(
-        /^Secret CredentialsSpotify[\w-]+ of SpotifyAuth-test has a new value\.\n$/,
-      ),
-      stderr: '',
-    });
     expect(diagnosis.exitCode).toBe(1);
-    expect(diagnosis.stdout).toMatch(/^FAIL {2}spotify client .*compare them with Spotify's dashboard$/m);
+    expect(diagnosis.stdout).toMatch(/^FAIL {2}spotify client .*operate -- fill-secret spotify --stage/m);
     expect(failed).toMatchObject({ exitCode: 1, stdout: '' });
-    expect(failed.stderr).toMatch(/^the sweeper failed: SweepFailedError: .*check the Spotify secret.*\n$/);
+    expect(failed.stderr).toMatch(/^the sweeper failed: SweepFailedError: .*"fill-secret spotify".*\n$/);
     expect(healed).toEqual({ user_id: user.id, outcome: 'refreshed' });
+  });
+
+  test('into an empty secret needs no option, and has nothing to go back to', async () => {
+    const { spotifyClient, cloud } = stack.stack;
+    cloud.secretsManager.clearSecretValue(cloud.template.outputs['SpotifySecretArn'] ?? '');
+
+    const { stdout } = await fillSecret('spotify', JSON.stringify(spotifyClient));
+
+    expect(stdout).toMatch(/version [0-9a-f-]{36} is current\.\nThere was none before it\.\n$/);
   });
 });
 
@@ -217,7 +432,7 @@ describe('what is not there', () => {
     expect(await operate(['refresh', userId])).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: `user ${userId} has no connection to refresh in ${STACK}: "show ${userId}" says why\n`,
+      stderr: `user ${userId} has no connection to refresh in ${STACK}: "explain ${userId}" says why\n`,
     });
   });
 
@@ -316,7 +531,9 @@ function breakTemplate(text: string): string {
 test('no secret and no token was in any output', async () => {
   const { supabase, spotifyClient } = stack.stack;
   const user = await stack.createConnectedUser(3_000, `canary-${randomBytes(8).toString('hex')}@example.com`);
-  for (const command of ['show', 'refresh']) await operate([command, user.id]);
+  for (const command of ['show', 'refresh', 'explain']) {
+    for (const name of [user.id, user.email]) await operate([command, name]);
+  }
   const profile = await stack.profile(user.id);
   const canaries = {
     accessToken: user.accessToken,

@@ -20,7 +20,7 @@ async function logOf(action: () => Promise<unknown>): Promise<string[]> {
 
 describe('a deployment that is not finished', () => {
   test.each([
-    ['not filled in', null, 'has not been filled in: run npm run operate -- fill-secret'],
+    ['not filled in', null, 'has not been filled in: run "npm run operate -- fill-secret supabase --stage'],
     ['not JSON', 'sb_secret_x', 'is not JSON: it must be {"secret_key": "sb_secret_..."}'],
     ['without its key', '{"key": "x"}', 'is malformed at secret_key: it must be'],
   ])('answers 503 with a Supabase secret %s, and logs once what to do', async (_name, value, advice) => {

@@ -186,7 +186,7 @@ async function fillSecrets(stage: string): Promise<void> {
 /** Sweeps, as soon as the function has read its secrets: for ten seconds it keeps in mind that one was empty. */
 async function sweep(stage: string): Promise<unknown> {
   for (;;) {
-    const { stdout, stderr } = await operate(stage, 'sweep');
+    const { stdout, stderr } = await operate(stage, 'sweep', '--json');
     if (stdout !== '') return JSON.parse(stdout);
     if (!stderr.includes('is not JSON')) throw new Error(stderr);
   }

@@ -1,26 +1,36 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, expect, test } from '@jest/globals';
-import { runOperate } from './run-operate.ts';
+import { runOperate, startOperate } from './run-operate.ts';
 
 const USER = '3fa85f64-5717-4562-b3fc-2c963f66afa6';
 
 describe('a command line that cannot be understood', () => {
   test.each([
-    ['', 'no command: use one of sweep, refresh, show, statistics, restore, fill-secret, doctor, or --help'],
-    ['swep --stage dev', 'unknown command "swep": use one of sweep, '],
-    ['toString --stage dev', 'unknown command "toString": use one of sweep, '],
+    [
+      '',
+      'no command: use one of doctor, statistics, explain, show, refresh, sweep, restore, fill-secret, or help',
+    ],
+    ['swep --stage dev', 'unknown command "swep": use one of doctor, '],
+    ['help swep', 'unknown command "swep": use one of doctor, '],
+    ['toString --stage dev', 'unknown command "toString": use one of doctor, '],
     ['sweep', 'say which stage: --stage <stage>, or --stage local for the stack that "npm start" runs'],
     ['sweep --stage Prod', '--stage must be lower-case letters, digits and hyphens, got "Prod"'],
     ['sweep --stage dev --fast', `Unknown option '--fast': see "npm run operate -- sweep --help"`],
     ['sweep --stage', `Option '--stage <value>' argument missing: see "npm run operate -- sweep --help"`],
-    [`sweep ${USER} --stage dev`, 'sweep takes no argument; "refresh <user-id>" refreshes one user'],
-    [`statistics ${USER} --stage dev`, 'statistics takes no argument; "show <user-id>" shows one user'],
+    [`sweep ${USER} --stage dev`, 'sweep takes no argument; "refresh <user>" refreshes one user'],
+    [`statistics ${USER} --stage dev`, 'statistics takes no argument; "show <user>" shows one user'],
     ['doctor all --stage dev', 'doctor takes no argument'],
-    ['refresh --stage dev', 'give one user id, got none'],
-    [`show ${USER} ${USER} --stage dev`, 'give one user id, got 2'],
-    ['refresh bob --stage dev', `a user id is a UUID such as ${USER}, got "bob"`],
-    ['show bob --stage dev', `a user id is a UUID such as ${USER}, got "bob"`],
+    ['refresh --stage dev', 'give one user id or e-mail, got none'],
+    ['explain --stage dev', 'give one user id or e-mail, got none'],
+    ['statistics --every 5 --stage dev', '--every goes with --watch'],
+    ['statistics --watch --every 0 --stage dev', '--every must be 1 to 3600 seconds, got "0"'],
+    ['statistics --watch --every soon --stage dev', '--every must be 1 to 3600 seconds, got "soon"'],
+    [`show ${USER} ${USER} --stage dev`, 'give one user id or e-mail, got 2'],
+    ['refresh bob --stage dev', `a user is a UUID such as ${USER}, or the e-mail of an account, got "bob"`],
+    ['show bob@ --stage dev', `a user is a UUID such as ${USER}, or the e-mail of an account, got "bob@"`],
     ['restore --stage dev', 'say since when: --since 2026-11-24T03:00Z'],
     ['restore yesterday --stage dev', 'restore takes no argument but --since <time>'],
     ['restore --since yesterday --stage dev', '--since must be a time with its zone such as '],
@@ -49,6 +59,31 @@ describe('a command line that cannot be understood', () => {
   });
 });
 
+test.each([['help'], ['--help'], ['-h']])('%s says what there is', async (word) => {
+  expect(await runOperate([word])).toEqual(await runOperate(['--help']));
+});
+
+test.each([['help sweep'], ['sweep --help'], ['sweep -h']])(
+  '%s says what one command does',
+  async (words) => {
+    expect(await runOperate(words.split(' '))).toEqual(await runOperate(['sweep', '--help']));
+  },
+);
+
+test('--version says which version these commands are of', async () => {
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
+
+  expect(await runOperate(['--version'])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+test('a reader that has seen enough ends a command without a word', async () => {
+  const child = startOperate(['--help']);
+  child.stdout.destroy();
+  const [stderr, [exitCode]] = await Promise.all([text(child.stderr), once(child, 'close')]);
+
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+});
+
 describe('--help', () => {
   test('alone names the commands that the README names', async () => {
     const { exitCode, stdout } = await runOperate(['--help']);
@@ -58,15 +93,16 @@ describe('--help', () => {
     const documented = [...operate.matchAll(/^\| `([a-z-]+)/gm)].map(([, name]) => name);
 
     expect(exitCode).toBe(0);
-    expect(named).toHaveLength(7);
+    expect(named).toHaveLength(8);
     expect(documented.sort()).toEqual(named.sort());
   });
 
   test.each([
     'sweep',
-    'refresh <user-id>',
-    'show <user-id>',
-    'statistics',
+    'refresh <user>',
+    'explain <user>',
+    'show <user>',
+    'statistics [--watch]',
     'restore --since <time>',
     'fill-secret spotify|supabase',
     'doctor',
@@ -76,6 +112,7 @@ describe('--help', () => {
 
     expect(exitCode).toBe(0);
     expect(stdout).toContain(`Usage: npm run operate -- ${synopsis} --stage <stage>\n`);
-    expect(stdout.split('\n\n').length).toBeGreaterThan(3);
+    expect(stdout).toMatch(/^ {2}--json {2}/m);
+    expect(stdout).toMatch(/\n\nFields of its JSON, in this order:\n\n( {2}[a-z_]+ {2,}\S.*\n)+$/);
   });
 });

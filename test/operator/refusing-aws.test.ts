@@ -63,6 +63,7 @@ function describeStacks(
 const SERVICES: Readonly<Record<string, string>> = {
   InvokeFunction: 'lambda',
   PutSecretValue: 'secretsmanager',
+  DescribeSecret: 'secretsmanager',
   GetSchedule: 'scheduler',
   GetAccountSettings: 'lambda',
   ListSubscriptionsByTopic: 'SNS',
@@ -136,7 +137,14 @@ describe('one line says what to do', () => {
     expect(aws.requests.filter((request) => operationOf(request) === 'InvokeFunction')).toHaveLength(1);
   });
 
-  test('without the permission to write a secret', async () => {
+  test.each([
+    ['to look at a secret', 'DescribeSecret'],
+    ['to have its value tried', 'InvokeFunction'],
+    ['to write a secret', 'PutSecretValue'],
+  ])('without the permission %s', async (_name, denied) => {
+    answers['DescribeSecret'] = json(200, { VersionIdsToStages: {} });
+    answers['InvokeFunction'] = json(200, { answer: 'accepted', detail: 'fine', loses: null });
+    delete answers[denied];
     const run = await runOperate(['fill-secret', 'spotify', '--stage', 'dev'], {
       awsUrl: aws.url.href,
       standardInput: '{"client_id": "id", "client_secret": "hush"}',
@@ -145,7 +153,19 @@ describe('one line says what to do', () => {
     expect(run).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: 'access denied: these credentials must be allowed secretsmanager:PutSecretValue on arn:aws:x\n',
+      stderr: `access denied: these credentials must be allowed ${SERVICES[denied]}:${denied} on arn:aws:x\n`,
+    });
+  });
+
+  test.each([
+    ['null', null],
+    ['text', 'completed'],
+  ])('where the function answers with %s', async (_name, answer) => {
+    answers['InvokeFunction'] = json(200, answer);
+
+    expect(await dev('statistics')).toMatchObject({
+      exitCode: 1,
+      stderr: 'the sweeper does not answer as it should: deploy the version of these commands\n',
     });
   });
 

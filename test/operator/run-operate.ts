@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -27,11 +27,11 @@ export const ACCOUNT = {
   AWS_SECRET_ACCESS_KEY: 'a secret access key',
 };
 
-/** Runs an operator's command as its npm script does, in an environment that knows of no AWS but what is given. */
-export async function runOperate(
+/** Starts an operator's command as its npm script does, in an environment that knows of no AWS but what is given. */
+export function startOperate(
   args: readonly string[],
   { awsUrl, environment = ACCOUNT, standardInput = '' }: OperateOptions = {},
-): Promise<OperateRun> {
+): ChildProcessWithoutNullStreams {
   const child = spawn(process.execPath, ['operator/operate.ts', ...args], {
     cwd: projectRoot,
     env: {
@@ -44,6 +44,12 @@ export async function runOperate(
     },
   });
   child.stdin.on('error', ignoreClosedPipe).end(standardInput);
+  return child;
+}
+
+/** Runs an operator's command to its end. */
+export async function runOperate(args: readonly string[], options: OperateOptions = {}): Promise<OperateRun> {
+  const child = startOperate(args, options);
   const [stdout, stderr, [exitCode]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),

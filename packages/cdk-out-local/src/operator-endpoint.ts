@@ -48,15 +48,31 @@ const operations: Readonly<Record<string, Operation>> = {
   GetAccountSettings({ lambda }) {
     return { AccountLimit: { ConcurrentExecutions: lambda.concurrencyLimit } };
   },
-  PutSecretValue({ template, secretsManager }, { SecretId = '', SecretString = '' }) {
-    const secret = template
-      .resourcesOfType('AWS::SecretsManager::Secret')
-      .find(({ ref, name }) => ref === SecretId || name === SecretId);
-    if (!secret) {
-      throw new AwsError('ResourceNotFoundException', "Secrets Manager can't find the specified secret.");
+  PutSecretValue({ template, secretsManager }, { SecretId, SecretString = '' }) {
+    const { ref, name } = findSecret(template, SecretId);
+    return { ARN: ref, Name: name, VersionId: secretsManager.putSecretValue(ref, SecretString) };
+  },
+  DescribeSecret({ template, secretsManager }, { SecretId }) {
+    const { ref, name } = findSecret(template, SecretId);
+    return { ARN: ref, Name: name, VersionIdsToStages: secretsManager.versionStagesOf(ref) };
+  },
+  /** Back to the previous version, and no other move. */
+  UpdateSecretVersionStage(
+    { template, secretsManager },
+    { SecretId, VersionStage, MoveToVersionId, RemoveFromVersionId },
+  ) {
+    const { ref, name } = findSecret(template, SecretId);
+    const isStage = (versionId = '', stage: string) =>
+      secretsManager.versionStagesOf(ref)[versionId]?.includes(stage) ?? false;
+    if (
+      VersionStage !== 'AWSCURRENT' ||
+      !isStage(MoveToVersionId, 'AWSPREVIOUS') ||
+      !isStage(RemoveFromVersionId, 'AWSCURRENT')
+    ) {
+      throw new AwsError('InvalidParameterException', 'only AWSCURRENT can be moved, to AWSPREVIOUS');
     }
-    secretsManager.putSecretValue(secret.ref, SecretString);
-    return { ARN: secret.ref, Name: secret.name };
+    secretsManager.swapVersions(ref);
+    return { ARN: ref, Name: name };
   },
   GetSchedule({ template }, { Name = '' }) {
     const schedule = template.resourcesOfType('AWS::Scheduler::Schedule').find(({ ref }) => ref === Name);
@@ -82,6 +98,16 @@ const operations: Readonly<Record<string, Operation>> = {
     return { Arn: eventBridge.busArnOf(Name), Name: 'default' };
   },
 };
+
+function findSecret(template: Cloud['template'], secretId: string | undefined) {
+  const secret = template
+    .resourcesOfType('AWS::SecretsManager::Secret')
+    .find(({ ref, name }) => ref === secretId || name === secretId);
+  if (!secret) {
+    throw new AwsError('ResourceNotFoundException', "Secrets Manager can't find the specified secret.");
+  }
+  return secret;
+}
 
 /**
  * What the operators' commands use of AWS, all services at one address: the operations above, and Lambda's `Invoke`,

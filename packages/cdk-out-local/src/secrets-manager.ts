@@ -32,20 +32,26 @@ interface SecretVersion {
 
 type GenerateSecretString = NonNullable<Properties<'AWS::SecretsManager::Secret'>['GenerateSecretString']>;
 
+/** What Secrets Manager says of a secret's versions: the stages of each, by its id. */
+export type VersionStages = Readonly<Record<string, readonly string[]>>;
+
+const describeSecretInput = v.strictObject({ SecretId: v.string() });
+
 const getSecretValueInput = v.strictObject({
   SecretId: v.string(),
   VersionStage: v.optional(v.literal('AWSCURRENT')),
 });
 
 /**
- * Secrets Manager's `GetSecretValue` over HTTP. Callers are known by their access key and may read what their role's
+ * Secrets Manager's `GetSecretValue` and `DescribeSecret` over HTTP. Callers are known by their access key and may read what their role's
  * policies allow. Secrets are as CloudFormation creates them, generated or empty, until a value is put.
  *
  * @see https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
  */
 export class SecretsManager {
   readonly #secrets: readonly Resource<'AWS::SecretsManager::Secret'>[];
-  readonly #versions = new Map<string, SecretVersion>();
+  /** The current version and, after it, the previous one. */
+  readonly #versions = new Map<string, readonly SecretVersion[]>();
   readonly #access: AccessControl;
   readonly #credentials: CredentialIssuer;
   #trouble: SecretsManagerTrouble = {};
@@ -82,10 +88,30 @@ export class SecretsManager {
     return this.#callCount;
   }
 
-  /** @param secretId the secret's logical id, name or ARN */
-  putSecretValue(secretId: string, secretString: string): void {
+  /**
+   * @param secretId the secret's logical id, name or ARN
+   * @returns the id of the new version, which is the current one
+   */
+  putSecretValue(secretId: string, secretString: string): string {
     const { ref } = this.#get(secretId);
-    this.#versions.set(ref, { versionId: randomUUID(), secretString, createdAt: new Date() });
+    const version = { versionId: randomUUID(), secretString, createdAt: new Date() };
+    this.#versions.set(ref, [version, ...(this.#versions.get(ref) ?? []).slice(0, 1)]);
+    return version.versionId;
+  }
+
+  /** The secret's versions that have a stage, by their ids. */
+  versionStagesOf(secretId: string): VersionStages {
+    const [current, previous] = this.#versions.get(this.#get(secretId).ref) ?? [];
+    return {
+      ...(current && { [current.versionId]: ['AWSCURRENT'] }),
+      ...(previous && { [previous.versionId]: ['AWSPREVIOUS'] }),
+    };
+  }
+
+  /** Makes the previous version the current one, and the other way round. */
+  swapVersions(secretId: string): void {
+    const { ref } = this.#get(secretId);
+    this.#versions.set(ref, (this.#versions.get(ref) ?? []).toReversed());
   }
 
   /** Makes a secret as empty as the stack creates it. */
@@ -107,42 +133,57 @@ export class SecretsManager {
     if (this.#trouble.isFailing)
       return failure('InternalServiceError', 'An error occurred on the server side.', 500);
 
-    if (headers['x-amz-target'] !== 'secretsmanager.GetSecretValue') {
-      return failure('UnknownOperationException', 'only GetSecretValue is implemented on this machine');
+    const operation = String(headers['x-amz-target']).replace('secretsmanager.', '');
+    if (operation !== 'GetSecretValue' && operation !== 'DescribeSecret') {
+      return failure(
+        'UnknownOperationException',
+        'only GetSecretValue and DescribeSecret are implemented on this machine',
+      );
     }
     const caller = this.#credentials.findCaller(headers.authorization);
     if (!caller) {
       return failure('UnrecognizedClientException', 'The security token included in the request is invalid.');
     }
-    const parsed = v.safeParse(getSecretValueInput, input);
+    const parsed = v.safeParse(
+      operation === 'GetSecretValue' ? getSecretValueInput : describeSecretInput,
+      input,
+    );
     if (!parsed.success) return failure('InvalidParameterException', v.summarize(parsed.issues));
-    return this.#getSecretValue(parsed.output.SecretId, caller);
+    return this.#look(operation, parsed.output.SecretId, caller);
   }
 
-  #getSecretValue(secretId: string, caller: Caller): JsonAnswer {
+  #look(operation: 'GetSecretValue' | 'DescribeSecret', secretId: string, caller: Caller): JsonAnswer {
     const secret = this.#secrets.find(({ ref, name }) => ref === secretId || name === secretId);
     const resourceArn = secret?.ref ?? secretId;
-    const action = 'secretsmanager:GetSecretValue';
+    const action = `secretsmanager:${operation}`;
     const decision = this.#trouble.isDenying
       ? 'implicitDeny'
       : this.#access.decide(caller.roleArn, action, resourceArn);
     if (decision !== 'allowed') {
       return failure('AccessDeniedException', explainDenial(decision, caller, action, resourceArn));
     }
-    const version = secret && this.#versions.get(secret.ref);
+    if (!secret) {
+      return failure('ResourceNotFoundException', "Secrets Manager can't find the specified secret.");
+    }
+    const identity = { ARN: secret.ref, Name: secret.name };
+    if (operation === 'DescribeSecret') {
+      return {
+        status: 200,
+        body: { ...identity, VersionIdsToStages: this.versionStagesOf(secret.ref) },
+      };
+    }
+    const [version] = this.#versions.get(secret.ref) ?? [];
     if (!version) {
-      const missing = secret ? ' value for staging label: AWSCURRENT' : '.';
       return failure(
         'ResourceNotFoundException',
-        `Secrets Manager can't find the specified secret${missing}`,
+        "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT",
       );
     }
     return {
       status: 200,
       body: {
-        ARN: secret.ref,
+        ...identity,
         CreatedDate: version.createdAt.getTime() / 1000,
-        Name: secret.name,
         SecretString: version.secretString,
         VersionId: version.versionId,
         VersionStages: ['AWSCURRENT'],

@@ -3,9 +3,11 @@ import { DescribeEventBusCommand, EventBridgeClient } from '@aws-sdk/client-even
 import { GetAccountSettingsCommand, InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { GetScheduleCommand, SchedulerClient } from '@aws-sdk/client-scheduler';
 import {
+  DescribeSecretCommand,
   ListSecretsCommand,
   PutSecretValueCommand,
   SecretsManagerClient,
+  UpdateSecretVersionStageCommand,
 } from '@aws-sdk/client-secrets-manager';
 import { ListSubscriptionsByTopicCommand, ListTopicsCommand, SNSClient } from '@aws-sdk/client-sns';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -112,6 +114,30 @@ test('the default bus is there', async () => {
   const { Arn } = await aws.eventBridge.send(new DescribeEventBusCommand({ Name: 'default' }));
 
   expect(Arn).toBe('arn:aws:events:us-east-1:123456789012:event-bus/default');
+});
+
+test('a secret has versions, and can be put back to the one before', async () => {
+  const { secretsManager } = aws;
+  const put = (text: string) =>
+    secretsManager.send(new PutSecretValueCommand({ SecretId: 'credentials', SecretString: text }));
+  const stages = async () =>
+    (await secretsManager.send(new DescribeSecretCommand({ SecretId: 'credentials' }))).VersionIdsToStages;
+  const move = (from: string | undefined, to: string | undefined) =>
+    secretsManager.send(
+      new UpdateSecretVersionStageCommand({
+        SecretId: 'credentials',
+        VersionStage: 'AWSCURRENT',
+        RemoveFromVersionId: from,
+        MoveToVersionId: to,
+      }),
+    );
+  const { VersionId: first = '' } = await put('one');
+  const { VersionId: second = '' } = await put('two');
+  expect(await stages()).toEqual({ [first]: ['AWSPREVIOUS'], [second]: ['AWSCURRENT'] });
+
+  await move(second, first);
+  expect(await stages()).toEqual({ [first]: ['AWSCURRENT'], [second]: ['AWSPREVIOUS'] });
+  await expect(move(second, first)).rejects.toMatchObject({ name: 'InvalidParameterException' });
 });
 
 test('what is not there is refused as AWS refuses it', async () => {

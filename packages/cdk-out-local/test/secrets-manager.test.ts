@@ -1,4 +1,8 @@
-import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import {
+  DescribeSecretCommand,
+  GetSecretValueCommand,
+  SecretsManagerClient,
+} from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { AccessControl } from '../src/access.ts';
 import { CredentialIssuer } from '../src/credentials.ts';
@@ -31,7 +35,14 @@ beforeAll(async () => {
       One: generated,
       Other: generated,
       Reader: createRole('lambda.amazonaws.com', [
-        { Effect: 'Allow', Action: 'secretsmanager:GetSecretValue', Resource: { Ref: 'Secret' } },
+        {
+          Effect: 'Allow',
+          Action: ['secretsmanager:GetSecretValue', 'secretsmanager:DescribeSecret'],
+          Resource: [
+            { Ref: 'Secret' },
+            'arn:aws:secretsmanager:us-east-1:123456789012:secret:mistyped-AbCdEf',
+          ],
+        },
         {
           Effect: 'Allow',
           Action: 'secretsmanager:GetSecretValue',
@@ -57,15 +68,44 @@ beforeAll(async () => {
 
 afterAll(() => secretsManager.stop());
 
-function getSecretValue(roleArn: string, secretId: string) {
-  const client = new SecretsManagerClient({
+function clientOf(roleArn: string): SecretsManagerClient {
+  return new SecretsManagerClient({
     endpoint: secretsManager.url,
     region: 'us-east-1',
     credentials: credentials.issue({ functionName: `function-of-${roleArn}`, roleArn }),
     maxAttempts: 1,
   });
-  return client.send(new GetSecretValueCommand({ SecretId: secretId }));
 }
+
+function getSecretValue(roleArn: string, secretId: string) {
+  return clientOf(roleArn).send(new GetSecretValueCommand({ SecretId: secretId }));
+}
+
+function describeSecret(roleArn: string, secretId: string) {
+  return clientOf(roleArn).send(new DescribeSecretCommand({ SecretId: secretId }));
+}
+
+test('a secret is described by its versions, and one that is not there is told from one that is empty', async () => {
+  const mistyped = 'arn:aws:secretsmanager:us-east-1:123456789012:secret:mistyped-AbCdEf';
+  const notFound = { name: 'ResourceNotFoundException' };
+
+  secretsManager.clearSecretValue('Secret');
+  await expect(getSecretValue(readerRoleArn, secretArn)).rejects.toMatchObject(notFound);
+  expect(await describeSecret(readerRoleArn, secretArn)).toMatchObject({ Name: 'credentials' });
+  await expect(describeSecret(readerRoleArn, mistyped)).rejects.toMatchObject(notFound);
+  await expect(describeSecret(strangerRoleArn, secretArn)).rejects.toMatchObject({
+    name: 'AccessDeniedException',
+  });
+
+  secretsManager.putSecretValue('Secret', 'zero');
+  const first = secretsManager.putSecretValue('Secret', 'one');
+  const second = secretsManager.putSecretValue('Secret', 'two');
+  expect((await describeSecret(readerRoleArn, secretArn)).VersionIdsToStages).toEqual({
+    [second]: ['AWSCURRENT'],
+    [first]: ['AWSPREVIOUS'],
+  });
+  secretsManager.clearSecretValue('Secret');
+});
 
 test('a secret is empty until it is filled in, and again when it is cleared', async () => {
   const empty = {

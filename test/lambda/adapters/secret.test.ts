@@ -76,18 +76,37 @@ describe('reading a secret', () => {
 });
 
 describe('a secret without a usable value', () => {
-  test('that was never filled in says what to run', async () => {
-    server.respond = refusal(
-      'ResourceNotFoundException',
-      "can't find the specified secret value for AWSCURRENT",
-    );
+  // One code for both: whether there is such a secret, DescribeSecret has to say.
+  const noValue = refusal('ResourceNotFoundException', "can't find the specified secret value");
+
+  test.each([
+    ['it can be described', json(200, { ARN })],
+    ['nobody may describe it', refusal('AccessDeniedException', 'no')],
+  ])('that was never filled in says what to run, where %s', async (_name, describe) => {
+    server.respond = (response, request) =>
+      (request.headers['x-amz-target'] === 'secretsmanager.DescribeSecret' ? describe : noValue)(
+        response,
+        request,
+      );
     const error = await failureOf(secret.read());
     expect(error.code).toBe('SECRET_NOT_FILLED_IN');
-    expect(error.message).toContain(
-      `secret ${ARN} has not been filled in: run npm run operate -- fill-secret`,
+    expect(error.message).toBe(
+      `secret ${ARN} has not been filled in: run "npm run operate -- fill-secret spotify --stage <stage>" and give it {"client_id": "...", "client_secret": "..."}`,
     );
-    expect(error.message).toContain('{"client_id": "...", "client_secret": "..."}');
   });
+
+  test.each([
+    ['spotifySecretArn', SPOTIFY_CLIENT],
+    ['supabaseSecretArn', SUPABASE_CREDENTIALS],
+  ] as [string, SecretFormat<unknown>][])(
+    'that is not there, as with a mistyped %s, says what to correct',
+    async (setting, format) => {
+      server.respond = noValue;
+      const error = await failureOf(make(format).read());
+      expect(error.code).toBe('SECRET_MISSING');
+      expect(error.message).toContain(`there is no secret ${ARN}: correct ${setting} in cdk.json and deploy`);
+    },
+  );
 
   const malformed: [string, unknown, RegExp][] = [
     ['is not JSON', 'the-client-secret', /is not JSON/],
@@ -134,7 +153,7 @@ describe('a secret without a usable value', () => {
       const error = await failureOf(make(format).read());
       expect(error.code).toBe('SECRET_MALFORMED');
       expect(error.message).toMatch(
-        new RegExp(`malformed at ${member}: it must be .*, in visible ASCII characters$`),
+        new RegExp(`malformed at ${member}: it must be .*, in visible ASCII characters; \\S`),
       );
       expect(error.message).not.toContain(padded);
     });
@@ -167,11 +186,11 @@ describe('a secret without a usable value', () => {
   });
 
   test('is asked for again only after 10 s', async () => {
-    server.respond = refusal('ResourceNotFoundException', 'no value');
+    server.respond = refusal('AccessDeniedException', 'no');
     await failureOf(secret.read());
     server.respond = holding(CLIENT);
     clock.advance(9_999);
-    expect((await failureOf(secret.read())).code).toBe('SECRET_NOT_FILLED_IN');
+    expect((await failureOf(secret.read())).code).toBe('SECRET_UNREADABLE');
     expect(server.requests).toHaveLength(1);
     clock.advance(1);
     expect(await secret.read()).toEqual(CLIENT);

@@ -129,6 +129,31 @@ describe('an operator', () => {
       { since: '2026-11-24T03:00:00Z', batch_size: 10 },
     ]);
   });
+
+  test('counts the marks that could be undone', async () => {
+    supabase.respond = json(200, 12);
+    expect(await new SupabaseAdministration(functions).countRestorable('2026-11-24T03:00:00Z')).toBe(12);
+    expect(sent()).toEqual(['spotify_count_restorable', { since: '2026-11-24T03:00:00Z' }]);
+  });
+
+  test('sees what became of a connection, and a history that cannot be read is refused', async () => {
+    const change = { changed_at: '2026-11-24T03:00:00+00:00', change: 'revoked', reason: 'expired' };
+    const explained = { user_id: USER, state: 'reauthorization_required', changes: [change] };
+    supabase.respond = json(200, explained);
+    expect(await new SupabaseAdministration(functions).explain(USER)).toEqual(explained);
+    expect(sent()).toEqual(['spotify_explain_connection', { for_user: USER }]);
+
+    supabase.respond = json(200, { ...explained, changes: null });
+    await expect(new SupabaseAdministration(functions).explain(USER)).rejects.toMatchObject({
+      code: 'STORE_ANSWER_UNEXPECTED',
+    });
+  });
+
+  test.each([USER, null])('finds a user by the e-mail of the account: %s', async (found) => {
+    supabase.respond = json(200, found);
+    expect(await new SupabaseAdministration(functions).findUser('someone@example.com')).toBe(found);
+    expect(sent()).toEqual(['spotify_find_user', { email: 'someone@example.com' }]);
+  });
 });
 
 /** The function that was called last, and its arguments. */

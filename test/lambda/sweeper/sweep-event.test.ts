@@ -44,7 +44,23 @@ describe('the sweeper understands', () => {
     [{ command: 'statistics' }, { command: 'statistics' }],
     [
       { command: 'restore', since: SCHEDULED_AT },
-      { command: 'restore', since: SCHEDULED_AT },
+      { command: 'restore', since: SCHEDULED_AT, dryRun: false },
+    ],
+    [
+      { command: 'restore', since: SCHEDULED_AT, dryRun: true },
+      { command: 'restore', since: SCHEDULED_AT, dryRun: true },
+    ],
+    [
+      { command: 'explain', userId: USER.toUpperCase() },
+      { command: 'explain', userId: USER },
+    ],
+    [
+      { command: 'find', email: 'someone@example.com' },
+      { command: 'find', email: 'someone@example.com' },
+    ],
+    [
+      { command: 'try-secret', secret: 'spotify', value: { client_id: 'id' } },
+      { command: 'try-secret', secret: 'spotify', value: { client_id: 'id' } },
     ],
     [{ command: 'doctor' }, { command: 'doctor' }],
   ])('what operators ask for: %j', (event, expected) => {
@@ -78,6 +94,11 @@ describe('the sweeper refuses', () => {
     { command: 'restore' },
     { command: 'restore', since: 'yesterday' },
     { command: 'restore', since: '2026-11-24' },
+    { command: 'restore', since: SCHEDULED_AT, dryRun: 'no' },
+    { command: 'find' },
+    { command: 'find', email: 'a'.repeat(255) },
+    { command: 'try-secret', secret: 'rescue', value: { key: 'a-token-somebody-pasted' } },
+    { command: 'try-secret', secret: 'spotify', value: 'a-token-somebody-pasted' },
     { command: ['doctor'] },
     { command: 'sweep', Records: [] },
     { Records: [] },

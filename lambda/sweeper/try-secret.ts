@@ -1,0 +1,85 @@
+import type { ConnectionAdministration } from '../connection/connection-administration.ts';
+import { StoreError } from '../connection/connection-store.ts';
+import { SecretError } from '../connection/secret-error.ts';
+import type { ClientCheck } from '../connection/token-endpoint.ts';
+
+const SPOTIFY_TIMEOUT_MILLISECONDS = 5_000;
+
+/** What would become of a stage if a value were written into a secret. Holds nothing of the values. */
+export type SecretTrial = {
+  /** `unknown`: it could not be tried at this moment. */
+  readonly answer: 'accepted' | 'refused' | 'unknown';
+  /** Who said so, and why. */
+  readonly detail: string;
+  /**
+   * What works with the present value and would not with the other: `client`, every grant, because they belong to the
+   * present client id; `jwt_secret`, user tokens that are signed with it.
+   */
+  readonly loses: 'client' | 'jwt_secret' | null;
+};
+
+type Present<Value> = { read(): Promise<Value> };
+
+/** Compares a Spotify client with the present one, and asks Spotify about it. Rejects with a SecretError. */
+export async function trySpotifyClient(
+  candidate: { readonly client_id: string },
+  present: Present<{ readonly client_id: string }>,
+  clientCheck: ClientCheck,
+): Promise<SecretTrial> {
+  const current = await readUnlessUnusable(present);
+  const loses = current !== null && current.client_id !== candidate.client_id ? 'client' : null;
+  const answer = await clientCheck.checkClient(SPOTIFY_TIMEOUT_MILLISECONDS);
+  switch (answer.kind) {
+    case 'accepted':
+      return { answer: 'accepted', detail: 'Spotify accepts the client id and secret', loses };
+    case 'throttled':
+      return { answer: 'unknown', detail: `Spotify asks to wait for ${answer.retryAfterSeconds} s`, loses };
+    case 'unavailable':
+      return { answer: 'unknown', detail: `Spotify gave no usable answer: ${answer.reason}`, loses };
+    default:
+      return {
+        answer: 'refused',
+        detail: `Spotify refuses the client id or secret (${answer.reason})`,
+        loses,
+      };
+  }
+}
+
+/** Compares a Supabase key with the present one, and calls the REST interface with it. Rejects with a SecretError. */
+export async function trySupabaseKey(
+  candidate: { readonly jwt_secret?: string | undefined },
+  present: Present<{ readonly jwt_secret?: string | undefined }>,
+  administration: Pick<ConnectionAdministration, 'statistics'>,
+): Promise<SecretTrial> {
+  const current = await readUnlessUnusable(present);
+  const loses = current?.jwt_secret !== undefined && candidate.jwt_secret === undefined ? 'jwt_secret' : null;
+  try {
+    await administration.statistics();
+    return { answer: 'accepted', detail: 'Supabase takes the key', loses };
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    switch (error.code) {
+      case 'KEY_REJECTED':
+        return { answer: 'refused', detail: 'Supabase rejects the key', loses };
+      case 'STORE_UNAVAILABLE':
+      case 'STORE_REFUSED':
+        return { answer: 'unknown', detail: error.message, loses };
+      default:
+        // The key was taken, for Supabase looks at it before anything else.
+        return { answer: 'accepted', detail: `Supabase takes the key; ${error.message}`, loses };
+    }
+  }
+}
+
+/** Null: nobody can be using the present value. */
+async function readUnlessUnusable<Value>(present: Present<Value>): Promise<Value | null> {
+  try {
+    return await present.read();
+  } catch (error) {
+    const isUnusable =
+      error instanceof SecretError &&
+      (error.code === 'SECRET_NOT_FILLED_IN' || error.code === 'SECRET_MALFORMED');
+    if (!isUnusable) throw error;
+    return null;
+  }
+}

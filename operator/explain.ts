@@ -1,0 +1,71 @@
+import * as v from 'valibot';
+import { parseUser } from './arguments.ts';
+import type { Command } from './command.ts';
+import { type Explanation, explain as explainConnection, toWords } from './explanation.ts';
+import { findUser, unknownUser } from './find-user.ts';
+import { invokeSweeper } from './invoke-sweeper.ts';
+import { OperatorError } from './operator-error.ts';
+
+const UnknownUser = v.object({ state: v.literal('unknown_user') });
+
+const Time = v.optional(v.nullable(v.pipe(v.string(), v.isoTimestamp())));
+
+const Explained = v.object({
+  user_id: v.string(),
+  state: v.picklist(['connected', 'reauthorization_required', 'disconnected', 'never_connected']),
+  expires_at: Time,
+  seconds_left: v.optional(v.nullable(v.number())),
+  connected_at: Time,
+  reauthorize_by: Time,
+  refreshed_at: Time,
+  refreshes: v.optional(v.number()),
+  failures: v.optional(v.number()),
+  held_since: Time,
+  revocation_reason: v.optional(v.nullable(v.string())),
+  reauthorization_required_since: Time,
+  reauthorization_reason: v.optional(v.nullable(v.string())),
+  tokens_cleared_at: Time,
+  changes: v.array(v.object({ changed_at: v.string(), change: v.string(), reason: v.nullable(v.string()) })),
+});
+
+export const explain: Command = {
+  synopsis: '<user>',
+  summary: 'says why one user is connected, or has to reconnect',
+  description: `The user is an id, or the e-mail of the account. Answers the question "why am I asked to reconnect?": how the
+connection stands, what to do, and what became of it, from now backwards. The history goes back 90 days.`,
+  options: {},
+  fields: {
+    user_id: 'the user',
+    state: 'connected, reauthorization_required, disconnected or never_connected',
+    summary: 'how the connection stands, and why',
+    advice: 'what to do',
+    history: 'list of {at, change, reason, text}, the newest first',
+  },
+  parse(commandLine) {
+    const user = parseUser(commandLine);
+    return async (deployment) => {
+      const userId = await findUser(deployment, user);
+      const event = { command: 'explain', userId };
+      const result = await invokeSweeper(deployment, event, 'looking the connection up');
+      if (v.is(UnknownUser, result)) throw unknownUser(deployment, userId);
+      const parsed = v.safeParse(Explained, result);
+      if (!parsed.success) {
+        throw new OperatorError(
+          'the sweeper does not answer as it should: deploy the version of these commands',
+        );
+      }
+      const explanation = explainConnection(parsed.output, new Date());
+      return { text: toText(explanation), data: explanation, exitCode: 0 };
+    };
+  },
+};
+
+function toText({ user_id: userId, summary, advice, history }: Explanation): string {
+  const lines = history.map(({ at, text }) => `  ${toWords(at)}  ${text}`);
+  return [
+    `User ${userId}`,
+    summary,
+    `What to do: ${advice}`,
+    ...(lines.length > 0 ? ['', 'From now backwards:', ...lines] : []),
+  ].join('\n');
+}
