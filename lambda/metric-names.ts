@@ -84,6 +84,8 @@ export const MetricNames = {
   statusRefreshFailed: 'StatusRefreshFailed',
   /** Status calls that were refused: 400, 401 or 403. Count. */
   statusRefused: 'StatusRefused',
+  /** Status calls answered with 503 because their token names a signing key that may be newer than the known ones. Count. */
+  statusKeyUnknown: 'StatusKeyUnknown',
   /** Status calls to which the state could not be told right now: 503. Count. */
   statusUnavailable: 'StatusUnavailable',
   /** How long the function took for the answer to a status call, whichever. Milliseconds. */

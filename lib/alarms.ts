@@ -145,12 +145,14 @@ export class Alarms extends Construct {
         threshold: 1,
       }),
       createAlarm('ApiErrors', {
-        meaning: 'More than 5 % of the status calls are answered with 5xx.',
+        meaning:
+          'More than 5 % of the status calls are answered with 5xx, those for made-up signing keys aside.',
         metric: new MathExpression({
-          expression: '100 * errors / requests',
+          expression: '100 * (errors - FILL(unknown, 0)) / requests',
           label: '5xx answers, %',
           usingMetrics: {
             errors: statusApi.api.metricServerError({ statistic: Stats.SUM }),
+            unknown: count('statusKeyUnknown'),
             requests: statusApi.api.metricCount({ statistic: Stats.SUM }),
           },
           period,

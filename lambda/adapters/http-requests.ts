@@ -21,7 +21,7 @@ const agents = { http: new http.Agent(agentOptions), https: new https.Agent(agen
 export type HttpRequest = {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  /** Names and values by turns; node sends the list as it is. Without host and content-length. */
+  /** Alternating names and values; node sends the list as it is. Without host and content-length. */
   readonly headers: readonly string[];
   readonly body: string;
 };
@@ -70,7 +70,7 @@ export class HttpRequests {
     };
   }
 
-  /** Sends a request and waits for the whole answer. Never rejects. */
+  /** Sends a request and waits for the whole answer. A failure is part of what it resolves with. */
   async send(request: HttpRequest, timeoutMilliseconds: number): Promise<ReceivedAnswer> {
     const { longestBodyBytes, isLenient } = this.#reading;
     const { method, path, body } = request;
@@ -86,21 +86,25 @@ export class HttpRequests {
       const options = { ...this.#options, method, path, headers: [...ownHeaders, ...request.headers] };
       const outgoing = this.#request(options, (incoming) => {
         ({ statusCode: status = 0, headers } = incoming);
-        outgoing.shouldKeepAlive &&= !(isLenient && isOdd(incoming));
+        outgoing.shouldKeepAlive &&= !(isLenient && hasOddHeaders(incoming));
         let length = 0;
         incoming.on('data', (chunk: Buffer) => {
           chunks.push(chunk);
           length += chunk.length;
           if (length > longestBodyBytes) {
-            outgoing.destroy(new UnusableAnswerError('answer too long'));
+            fail(new UnusableAnswerError('answer too long'));
           }
         });
         incoming.on('end', () => end(null));
         incoming.on('error', end);
       });
-      const timer = setTimeout(() => {
-        outgoing.destroy(new UnusableAnswerError('no answer in time'));
-      }, timeoutMilliseconds);
+      // Both: node may have given the socket back already, and then tells nobody of the error.
+      const fail = (reason: Error) => {
+        end(reason);
+        outgoing.destroy();
+      };
+      const timer = setTimeout(() => fail(new UnusableAnswerError('no answer in time')), timeoutMilliseconds);
+      outgoing.on('upgrade', () => fail(new UnusableAnswerError('status 101')));
       outgoing.on('error', end);
       outgoing.end(body);
     });
@@ -116,10 +120,10 @@ export class HttpRequests {
 }
 
 /**
- * Whether the strict parser would have refused the headers, so that it is open where the answer ends. Its connection is
+ * Whether headers have control characters or say twice where the answer ends, so that it is open where it does. Its connection is
  * not used again: what is left on it would be read as the answer to the next request, which is another user's.
  */
-function isOdd({ headers, rawHeaders }: http.IncomingMessage): boolean {
+function hasOddHeaders({ headers, rawHeaders }: http.IncomingMessage): boolean {
   const transferEncoding = headers['transfer-encoding'];
   const isFramedOddly =
     transferEncoding !== undefined &&

@@ -59,6 +59,11 @@ const REFUSALS: ReadonlySet<string> = new Set(['client_rejected', 'rejected', 'r
 /** Token answers are a few hundred bytes; whatever is longer is not one. */
 const LONGEST_BODY_BYTES = 64 * 1024;
 
+/** A call is not begun with less. */
+const LEAST_CALL_MILLISECONDS = 100;
+
+const OUT_OF_TIME = { kind: 'unavailable', reason: 'no time left to ask' } as const;
+
 /** What is read of the headers of an answer that brings no token. */
 const HEADERS_THAT_MATTER = ['content-type', 'date', 'retry-after', 'www-authenticate'];
 
@@ -126,15 +131,23 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
   async #tryCredentials<Answer extends { readonly kind: string }>(
     timeoutMilliseconds: number,
     ask: Ask<Answer>,
-  ): Promise<Answer> {
+  ): Promise<Answer | typeof OUT_OF_TIME> {
     const deadline = performance.now() + timeoutMilliseconds;
     const client = await this.#secret.read();
-    const answer = await ask(this.#present(client), timeoutMilliseconds);
+    const timeLeft = deadline - performance.now();
+    // What is sent too late to be answered may still be carried out.
+    if (timeLeft < LEAST_CALL_MILLISECONDS) {
+      return OUT_OF_TIME;
+    }
+    const answer = await ask(this.#present(client), timeLeft);
     if (!REFUSALS.has(answer.kind)) {
       return answer;
     }
     const newer = await this.#renew(client, deadline - performance.now());
-    return newer === client ? answer : ask(this.#present(newer), Math.max(1, deadline - performance.now()));
+    const timeLeftNow = deadline - performance.now();
+    return newer === client || timeLeftNow < LEAST_CALL_MILLISECONDS
+      ? answer
+      : ask(this.#present(newer), timeLeftNow);
   }
 
   /** Newer credentials, or the same where there are none or looking for them takes longer than this. */

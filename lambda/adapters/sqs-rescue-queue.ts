@@ -59,8 +59,9 @@ export class SqsRescueQueue implements RescueQueue {
   }
 
   async put(rotation: Rotation, timeoutMilliseconds: number): Promise<void> {
-    const abortSignal = AbortSignal.timeout(timeoutMilliseconds);
     const { key } = await this.#secret.read();
+    // From here on: where the key had to be read first, the only copy of a token is not given up for that.
+    const abortSignal = AbortSignal.timeout(timeoutMilliseconds);
     const command = new SendMessageCommand({
       QueueUrl: this.#queueUrl,
       MessageBody: createMessageBody(rotation, key),

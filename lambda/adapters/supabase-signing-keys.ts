@@ -18,10 +18,13 @@ const LONGEST_LIFETIME_MILLISECONDS = 600_000;
 /** Also an answer that may not be kept, or that is stale already, serves for so long. */
 const SHORTEST_LIFETIME_MILLISECONDS = 10_000;
 
+/** A failure is answered again for so long, so that tokens of strangers do not have a failing server asked for each. */
+const FAILURE_MILLISECONDS = 1_000;
+
 /** Between two fetches that nothing waits for. */
 const BACKGROUND_INTERVAL_MILLISECONDS = 10_000;
 
-/** In each period, one fetch per unknown key id and one for each of so many ids. */
+/** In each period the set is fetched once for an unknown key id, and for so many ids at most. */
 const UNKNOWN_KEYS_PERIOD_MILLISECONDS = 30_000;
 const UNKNOWN_KEYS_PER_PERIOD = 10;
 
@@ -38,8 +41,8 @@ type KeySet = {
  *
  * Keeps the set for as long as `Cache-Control` and `Age` allow, ten minutes at most, so that a revoked key ends by itself.
  * From half of that time on a lookup fetches the set again without waiting for it. A key id that the set does not have
- * is looked for in a new one: within 30 seconds once per key id, and for ten ids at most, so that made-up ids neither
- * cost many calls nor keep a new key out.
+ * is looked for in a new one: once within 30 seconds, for ten such ids at most, so that made-up ids neither cost many calls
+ * nor keep a new key out.
  *
  * @see https://supabase.com/docs/guides/auth/signing-keys
  */
@@ -48,6 +51,7 @@ export class SupabaseSigningKeys {
   readonly #timeoutMilliseconds: number;
   #known: KeySet | null = null;
   #lastFetchAt = Number.NEGATIVE_INFINITY;
+  #lastFailure: { readonly at: number; readonly error: unknown } | null = null;
   #unknownKeyIds = new Set<string>();
   #periodEndsAt = Number.NEGATIVE_INFINITY;
 
@@ -82,8 +86,16 @@ export class SupabaseSigningKeys {
 
   /** Fetches the set, and keeps it. Rejects with an {@link OperationalError} (`KEY_SET_UNAVAILABLE`). */
   async load(): Promise<KeySet> {
-    this.#lastFetchAt = Date.now();
-    const keySet = await this.#request();
+    const askedAt = Date.now();
+    this.#lastFetchAt = askedAt;
+    if (this.#lastFailure !== null && askedAt - this.#lastFailure.at < FAILURE_MILLISECONDS) {
+      throw this.#lastFailure.error;
+    }
+    const keySet = await this.#request(askedAt).catch((error: unknown) => {
+      this.#lastFailure = { at: Date.now(), error };
+      throw error;
+    });
+    this.#lastFailure = null;
     if (this.#known === null || keySet.madeAtSeconds >= this.#known.madeAtSeconds) {
       this.#known = keySet;
     }
@@ -119,13 +131,13 @@ export class SupabaseSigningKeys {
     return true;
   }
 
-  async #request(): Promise<KeySet> {
+  async #request(askedAt: number): Promise<KeySet> {
     const { status, headers, text, failure } = await this.#requests.send(REQUEST, this.#timeoutMilliseconds);
     if (failure !== null || status !== 200) {
       throw explain(failure === null ? `status ${status}` : describeFailedRequest(failure), failure);
     }
     try {
-      return { find: createLocalJWKSet(JSON.parse(text)), fetchedAt: Date.now(), ...readAge(headers) };
+      return { find: createLocalJWKSet(JSON.parse(text)), fetchedAt: askedAt, ...readAge(headers) };
     } catch (error) {
       throw explain('no key set', error);
     }
@@ -142,12 +154,11 @@ function readAge(headers: IncomingHttpHeaders): Pick<KeySet, 'madeAtSeconds' | '
   const ageSeconds = Number(/^\d{1,9}$/.exec(headers.age ?? '')?.[0] ?? 0);
   const maxAge = /(?:^|[\s,])max-age=(\d{1,9})/i.exec(headers['cache-control'] ?? '')?.[1];
   const sentAt = Date.parse(headers.date ?? '');
-  const left = maxAge === undefined ? LONGEST_LIFETIME_MILLISECONDS : (Number(maxAge) - ageSeconds) * 1_000;
+  const longest = maxAge === undefined ? Number.POSITIVE_INFINITY : Number(maxAge) * 1_000;
+  const isToBeKept = !/\bno-(?:store|cache)\b/i.test(headers['cache-control'] ?? '');
+  const left = isToBeKept ? Math.min(LONGEST_LIFETIME_MILLISECONDS, longest) - ageSeconds * 1_000 : 0;
   return {
     madeAtSeconds: (Number.isNaN(sentAt) ? Date.now() : sentAt) / 1_000 - ageSeconds,
-    lifetimeMilliseconds: Math.min(
-      LONGEST_LIFETIME_MILLISECONDS,
-      Math.max(SHORTEST_LIFETIME_MILLISECONDS, left),
-    ),
+    lifetimeMilliseconds: Math.max(SHORTEST_LIFETIME_MILLISECONDS, left),
   };
 }

@@ -25,7 +25,10 @@ export class RescueQueueOnDemand implements RescueQueue {
   }
 
   #open(): Promise<RescueQueue> {
-    this.#queue ??= this.#create();
+    this.#queue ??= this.#create().catch((error: unknown) => {
+      this.#queue = null;
+      throw error;
+    });
     return this.#queue;
   }
 }

@@ -156,7 +156,10 @@ function judgeUnverified(
   keys: { mayHaveMissed(issuedAtSeconds: number): boolean },
   failure: errors.JOSEError,
 ): Error {
-  // The same claims without a signature, for jose to check: it throws for those that are wrong.
+  // jose checks the claims alone, and throws if one is wrong.
   const { payload } = UnsecuredJWT.decode(`${UNSECURED_HEADER}.${token.split('.')[1]}.`, claims);
-  return keys.mayHaveMissed(payload.iat ?? 0) ? new UnknownKeyError({ cause: failure }) : failure;
+  readUserId(payload);
+  const { iat = 0 } = payload;
+  const isFromTheFuture = iat > Date.now() / 1_000 + CLOCK_TOLERANCE_SECONDS;
+  return !isFromTheFuture && keys.mayHaveMissed(iat) ? new UnknownKeyError({ cause: failure }) : failure;
 }

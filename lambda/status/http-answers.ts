@@ -20,6 +20,7 @@ const METRICS = {
   reauthorization_required: 'statusReauthorizationRequired',
   refresh_failed: 'statusRefreshFailed',
   refused: 'statusRefused',
+  keyUnknown: 'statusKeyUnknown',
   unavailable: 'statusUnavailable',
 } as const satisfies Record<string, Metric>;
 
@@ -55,8 +56,9 @@ export function answerOverHttp({
         return;
       }
       const { status, title, detail, headers } = problem;
-      // An unknown key is no outage: strangers make up as many as they like, and must not wake anybody.
-      const isOutage = status === 503 && !(request.error instanceof UnknownKeyError);
+      // An unknown key is no outage: strangers make up as many as they like, and must not set off an alarm.
+      const isKeyUnknown = request.error instanceof UnknownKeyError;
+      const isOutage = status === 503 && !isKeyUnknown;
       const latency = clock.monotonicMilliseconds() - request.internal.startedAt;
       const fields = { status, ...describeCause(request.error), latency_ms: Math.round(latency) };
       if (isOutage) {
@@ -64,7 +66,7 @@ export function answerOverHttp({
       } else {
         log.warn('status refused', fields);
       }
-      measure(isOutage ? 'unavailable' : 'refused', latency);
+      measure(isKeyUnknown ? 'keyUnknown' : isOutage ? 'unavailable' : 'refused', latency);
       const instance = request.event.requestContext.requestId;
       const body = { type: 'about:blank', title, status, detail, instance };
       request.response = respond(status, 'application/problem+json', body, headers);

@@ -23,6 +23,7 @@ export function createThroughputRow(metrics: DashboardMetrics): IWidget[] {
         metrics.count('statusReauthorizationRequired', 'has to authorize again'),
         metrics.count('statusRefreshFailed', 'token ran out, retryable'),
         metrics.count('statusRefused', '400, 401, 403'),
+        metrics.count('statusKeyUnknown', '503, unknown signing key'),
         metrics.count('statusUnavailable', '503'),
       ],
       stacked: true,

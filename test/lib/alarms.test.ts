@@ -19,7 +19,7 @@ describe('the alarms', () => {
       'SweepsInDeadLetterQueue: Maximum of AWS/SQS ApproximateNumberOfMessagesVisible >= 1, 1 of 1 x 300 s, notBreaching',
       'RescuedTokensInDeadLetterQueue: Maximum of AWS/SQS ApproximateNumberOfMessagesVisible >= 1, 1 of 1 x 300 s, notBreaching',
       'ProfilesRefuseTokens: Sum of SpotifyAuth ProfilesRefused >= 1, 1 of 1 x 300 s, notBreaching',
-      'ApiErrors: 100 * errors / requests > 5, 3 of 3 x 300 s, notBreaching',
+      'ApiErrors: 100 * (errors - FILL(unknown, 0)) / requests > 5, 3 of 3 x 300 s, notBreaching',
       'StatusCallsThrottled: Sum of AWS/Lambda Throttles >= 1, 1 of 1 x 300 s, notBreaching',
       'SweepsThrottled: Sum of AWS/Lambda Throttles >= 1, 1 of 1 x 300 s, notBreaching',
       'ApiLatency: p95 of AWS/ApiGateway Latency > 3000, 3 of 3 x 300 s, notBreaching',
@@ -56,21 +56,27 @@ describe('the alarms', () => {
   test('tell the share of requests that failed from how many there were', () => {
     const { Metrics } = findAlarm(template, 'ApiErrors');
     const apiId = { Ref: expect.stringMatching(/^StatusApiHttpApi/) };
-    const stat = (Id: string, MetricName: string) => ({
+    const stat = (Id: string, metric: object) => ({
       Id,
-      MetricStat: {
-        Metric: {
-          Namespace: 'AWS/ApiGateway',
-          MetricName,
-          Dimensions: [{ Name: 'ApiId', Value: apiId }],
-        },
-        Period: 300,
-        Stat: 'Sum',
-      },
+      MetricStat: { Metric: metric, Period: 300, Stat: 'Sum' },
       ReturnData: false,
     });
+    const ofApi = (MetricName: string) => ({
+      Namespace: 'AWS/ApiGateway',
+      MetricName,
+      Dimensions: [{ Name: 'ApiId', Value: apiId }],
+    });
+    const keyUnknown = {
+      Namespace: 'SpotifyAuth',
+      MetricName: 'StatusKeyUnknown',
+      Dimensions: [{ Name: 'service', Value: 'SpotifyAuth-test' }],
+    };
 
-    expect(Metrics.slice(1)).toEqual([stat('errors', '5xx'), stat('requests', 'Count')]);
+    expect(Metrics.slice(1)).toEqual([
+      stat('errors', ofApi('5xx')),
+      stat('unknown', keyUnknown),
+      stat('requests', ofApi('Count')),
+    ]);
   });
 
   test.each([

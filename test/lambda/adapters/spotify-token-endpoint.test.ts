@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { Secret, SPOTIFY_CLIENT } from '../../../lambda/adapters/secret.ts';
+import { Secret, SPOTIFY_CLIENT, type SpotifyClient } from '../../../lambda/adapters/secret.ts';
 import { SpotifyTokenEndpoint } from '../../../lambda/adapters/spotify-token-endpoint.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import type {
@@ -536,12 +536,13 @@ describe('a rejected client', () => {
     secretsManager.value = { client_id: '5fe01282e44241328a84e7c5cc169165', client_secret: 'wrong-too' };
     clock.advance(10_000);
     let calls = 0;
+    const timeoutMilliseconds = 2 * SHORT_TIMEOUT_MILLISECONDS;
     const rejectSlowly: Respond = (response, request) => {
       calls += 1;
-      const delay = 0.7 * SHORT_TIMEOUT_MILLISECONDS;
+      const delay = 0.7 * timeoutMilliseconds;
       setTimeout(() => json(400, { error: 'invalid_client' })(response, request), delay);
     };
-    const answer = await refresh(rejectSlowly, SHORT_TIMEOUT_MILLISECONDS);
+    const answer = await refresh(rejectSlowly, timeoutMilliseconds);
     expect(answer).toEqual({ kind: 'unavailable', reason: 'no answer in time' });
     expect(calls).toBe(2);
   });
@@ -555,6 +556,29 @@ test('a refusal is passed on within its timeout where Secrets Manager does not s
   expect(answer).toEqual({ kind: 'revoked', reason: 'unknown' });
   expect(secretsManager.reads).toBe(2);
 }, 5_000);
+
+test('a secret that is read slowly leaves less time for the call, and none is begun with hardly any', async () => {
+  const slow = {
+    read: async () => {
+      await new Promise((resolve) => setTimeout(resolve, SHORT_TIMEOUT_MILLISECONDS));
+      return { client_id: 'id', client_secret: 'secret' };
+    },
+  } as Secret<SpotifyClient>;
+  endpoint = new SpotifyTokenEndpoint(new URL('/api/token', spotify.url), slow);
+  const answer = await refresh(json(200, success), SHORT_TIMEOUT_MILLISECONDS + 50);
+  expect(answer).toEqual({ kind: 'unavailable', reason: 'no time left to ask' });
+  expect(spotify.requests).toHaveLength(0);
+});
+
+test('an answer that changes the protocol is none, and is not waited for', async () => {
+  const answer = await refresh(
+    (response) =>
+      void response.socket?.end(
+        'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n',
+      ),
+  );
+  expect(answer).toMatchObject({ kind: 'unavailable' });
+});
 
 test('credentials that cannot be read are an error, and Spotify is not called', async () => {
   secretsManager.value = { client_id: 'only the id' };

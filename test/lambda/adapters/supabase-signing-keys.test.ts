@@ -79,9 +79,12 @@ describe('a key set', () => {
     ['max-age=0', undefined, 10],
     ['public,max-age=600', '9999', 10],
     ['public, s-maxage=60', undefined, 600],
-    ['no-store', undefined, 600],
+    ['no-store', undefined, 10],
+    ['public, no-cache', undefined, 10],
+    [undefined, '500', 100],
     [undefined, undefined, 600],
     ['public, max-age=86400', undefined, 600],
+    ['public, max-age=86400', '500', 100],
     ['public, max-age=600', 'soon', 600],
   ])('with Cache-Control %p and Age %p is kept for %p s', async (cacheControl, age, seconds) => {
     publish(['current'], { ...(cacheControl && { 'cache-control': cacheControl }), ...(age && { age }) });
@@ -110,6 +113,17 @@ describe('a key set', () => {
     await expect(find('unknown')).rejects.toThrow(errors.JWKSNoMatchingKey);
     await find('next');
   });
+});
+
+test('a set that cannot be fetched is not asked for again within a second, whatever the tokens', async () => {
+  supabase.respond = html(502);
+  for (let tokens = 0; tokens < 20; tokens += 1) {
+    await expect(find(`key-${tokens}`)).rejects.toMatchObject({ code: 'KEY_SET_UNAVAILABLE' });
+  }
+  expect(supabase.requests).toHaveLength(1);
+  publish(['current']);
+  letSecondsPass(1);
+  await find('current');
 });
 
 describe('a key id that the set does not have', () => {

@@ -344,6 +344,14 @@ describe('a token signed with a key that is not known yet', () => {
     }
   });
 
+  test('is refused when it says that it was issued in the future, or by nobody who is signed in', async () => {
+    await knowRs256Alone(400);
+    const iat = secondsFromNow(-10);
+    for (const changes of [{ iat: secondsFromNow(90) }, { iat, role: 'anon' }, { iat, sub: '' }]) {
+      await expectRefusal(await bearer(changes), 'TOKEN_INVALID');
+    }
+  });
+
   test('is refused when it does not say when it was issued', async () => {
     await knowRs256Alone(400);
     await expectRefusal(await bearer(), 'TOKEN_INVALID');
@@ -394,7 +402,10 @@ describe('a key set that cannot be fetched', () => {
     await expectOutage(token);
 
     await publish('ES256');
+    const later = Date.now() + 1_000;
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(later);
     expect(await authenticate(token, dependencies())).toBe(USER);
+    clock.mockRestore();
   });
 
   test('because nobody listens says nothing about the token', async () => {

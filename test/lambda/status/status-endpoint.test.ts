@@ -188,7 +188,7 @@ describe('a problem', () => {
   test('is answered with 503 for a key that may be new, which is no outage: anybody can make one up', async () => {
     authenticate = () => Promise.reject(new UnknownKeyError({}));
     expectProblem(await get(USER), 503, 'Service Unavailable', { 'retry-after': '10' });
-    expect(metrics.added).toMatchObject([{ statusRefused: 1 }]);
+    expect(metrics.added).toMatchObject([{ statusKeyUnknown: 1 }]);
     expect(log.lines).toMatchObject([
       { level: 'warn', fields: { status: 503, code: 'SIGNING_KEY_UNKNOWN' } },
     ]);

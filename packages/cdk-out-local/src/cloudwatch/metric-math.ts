@@ -1,7 +1,9 @@
 import { runInNewContext } from 'node:vm';
 
-/** Arithmetic of numbers and ids; CloudWatch's functions are not implemented. */
-export const ARITHMETIC = /^(?!.*\w\s*\()[\w\s.+\-*/()]+$/;
+const FILL = /FILL\(\s*([a-z]\w*)\s*,\s*(\d+)\s*\)/g;
+
+/** Arithmetic of numbers, ids and FILL with a number; CloudWatch's other functions are not implemented. */
+export const ARITHMETIC = /^(?:FILL\(\s*[a-z]\w*\s*,\s*\d+\s*\)|(?!\w+\s*\()[\w\s.+\-*/()])+$/;
 
 /**
  * Works out one data point of a metric math expression.
@@ -15,8 +17,11 @@ export function evaluateExpression(
   expression: string,
   operands: Readonly<Record<string, number | undefined>>,
 ): number | undefined {
-  const names = expression.match(/\b[a-z]\w*/g) ?? [];
+  const filled = expression.replace(FILL, (_, name: string, filler: string) =>
+    String(operands[name] ?? filler),
+  );
+  const names = filled.match(/\b[a-z]\w*/g) ?? [];
   if (names.some((name) => operands[name] === undefined)) return undefined;
-  const value = Number(runInNewContext(expression, { ...operands }));
+  const value = Number(runInNewContext(filled, { ...operands }));
   return Number.isFinite(value) ? value : undefined;
 }
