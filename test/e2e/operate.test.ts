@@ -309,22 +309,23 @@ describe('filling a secret', () => {
 
   test('with the right value says which version is current, and the command that it gives goes back', async () => {
     const { spotifyClient, cloud, awsEndpointUrl } = stack.stack;
-    const name = cloud.template.outputs['SpotifySecretArn'] ?? '';
-    const stages = () => cloud.secretsManager.versionStagesOf(name);
+    const secretArn = cloud.template.outputs['SpotifySecretArn'] ?? '';
+    const stages = () => cloud.secretsManager.versionStagesOf(secretArn);
     const [before = ''] = Object.keys(stages());
 
     const filled = await fillSecret('spotify', JSON.stringify(spotifyClient));
 
     const [current = ''] = Object.keys(stages());
-    const goBack = `aws secretsmanager update-secret-version-stage --secret-id ${name} --version-stage AWSCURRENT --move-to-version-id ${before} --remove-from-version-id ${current}`;
-    expect(filled).toEqual({
-      exitCode: 0,
-      stdout: `Spotify accepts the client id and secret.
-Secret ${name} of ${STACK} has a new value: version ${current} is current.
-To go back: ${goBack}
-`,
-      stderr: '',
-    });
+    const goBack = `aws secretsmanager update-secret-version-stage --secret-id ${secretArn} --version-stage AWSCURRENT --move-to-version-id ${before} --remove-from-version-id ${current}`;
+    expect(filled).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(filled.stdout.split('\n')).toEqual([
+      'Spotify accepts the client id and secret.',
+      expect.stringMatching(
+        `^Secret CredentialsSpotify[\\w-]+ of ${STACK} has a new value: version ${current} is current\\.$`,
+      ),
+      `To go back: ${goBack}`,
+      '',
+    ]);
     const options = parseArgs({
       args: goBack.split(' ').slice(3),
       options: {

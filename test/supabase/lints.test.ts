@@ -225,6 +225,7 @@ const lints: readonly Lint[] = [
  * that bypass row level security read a row, even where somebody grants privileges on the table.
  */
 const closedTables = {
+  'spotify_auth.changes': 'the history: when the state of a connection changed',
   'spotify_auth.connections': 'the queue: when which user is due, and who holds the lease',
   'spotify_auth.refreshes_by_minute': 'what the revocation breaker judges by',
   'spotify_auth.shared_state': 'one row of what all connections share',
@@ -236,6 +237,7 @@ const closedTables = {
  * instead. plans.test.ts shows that calls on a large one go through indexes.
  */
 const readableIndexes = {
+  changes_by_age: 'the changes that are old enough to be forgotten',
   connections_claimable: 'when the next connection becomes free',
   connections_dead: 'grants whose tokens are to be removed, or whose marks are to be undone',
   connections_due: 'the next connections of a claim',
