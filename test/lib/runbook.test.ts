@@ -65,7 +65,7 @@ describe('the runbook on the dashboard', () => {
     expect(whole).toContain('npm run operate -- doctor --stage test');
     expect(whole).not.toMatch(/--stage prod|stage=prod|SpotifyAuth-prod/);
     expect(whole).toMatch(/purge-queue --queue-url <RefreshSweeperDeadLetterQueue[0-9A-F]{8}>/);
-    expect(whole).toContain('show <user-id> --stage test');
+    expect(whole).toContain('show <user> --stage test');
   });
 
   test('fits into what CloudFormation and CloudWatch take', () => {
