@@ -324,7 +324,7 @@ export const resourceTypes = {
         v.array(
           v.strictObject({
             Expression: v.optional(
-              v.pipe(v.string(), v.regex(ARITHMETIC, 'must be arithmetic of metrics, without functions')),
+              v.pipe(v.string(), v.regex(ARITHMETIC, 'must be arithmetic of metrics, with no function but FILL')),
             ),
             Id: v.string(),
             Label: withoutEffect('there are no graphs'),

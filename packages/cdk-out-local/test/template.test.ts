@@ -59,13 +59,13 @@ describe('what is not implemented is refused, naming it', () => {
         Properties: {
           ComparisonOperator: 'GreaterThanThreshold',
           EvaluationPeriods: 1,
-          Metrics: [{ Id: 'filled', Expression: 'FILL(errors, 0)' }],
+          Metrics: [{ Id: 'rate', Expression: 'RATE(errors)' }],
           Threshold: 1,
         },
       },
     };
     expect(() => load(resources)).toThrow(
-      'Metrics.0.Expression: must be arithmetic of metrics, without functions',
+      'Metrics.0.Expression: must be arithmetic of metrics, with no function but FILL',
     );
   });
 
