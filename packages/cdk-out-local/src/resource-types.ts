@@ -324,7 +324,10 @@ export const resourceTypes = {
         v.array(
           v.strictObject({
             Expression: v.optional(
-              v.pipe(v.string(), v.regex(ARITHMETIC, 'must be arithmetic of metrics, with no function but FILL')),
+              v.pipe(
+                v.string(),
+                v.regex(ARITHMETIC, 'must be arithmetic of metrics, with no function but FILL'),
+              ),
             ),
             Id: v.string(),
             Label: withoutEffect('there are no graphs'),
