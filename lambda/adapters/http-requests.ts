@@ -9,7 +9,7 @@ const LONGEST_HEADERS_BYTES = 256 * 1024;
 const IDLE_CONNECTION_MILLISECONDS = 4_000;
 
 /** Text without control characters. */
-const PLAIN_TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
+export const PLAIN_TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Why an answer is not known to be whole. The message is our own words. */
 class UnusableAnswerError extends Error {}

@@ -11,6 +11,7 @@ import {
   describeFailedRequest,
   type HttpRequest,
   HttpRequests,
+  PLAIN_TEXT,
   type ReceivedAnswer,
 } from './http-requests.ts';
 import { readRetryAfterSeconds } from './retry-after.ts';
@@ -66,9 +67,6 @@ const OUT_OF_TIME = { kind: 'unavailable', reason: 'no time left to ask' } as co
 
 /** What is read of the headers of an answer that brings no token. */
 const HEADERS_THAT_MATTER = ['content-type', 'date', 'retry-after', 'www-authenticate'];
-
-/** Text without control characters, of which alone a Response takes headers. */
-const PLAIN_TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Of these no Response with a body can be made. */
 const STATUSES_WITHOUT_BODY = [204, 205, 304];
@@ -208,6 +206,7 @@ async function judge<Success>(
 function toResponse({ status, headers, text }: ReceivedAnswer): Response {
   const kept = HEADERS_THAT_MATTER.flatMap((name) => {
     const value = headers[name];
+    // A Response refuses headers with control characters.
     return typeof value === 'string' && PLAIN_TEXT.test(value) ? [[name, value] as [string, string]] : [];
   });
   const hasBody = text !== '' && !STATUSES_WITHOUT_BODY.includes(status);

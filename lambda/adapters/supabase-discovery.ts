@@ -1,11 +1,14 @@
 import * as v from 'valibot';
 import { OperationalError } from '../connection/operational-error.ts';
-import { getErrorName } from './error-name.ts';
+import { describeFailedRequest, HttpRequests } from './http-requests.ts';
 
 const TIMEOUT_MILLISECONDS = 5_000;
 
-const Configuration = v.object({ issuer: v.string() });
-const KeySet = v.object({ keys: v.array(v.unknown()) });
+const LONGEST_BODY_BYTES = 1024 * 1024;
+
+const Json = v.pipe(v.string(), v.parseJson());
+const Configuration = v.pipe(Json, v.object({ issuer: v.string() }));
+const KeySet = v.pipe(Json, v.object({ keys: v.array(v.unknown()) }));
 
 /** What a Supabase project publishes about its user tokens. */
 export type PublishedTokens = {
@@ -27,10 +30,7 @@ export async function readPublishedTokens(supabaseUrl: URL): Promise<PublishedTo
     readDocument(supabaseUrl, 'jwks.json', KeySet),
   ]);
   if (keySet === null) {
-    throw new OperationalError(
-      'DISCOVERY_UNAVAILABLE',
-      `${supabaseUrl.origin} has no key set: is it the address of a Supabase project?`,
-    );
+    throw unavailable(`${supabaseUrl.origin} has no key set: is it the address of a Supabase project?`);
   }
   return { issuer: configuration?.issuer || null, signingKeys: keySet.keys.length };
 }
@@ -39,36 +39,28 @@ export async function readPublishedTokens(supabaseUrl: URL): Promise<PublishedTo
 async function readDocument<Content>(
   supabaseUrl: URL,
   name: string,
-  schema: v.GenericSchema<unknown, Content>,
+  schema: v.GenericSchema<string, Content>,
 ): Promise<Content | null> {
-  const url = new URL(`/auth/v1/.well-known/${name}`, supabaseUrl);
-  try {
-    const response = await fetch(url, {
-      redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS),
-    });
-    if (response.status === 404) {
-      await response.body?.cancel();
-      return null;
-    }
-    const parsed = v.safeParse(schema, await response.json());
-    if (response.status === 200 && parsed.success) {
-      return parsed.output;
-    }
-    throw new OperationalError(
-      'DISCOVERY_UNAVAILABLE',
-      `${url.href} is answered with status ${response.status} and not what it should be`,
-    );
-  } catch (error) {
-    if (error instanceof OperationalError) {
-      throw error;
-    }
-    throw new OperationalError(
-      'DISCOVERY_UNAVAILABLE',
-      `${url.href} could not be read: ${getErrorName(error)}`,
-      {
-        cause: error,
-      },
-    );
+  const requests = new HttpRequests(supabaseUrl, { longestBodyBytes: LONGEST_BODY_BYTES, isLenient: false });
+  const path = `/auth/v1/.well-known/${name}`;
+  const { status, text, failure } = await requests.send(
+    { method: 'GET', path, headers: ['accept', 'application/json'], body: '' },
+    TIMEOUT_MILLISECONDS,
+  );
+  const address = `${supabaseUrl.origin}${path}`;
+  if (failure !== null) {
+    throw unavailable(`${address} could not be read: ${describeFailedRequest(failure)}`, failure);
   }
+  if (status === 404) {
+    return null;
+  }
+  const parsed = v.safeParse(schema, text);
+  if (status !== 200 || !parsed.success) {
+    throw unavailable(`${address} is answered with status ${status} and not what it should be`);
+  }
+  return parsed.output;
+}
+
+function unavailable(message: string, cause?: unknown): OperationalError {
+  return new OperationalError('DISCOVERY_UNAVAILABLE', message, { cause });
 }

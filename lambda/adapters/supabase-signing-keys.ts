@@ -18,8 +18,11 @@ const LONGEST_LIFETIME_MILLISECONDS = 600_000;
 /** Also an answer that may not be kept, or that is stale already, serves for so long. */
 const SHORTEST_LIFETIME_MILLISECONDS = 10_000;
 
-/** A failure is answered again for so long, so that tokens of strangers do not have a failing server asked for each. */
-const FAILURE_MILLISECONDS = 1_000;
+/**
+ * From when it was asked a server that fails is not asked again for so long, whatever the tokens of strangers. Longer than
+ * the timeout; and not from when it failed, which after Lambda froze the instance may be this moment.
+ */
+const FAILURE_MILLISECONDS = 3_000;
 
 /** Between two fetches that nothing waits for. */
 const BACKGROUND_INTERVAL_MILLISECONDS = 10_000;
@@ -51,7 +54,7 @@ export class SupabaseSigningKeys {
   readonly #timeoutMilliseconds: number;
   #known: KeySet | null = null;
   #lastFetchAt = Number.NEGATIVE_INFINITY;
-  #lastFailure: { readonly at: number; readonly error: unknown } | null = null;
+  #lastFailure: { readonly askedAt: number; readonly error: unknown } | null = null;
   #unknownKeyIds = new Set<string>();
   #periodEndsAt = Number.NEGATIVE_INFINITY;
 
@@ -68,11 +71,14 @@ export class SupabaseSigningKeys {
    * (`KEY_SET_UNAVAILABLE`) when no set is known and none can be fetched, and with jose's `JWKSNoMatchingKey`.
    */
   readonly find = async (header: JWSHeaderParameters, token: FlattenedJWSInput) => {
+    const kept = this.#known;
     const keySet = await this.#current();
     try {
       return await keySet.find(header, token);
     } catch (error) {
-      if (error instanceof errors.JWKSNoMatchingKey && this.#mayLookFor(String(header.kid))) {
+      // A set that has just been fetched is not fetched again.
+      const isKept = keySet === kept;
+      if (isKept && error instanceof errors.JWKSNoMatchingKey && this.#mayLookFor(String(header.kid))) {
         return (await this.load()).find(header, token);
       }
       throw error;
@@ -88,11 +94,11 @@ export class SupabaseSigningKeys {
   async load(): Promise<KeySet> {
     const askedAt = Date.now();
     this.#lastFetchAt = askedAt;
-    if (this.#lastFailure !== null && askedAt - this.#lastFailure.at < FAILURE_MILLISECONDS) {
+    if (this.#lastFailure !== null && askedAt - this.#lastFailure.askedAt < FAILURE_MILLISECONDS) {
       throw this.#lastFailure.error;
     }
     const keySet = await this.#request(askedAt).catch((error: unknown) => {
-      this.#lastFailure = { at: Date.now(), error };
+      this.#lastFailure = { askedAt, error };
       throw error;
     });
     this.#lastFailure = null;

@@ -5,6 +5,7 @@ import type {
 import { StoreError } from '../connection/connection-store.ts';
 import { describeFailure } from '../connection/operational-error.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
+import { askAboutClient } from './ask-about-client.ts';
 
 /** The schema that this code was written for: raised with `spotify_auth.schema_version()` by a migration that it needs. */
 export const SCHEMA_VERSION = 1;
@@ -13,10 +14,14 @@ export const SCHEMA_VERSION = 1;
 const LEAST_STORED_VALUES = 5;
 const SHARE_OF_STORED_VALUES = 0.01;
 
-const SPOTIFY_TIMEOUT_MILLISECONDS = 5_000;
-
 /** One thing that has to be right for connections to be kept alive. */
-export type Check = { readonly name: string; readonly ok: boolean; readonly detail: string };
+export type Check = {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  /** Of the error that was met; absent: none was. */
+  readonly code?: string;
+};
 
 /** What a diagnosis works with; nothing of it remembers an earlier read. */
 export type DiagnoseDependencies = {
@@ -89,7 +94,8 @@ async function check(name: string, look: () => Promise<Finding>): Promise<Check>
   try {
     return { name, ...(await look()) };
   } catch (error) {
-    return { name, ...fail(describeFailure(error).reason) };
+    const { code, reason } = describeFailure(error);
+    return { name, ...fail(reason), code };
   }
 }
 
@@ -135,19 +141,15 @@ async function askSpotify(
   if (notBefore !== null) {
     return fail(`not asked: Spotify lets nobody call it for another ${Math.ceil(notBefore)} s`);
   }
-  const answer = await clientCheck.checkClient(SPOTIFY_TIMEOUT_MILLISECONDS);
-  switch (answer.kind) {
-    case 'accepted':
-      return pass('Spotify accepts the client id and secret');
-    case 'throttled':
-      return fail(`Spotify asks to wait for ${answer.retryAfterSeconds} s`);
-    case 'unavailable':
-      return fail(`Spotify gave no usable answer: ${answer.reason}`);
-    default:
-      return fail(
-        `Spotify refuses the client id or secret (${answer.reason}): compare them with Spotify's dashboard, and run "npm run operate -- fill-secret spotify --stage <stage>"`,
-      );
+  const { answer, detail } = await askAboutClient(clientCheck);
+  if (answer === 'accepted') {
+    return pass(detail);
   }
+  return fail(
+    answer === 'refused'
+      ? `${detail}: compare them with Spotify's dashboard, and run "npm run operate -- fill-secret spotify --stage <stage>"`
+      : detail,
+  );
 }
 
 function checkLastSweep(statistics: ConnectionStatistics | null, longestSweepGapSeconds: number): Check {

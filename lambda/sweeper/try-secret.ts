@@ -2,8 +2,7 @@ import type { ConnectionAdministration } from '../connection/connection-administ
 import { StoreError } from '../connection/connection-store.ts';
 import { SecretError } from '../connection/secret-error.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
-
-const SPOTIFY_TIMEOUT_MILLISECONDS = 5_000;
+import { askAboutClient } from './ask-about-client.ts';
 
 /** What would become of a stage if a value were written into a secret. Holds nothing of the values. */
 export type SecretTrial = {
@@ -28,21 +27,7 @@ export async function trySpotifyClient(
 ): Promise<SecretTrial> {
   const current = await readUnlessUnusable(present);
   const loses = current !== null && current.client_id !== candidate.client_id ? 'client' : null;
-  const answer = await clientCheck.checkClient(SPOTIFY_TIMEOUT_MILLISECONDS);
-  switch (answer.kind) {
-    case 'accepted':
-      return { answer: 'accepted', detail: 'Spotify accepts the client id and secret', loses };
-    case 'throttled':
-      return { answer: 'unknown', detail: `Spotify asks to wait for ${answer.retryAfterSeconds} s`, loses };
-    case 'unavailable':
-      return { answer: 'unknown', detail: `Spotify gave no usable answer: ${answer.reason}`, loses };
-    default:
-      return {
-        answer: 'refused',
-        detail: `Spotify refuses the client id or secret (${answer.reason})`,
-        loses,
-      };
-  }
+  return { ...(await askAboutClient(clientCheck)), loses };
 }
 
 /** Compares a Supabase key with the present one, and calls the REST interface with it. Rejects with a SecretError. */

@@ -115,15 +115,41 @@ describe('a key set', () => {
   });
 });
 
-test('a set that cannot be fetched is not asked for again within a second, whatever the tokens', async () => {
+test('a set that cannot be fetched is not asked for again within three seconds, whatever the tokens', async () => {
   supabase.respond = html(502);
   for (let tokens = 0; tokens < 20; tokens += 1) {
     await expect(find(`key-${tokens}`)).rejects.toMatchObject({ code: 'KEY_SET_UNAVAILABLE' });
   }
+  letSecondsPass(2);
+  await expect(find('current')).rejects.toMatchObject({ code: 'KEY_SET_UNAVAILABLE' });
   expect(supabase.requests).toHaveLength(1);
   publish(['current']);
   letSecondsPass(1);
   await find('current');
+});
+
+test('a fetch that was begun before Lambda froze the instance does not fail the request after it', async () => {
+  publish(['current']);
+  await find('current');
+  letSecondsPass(301);
+  let answerLate: () => void = () => {};
+  supabase.respond = (response) => {
+    answerLate = () => void response.writeHead(502).end();
+  };
+  await find('current');
+  await requestsToCome(2);
+  letSecondsPass(300);
+  publish(['current', 'next']);
+  answerLate();
+  // A call that begins later has come back by then, so has the late answer.
+  await new SupabaseSigningKeys(supabase.url).load();
+  await find('next');
+});
+
+test('a set that had to be fetched is not fetched again for a key id that it does not have', async () => {
+  publish(['current']);
+  await expect(find('unknown')).rejects.toThrow(errors.JWKSNoMatchingKey);
+  expect(supabase.requests).toHaveLength(1);
 });
 
 describe('a key id that the set does not have', () => {

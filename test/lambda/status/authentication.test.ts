@@ -402,7 +402,7 @@ describe('a key set that cannot be fetched', () => {
     await expectOutage(token);
 
     await publish('ES256');
-    const later = Date.now() + 1_000;
+    const later = Date.now() + 3_000;
     const clock = jest.spyOn(Date, 'now').mockReturnValue(later);
     expect(await authenticate(token, dependencies())).toBe(USER);
     clock.mockRestore();
