@@ -39,8 +39,8 @@ export interface Command {
   parse(commandLine: CommandLine): Task;
 }
 
-/** A result that is shown as a table of its fields. @param value what the sweeper returned */
-export function asTable(fields: Fields, value: unknown): CommandResult {
-  const data = inOrder(fields, value);
+/** A result that is shown as a table of its fields. @param result what the sweeper returned */
+export function asTable(fields: Fields, result: Readonly<Record<string, unknown>>): CommandResult {
+  const data = inOrder(fields, result);
   return { text: toTable(data), data, exitCode: 0 };
 }

@@ -13,7 +13,9 @@ import { withProgress } from './progress.ts';
 
 /** What the function answers about itself and what it depends on. */
 const Checkup = v.object({
-  checks: v.array(v.object({ name: v.string(), ok: v.boolean(), detail: v.string() })),
+  checks: v.array(
+    v.object({ name: v.string(), ok: v.boolean(), detail: v.string(), code: v.optional(v.string()) }),
+  ),
 });
 
 type Finding = Omit<Check, 'name'>;
@@ -106,26 +108,21 @@ function examineStack(deployment: Deployment): Check {
 
 async function examineByFunction(deployment: Deployment): Promise<Check[]> {
   const { stage } = deployment;
-  const failed = (detail: string): Check[] => [
-    { name: 'sweeper', ok: false, detail, commands: [`npm run deploy -- -c stage=${stage}`] },
-  ];
+  const deploy = `npm run deploy -- -c stage=${stage}`;
   try {
-    const checkup = v.safeParse(
-      Checkup,
-      await invokeSweeper(deployment, { command: 'doctor' }, 'having the sweeper look at itself'),
-    );
-    if (!checkup.success)
-      return failed('does not answer these commands: deploy the version that they are of');
-    const checks = checkup.output.checks.map((check) => ({
-      ...check,
-      name: check.name.replaceAll('_', ' '),
-    }));
+    const activity = 'having the sweeper look at itself';
+    const { checks } = await invokeSweeper(deployment, { command: 'doctor' }, activity, Checkup);
     return [
       { name: 'sweeper', ok: true, detail: 'answers' },
-      ...checks.map((check) => ({ ...check, commands: [CURES[check.name]?.(stage) ?? []].flat() })),
+      ...checks.map(({ code, ...check }) => {
+        const name = check.name.replaceAll('_', ' ');
+        // Nothing can be filled into a secret that is not there.
+        const cure = code === 'SECRET_MISSING' ? deploy : CURES[name]?.(stage);
+        return { ...check, name, commands: cure === undefined ? [] : [cure] };
+      }),
     ];
   } catch (error) {
-    return failed(explainError(error));
+    return [{ name: 'sweeper', ok: false, detail: explainError(error), commands: [deploy] }];
   }
 }
 

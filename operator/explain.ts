@@ -2,11 +2,7 @@ import * as v from 'valibot';
 import { parseUser } from './arguments.ts';
 import type { Command } from './command.ts';
 import { type Explanation, explain as explainConnection, toWords } from './explanation.ts';
-import { findUser, unknownUser } from './find-user.ts';
-import { invokeSweeper } from './invoke-sweeper.ts';
-import { OperatorError } from './operator-error.ts';
-
-const UnknownUser = v.object({ state: v.literal('unknown_user') });
+import { askAboutUser } from './find-user.ts';
 
 const Time = v.optional(v.nullable(v.pipe(v.string(), v.isoTimestamp())));
 
@@ -44,17 +40,8 @@ connection stands, what to do, and what became of it, from now backwards. The hi
   parse(commandLine) {
     const user = parseUser(commandLine);
     return async (deployment) => {
-      const userId = await findUser(deployment, user);
-      const event = { command: 'explain', userId };
-      const result = await invokeSweeper(deployment, event, 'looking the connection up');
-      if (v.is(UnknownUser, result)) throw unknownUser(deployment, userId);
-      const parsed = v.safeParse(Explained, result);
-      if (!parsed.success) {
-        throw new OperatorError(
-          'the sweeper does not answer as it should: deploy the version of these commands',
-        );
-      }
-      const explanation = explainConnection(parsed.output, new Date());
+      const connection = await askAboutUser(deployment, 'explain', user, Explained);
+      const explanation = explainConnection(connection, new Date());
       return { text: toText(explanation), data: explanation, exitCode: 0 };
     };
   },

@@ -1,23 +1,16 @@
 import * as v from 'valibot';
-import { OperatorError } from './operator-error.ts';
 
 /** The fields of a result by their names, each with what it means, in the order in which they are shown. */
 export type Fields = Readonly<Record<string, string>>;
 
-const Data = v.record(v.string(), v.unknown());
+/** What the sweeper returns of which a command knows no more than the meaning of its fields. */
+export const Data = v.record(v.string(), v.unknown());
 
 /**
  * The fields of what the sweeper returned in the documented order, for jsonb orders them by length; what this version does
  * not know comes last.
- *
- * @throws OperatorError where it returned something else
  */
-export function inOrder(fields: Fields, value: unknown): Record<string, unknown> {
-  const parsed = v.safeParse(Data, value);
-  if (!parsed.success) {
-    throw new OperatorError('the sweeper does not answer as it should: deploy the version of these commands');
-  }
-  const data = parsed.output;
+export function inOrder(fields: Fields, data: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const known = Object.keys(fields).filter((name) => name in data);
   const unknown = Object.keys(data).filter((name) => !(name in fields));
   return Object.fromEntries([...known, ...unknown.sort()].map((name) => [name, data[name]]));

@@ -80,7 +80,7 @@ be deployed afterwards.
       const value = parseSecretValue(format, text);
       const current = await findCurrentVersion(deployment, secretId);
       const event = { command: 'try-secret', secret, value: JSON.parse(value) };
-      const trial = v.parse(Trial, await invokeSweeper(deployment, event, 'trying the value'));
+      const trial = await invokeSweeper(deployment, event, 'trying the value', Trial);
       refuseToBreak(trial, values);
       return write(deployment, secretId, value, current, trial);
     };

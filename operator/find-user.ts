@@ -6,11 +6,13 @@ import { OperatorError } from './operator-error.ts';
 
 const Found = v.object({ user_id: v.nullable(v.string()) });
 
+const UnknownUser = v.object({ state: v.literal('unknown_user') });
+
 /** The id of the user whom the command line names. Rejects with an OperatorError where no account has the e-mail. */
 export async function findUser(deployment: Deployment, user: UserArgument): Promise<string> {
   if ('userId' in user) return user.userId;
   const event = { command: 'find', email: user.email };
-  const found = v.parse(Found, await invokeSweeper(deployment, event, 'looking the user up'));
+  const found = await invokeSweeper(deployment, event, 'looking the user up', Found);
   if (found.user_id === null) {
     throw new OperatorError(
       `no account has this e-mail in the Supabase project of ${deployment.stackName}: is it another stage, or the address at Spotify?`,
@@ -19,9 +21,22 @@ export async function findUser(deployment: Deployment, user: UserArgument): Prom
   return found.user_id;
 }
 
-/** What to say where the database knows no such user. */
-export function unknownUser(deployment: Deployment, userId: string): OperatorError {
-  return new OperatorError(
+/** What the sweeper says of one user's connection. Rejects with an OperatorError where the database knows no such user. */
+export async function askAboutUser<Answer>(
+  deployment: Deployment,
+  command: 'show' | 'explain',
+  user: UserArgument,
+  schema: v.GenericSchema<unknown, Answer>,
+): Promise<Answer> {
+  const userId = await findUser(deployment, user);
+  const answer = await invokeSweeper(
+    deployment,
+    { command, userId },
+    'looking the connection up',
+    v.union([UnknownUser, schema]),
+  );
+  if (!v.is(UnknownUser, answer)) return answer as Answer;
+  throw new OperatorError(
     `no user ${userId} in the Supabase project of ${deployment.stackName}: is it another stage?`,
   );
 }

@@ -11,13 +11,15 @@ const ThrownError = v.object({ errorType: v.optional(v.string(), 'Error'), error
  * Hands an event to the sweeper function and waits for its result.
  *
  * @param activity what the function does meanwhile, such as "sweeping"
- * @returns the function's own result; rejects with an OperatorError where it threw an error
+ * @param schema what it answers
+ * @returns rejects with an OperatorError where it threw an error, or answers something else
  */
-export async function invokeSweeper(
+export async function invokeSweeper<Result>(
   { aws, output }: Deployment,
   event: object,
   activity: string,
-): Promise<unknown> {
+  schema: v.GenericSchema<unknown, Result>,
+): Promise<Result> {
   const { FunctionError, Payload } = await withProgress(
     activity,
     aws.lambda.send(
@@ -25,7 +27,11 @@ export async function invokeSweeper(
     ),
   );
   const result: unknown = JSON.parse(Payload?.transformToString() || 'null');
-  if (FunctionError === undefined) return result;
+  if (FunctionError === undefined) {
+    const parsed = v.safeParse(schema, result);
+    if (parsed.success) return parsed.output;
+    throw new OperatorError('the sweeper does not answer as it should: deploy the version of these commands');
+  }
   const thrown = v.safeParse(ThrownError, result);
   if (!thrown.success) throw new OperatorError('the sweeper failed, and said not why: look into its log');
   const { errorType, errorMessage } = thrown.output;

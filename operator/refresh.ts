@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { parseUser } from './arguments.ts';
 import { asTable, type Command } from './command.ts';
+import { Data } from './fields.ts';
 import { findUser } from './find-user.ts';
 import { invokeSweeper } from './invoke-sweeper.ts';
 import { OperatorError } from './operator-error.ts';
@@ -25,7 +26,7 @@ backs off.`,
     const user = parseUser(commandLine);
     return async (deployment) => {
       const userId = await findUser(deployment, user);
-      const result = await invokeSweeper(deployment, { command: 'refresh', userId }, 'refreshing');
+      const result = await invokeSweeper(deployment, { command: 'refresh', userId }, 'refreshing', Data);
       if (v.is(NothingToRefresh, result)) {
         throw new OperatorError(
           `user ${userId} has no connection to refresh in ${deployment.stackName}: "explain ${userId}" says why`,

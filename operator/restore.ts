@@ -3,6 +3,7 @@ import { refuseArguments } from './arguments.ts';
 import { asTable, type Command, type CommandLine, type CommandResult } from './command.ts';
 import { confirm } from './confirm.ts';
 import type { Deployment } from './deployment.ts';
+import { Data } from './fields.ts';
 import { invokeSweeper } from './invoke-sweeper.ts';
 import { OperatorError, UsageError } from './operator-error.ts';
 
@@ -34,19 +35,19 @@ for a week after the mark; then the tokens of dead grants have been removed.
     return async (deployment) => {
       if (isDryRun === true) return show({ restorable: await count(deployment, since) });
       if (isSure !== true) await askAboutMany(await count(deployment, since), since);
-      return show(await invokeSweeper(deployment, { command: 'restore', since }, 'restoring connections'));
+      const event = { command: 'restore', since };
+      return show(await invokeSweeper(deployment, event, 'restoring connections', Data));
     };
   },
 };
 
-function show(result: unknown): CommandResult {
+function show(result: Readonly<Record<string, unknown>>): CommandResult {
   return asTable(restore.fields, result);
 }
 
 async function count(deployment: Deployment, since: string): Promise<number> {
   const event = { command: 'restore', since, dryRun: true };
-  const answer = await invokeSweeper(deployment, event, 'counting connections');
-  return v.parse(Counted, answer).restorable;
+  return (await invokeSweeper(deployment, event, 'counting connections', Counted)).restorable;
 }
 
 async function askAboutMany(restorable: number, since: string): Promise<void> {

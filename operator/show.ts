@@ -1,10 +1,7 @@
-import * as v from 'valibot';
 import { parseUser } from './arguments.ts';
 import { asTable, type Command } from './command.ts';
-import { findUser, unknownUser } from './find-user.ts';
-import { invokeSweeper } from './invoke-sweeper.ts';
-
-const UnknownUser = v.object({ state: v.literal('unknown_user') });
+import { Data } from './fields.ts';
+import { askAboutUser } from './find-user.ts';
 
 export const show: Command = {
   synopsis: '<user>',
@@ -40,15 +37,6 @@ shows a token, an e-mail or a Spotify id. Of a user who never connected it shows
   },
   parse(commandLine) {
     const user = parseUser(commandLine);
-    return async (deployment) => {
-      const userId = await findUser(deployment, user);
-      const result = await invokeSweeper(
-        deployment,
-        { command: 'show', userId },
-        'looking the connection up',
-      );
-      if (v.is(UnknownUser, result)) throw unknownUser(deployment, userId);
-      return asTable(show.fields, result);
-    };
+    return async (deployment) => asTable(show.fields, await askAboutUser(deployment, 'show', user, Data));
   },
 };

@@ -3,6 +3,7 @@ import { refuseArguments } from './arguments.ts';
 import { asTable, type Command, type CommandLine, type CommandResult } from './command.ts';
 import type { Deployment } from './deployment.ts';
 import { explainError } from './explain-error.ts';
+import { Data } from './fields.ts';
 import { invokeSweeper } from './invoke-sweeper.ts';
 import { UsageError } from './operator-error.ts';
 
@@ -57,7 +58,7 @@ function parseInterval({ values: { watch, every } }: CommandLine): number | null
 async function count(deployment: Deployment): Promise<CommandResult> {
   return asTable(
     statistics.fields,
-    await invokeSweeper(deployment, { command: 'statistics' }, 'counting connections'),
+    await invokeSweeper(deployment, { command: 'statistics' }, 'counting connections', Data),
   );
 }
 

@@ -1,5 +1,6 @@
 import { refuseArguments } from './arguments.ts';
 import { asTable, type Command } from './command.ts';
+import { Data } from './fields.ts';
 import { invokeSweeper } from './invoke-sweeper.ts';
 
 export const sweep: Command = {
@@ -22,6 +23,6 @@ time, also while the schedule sweeps. Connections that back off are waited for, 
   parse(commandLine) {
     refuseArguments(commandLine, 'sweep takes no argument; "refresh <user>" refreshes one user');
     return async (deployment) =>
-      asTable(sweep.fields, await invokeSweeper(deployment, { command: 'sweep' }, 'sweeping'));
+      asTable(sweep.fields, await invokeSweeper(deployment, { command: 'sweep' }, 'sweeping', Data));
   },
 };

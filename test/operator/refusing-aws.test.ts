@@ -312,6 +312,19 @@ FAIL  alarm topic      no subscription has been confirmed yet: open the link in 
     expect(aws.requests.map(operationOf)).not.toContain('DescribeEventBus');
   });
 
+  test.each([
+    ['SECRET_NOT_FILLED_IN', 'npm run operate -- fill-secret spotify --stage dev'],
+    // Nothing can be filled into a secret that is not there.
+    ['SECRET_MISSING', 'npm run deploy -- -c stage=dev'],
+  ])('has a command for a secret that is %s', async (code, command) => {
+    const checks = [{ name: 'spotify_secret', ok: false, detail: 'what is wrong', code }];
+    answers['InvokeFunction'] = json(200, { checks });
+
+    const { stdout } = await dev('doctor');
+
+    expect(stdout).toMatch(new RegExp(`^FAIL  spotify secret +what is wrong\\n +${command}$`, 'm'));
+  });
+
   test('sees that the topic may not be looked at, and that the function is of another version', async () => {
     answers['InvokeFunction'] = json(200, { status: 'completed' });
 
@@ -319,7 +332,7 @@ FAIL  alarm topic      no subscription has been confirmed yet: open the link in 
 
     expect(exitCode).toBe(1);
     expect(stdout).toMatch(/^ok {4}stack {12}SpotifyAuth-dev is UPDATE_COMPLETE$/m);
-    expect(stdout).toMatch(/^FAIL {2}sweeper .*does not answer these commands: deploy the version/m);
+    expect(stdout).toMatch(/^FAIL {2}sweeper .*the sweeper does not answer as it should: deploy the version/m);
     expect(stdout).toMatch(
       /^FAIL {2}alarm topic .*must be allowed SNS:ListSubscriptionsByTopic on arn:aws:x$/m,
     );
