@@ -332,7 +332,9 @@ FAIL  alarm topic      no subscription has been confirmed yet: open the link in 
 
     expect(exitCode).toBe(1);
     expect(stdout).toMatch(/^ok {4}stack {12}SpotifyAuth-dev is UPDATE_COMPLETE$/m);
-    expect(stdout).toMatch(/^FAIL {2}sweeper .*the sweeper does not answer as it should: deploy the version/m);
+    expect(stdout).toMatch(
+      /^FAIL {2}sweeper .*the sweeper does not answer as it should: deploy the version/m,
+    );
     expect(stdout).toMatch(
       /^FAIL {2}alarm topic .*must be allowed SNS:ListSubscriptionsByTopic on arn:aws:x$/m,
     );
