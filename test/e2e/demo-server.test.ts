@@ -9,7 +9,10 @@ let demo: Demo;
 
 beforeAll(async () => {
   let started: Demo | undefined;
-  stack = await TestStack.start({ onLog: (source, line) => started?.log(source, line) });
+  stack = await TestStack.start({
+    hasSampleUsers: true,
+    onLog: (source, line) => started?.log(source, line),
+  });
   started = await startDemo(stack.stack, 0);
   demo = started;
 });
