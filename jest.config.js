@@ -6,50 +6,66 @@ const project = {
   extensionsToTreatAsEsm: ['.ts'],
   transform: {},
   setupFiles: ['<rootDir>/test/loopback-only.ts'],
-  setupFilesAfterEnv: ['aws-cdk-lib/testhelpers/jest-autoclean'],
+};
+
+/** Removes the folders that the CDK leaves. Loading that takes a moment, so only files that load the CDK have it. */
+const withCdk = { setupFilesAfterEnv: ['aws-cdk-lib/testhelpers/jest-autoclean'] };
+
+/** Starts one PostgreSQL server for all test files. */
+const withDatabase = {
+  globalSetup: '<rootDir>/test/supabase/start-postgres-once.js',
+  globalTeardown: '<rootDir>/test/supabase/stop-postgres.js',
+};
+
+/** Synthesizes the stack once for all test files, and starts one PostgreSQL server. */
+const withStack = {
+  globalSetup: '<rootDir>/test/e2e/prepare-stacks.js',
+  globalTeardown: '<rootDir>/test/e2e/remove-stacks.js',
+};
+
+/** As `withStack`, and finds browsers. */
+const withBrowser = {
+  globalSetup: '<rootDir>/test/browser/prepare-browser.js',
+  globalTeardown: '<rootDir>/test/browser/remove-browser.js',
+};
+
+/** @param {string[]} places folders, or files without `.test.ts` */
+function testsIn(...places) {
+  return places.flatMap((place) => [`<rootDir>/${place}/**/*.test.ts`, `<rootDir>/${place}.test.ts`]);
+}
+
+/** Tests that need more than the process they run in. */
+const needs = {
+  processes: ['test/bin', 'test/local', 'test/operator', 'packages/cdk-out-local/test'],
+  database: ['test/supabase', 'test/stand-ins', 'test/lambda/contract', 'test/docs/sql'],
+  stack: ['test/e2e', 'test/faults', 'test/alarms'],
+  browser: ['test/browser'],
+  emulator: ['test/emulator'],
 };
 
 /** Deploys to an emulator of AWS that `npm ci` does not bring: CONTRIBUTING.md. */
-const emulator = {
-  ...project,
-  displayName: 'emulator',
-  testMatch: ['<rootDir>/test/emulator/**/*.test.ts'],
-};
+const emulator = { ...project, displayName: 'emulator', testMatch: testsIn(...needs.emulator) };
 
-/** What `npm test` runs. */
+/** What `npm test` runs. `npm run test:quick` runs the first two. */
 const projects = [
   {
     ...project,
     displayName: 'parts',
-    testMatch: ['<rootDir>/test/**/*.test.ts'],
-    testPathIgnorePatterns: ['e2e', 'emulator', 'faults', 'alarms', 'browser'].map(
-      (folder) => `<rootDir>/test/${folder}/`,
+    testMatch: testsIn('test'),
+    testPathIgnorePatterns: ['test/lib', ...Object.values(needs).flat()].map(
+      (place) => `<rootDir>/${place}[/.]`,
     ),
   },
-  {
-    ...project,
-    displayName: 'cdk-out-local',
-    testMatch: ['<rootDir>/packages/cdk-out-local/test/**/*.test.ts'],
-  },
-  {
-    ...project,
-    displayName: 'end to end',
-    testMatch: ['e2e', 'faults', 'alarms'].map((folder) => `<rootDir>/test/${folder}/**/*.test.ts`),
-    globalSetup: '<rootDir>/test/e2e/synthesize-once.js',
-    globalTeardown: '<rootDir>/test/e2e/remove-synthesized.js',
-  },
-  {
-    ...project,
-    displayName: 'browser',
-    testMatch: ['<rootDir>/test/browser/**/*.test.ts'],
-    globalSetup: '<rootDir>/test/browser/prepare-browser.js',
-    globalTeardown: '<rootDir>/test/browser/remove-browser.js',
-  },
+  { ...project, ...withCdk, displayName: 'infrastructure', testMatch: testsIn('test/lib') },
+  { ...project, displayName: 'processes', testMatch: testsIn(...needs.processes) },
+  { ...project, ...withDatabase, displayName: 'database', testMatch: testsIn(...needs.database) },
+  { ...project, ...withStack, displayName: 'stack', testMatch: testsIn(...needs.stack) },
+  { ...project, ...withBrowser, displayName: 'browser', testMatch: testsIn(...needs.browser) },
 ];
 
 /** @type {import('jest').Config} */
 export default {
-  projects: process.env.EMULATOR === 'ministack' ? [emulator] : projects,
+  projects: process.env.npm_lifecycle_event === 'test:emulator' ? [emulator] : projects,
   // Generous, for a machine that has other things to do; a test that hangs still ends.
   testTimeout: 180_000,
   // The tests start servers and processes of their own; more workers than this only make them wait for each other.

@@ -11,7 +11,7 @@ import pg from 'pg';
 import * as v from 'valibot';
 import type { Stack } from '../local/stack.ts';
 import { BondhuOAuth } from '../stand-ins/bondhu/oauth.ts';
-import { bundlePage } from './bundle-page.ts';
+import { bundlePage, type PageBundle } from './bundle-page.ts';
 import { LiveView } from './live-view.ts';
 import type { PageConfiguration } from './page-configuration.ts';
 import { Panel } from './panel.ts';
@@ -21,6 +21,8 @@ export interface Demo {
   readonly url: string;
   /** Takes the log lines that the live view shows. */
   readonly log: OnLog;
+  /** Takes on changes of the page's sources, at the next load. @throws esbuild's error; the page then stays as it was */
+  readonly renewPage: () => Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -39,10 +41,7 @@ const DatabaseSwitch = v.object({ condition: v.picklist(['up', 'down']) });
  */
 export async function startDemo(stack: Stack, port: number): Promise<Demo> {
   const { cloud, supabase, spotify, spotifyClient, bondhu, database } = stack;
-  const [{ script, style }, template] = await Promise.all([
-    bundlePage(),
-    readFile(join(import.meta.dirname, 'page/page.html'), 'utf8'),
-  ]);
+  let sources = await readPage();
   const server = http.createServer();
   const url = `http://127.0.0.1:${await listen(server, port)}`;
   cloud.allowOrigin(url);
@@ -59,14 +58,12 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
     conditions: () => panel.conditions,
   });
 
-  const page = template.replace('{}', () =>
-    serialize({
-      apiUrl: cloud.apiUrl,
-      supabaseUrl: supabase.url,
-      supabasePublishableKey: supabase.publishableKey,
-      sampleUsers: stack.users.map(({ email, password, state }) => ({ email, password, state })),
-    }),
-  );
+  const configuration = serialize({
+    apiUrl: cloud.apiUrl,
+    supabaseUrl: supabase.url,
+    supabasePublishableKey: supabase.publishableKey,
+    sampleUsers: stack.users.map(({ email, password, state }) => ({ email, password, state })),
+  });
   const contentSecurityPolicy = [
     "default-src 'none'",
     "script-src 'self'",
@@ -102,10 +99,16 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
   });
 
   for (const path of ['/', '/entertainment']) {
-    app.get(path, (context) => context.html(page, 200, { 'content-security-policy': contentSecurityPolicy }));
+    app.get(path, (context) =>
+      context.html(
+        sources.template.replace('{}', () => configuration),
+        200,
+        { 'content-security-policy': contentSecurityPolicy },
+      ),
+    );
   }
-  app.get('/page.js', (context) => context.body(script, 200, { 'content-type': 'text/javascript' }));
-  app.get('/page.css', (context) => context.body(style, 200, { 'content-type': 'text/css' }));
+  app.get('/page.js', (context) => context.body(sources.script, 200, { 'content-type': 'text/javascript' }));
+  app.get('/page.css', (context) => context.body(sources.style, 200, { 'content-type': 'text/css' }));
 
   app.post('/api/v1/agents/music/connect', signedIn, (context) =>
     context.json({ authorization_url: oauth.start(context.get('userId'), context.get('email')) }),
@@ -172,6 +175,9 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
   return {
     url,
     log: (source, line) => liveView.log(source, line),
+    async renewPage() {
+      sources = await readPage();
+    },
     async stop() {
       liveView.stop();
       const closed = new Promise((resolve) => server.close(resolve));
@@ -180,6 +186,14 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
       await pool.end();
     },
   };
+}
+
+async function readPage(): Promise<PageBundle & { readonly template: string }> {
+  const [bundle, template] = await Promise.all([
+    bundlePage(),
+    readFile(join(import.meta.dirname, 'page/page.html'), 'utf8'),
+  ]);
+  return { ...bundle, template };
 }
 
 /** JSON that stands inside a script element. */

@@ -7,6 +7,7 @@ import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import { EnvironmentVariables } from '../lambda/environment-variables.ts';
 import type { Credentials } from './credentials.ts';
+import { FUNCTION_BUNDLE } from './function-bundle.ts';
 import type { RescueQueue } from './rescue-queue.ts';
 import type { StageSettings } from './settings/stage-settings.ts';
 
@@ -63,16 +64,14 @@ export class ConnectionFunction extends Construct {
       architecture: Architecture.ARM_64,
       bundling: {
         format: OutputFormat.ESM,
-        // The ES modules of packages that have both: their CommonJS calls `require`, which an ES module has not.
-        mainFields: ['module', 'main'],
-        target: 'node24',
+        mainFields: FUNCTION_BUNDLE.mainFields,
+        target: FUNCTION_BUNDLE.target,
         // The versions of the lock file, not those that Lambda happens to bring.
         bundleAwsSDK: true,
-        // Loaded only where the environment has no credentials, as it always has on Lambda: a sixth of the bundle.
-        externalModules: ['ini', 'login', 'process', 'sso', 'web-identity'].map(
-          (source) => `@aws-sdk/credential-provider-${source}`,
+        externalModules: FUNCTION_BUNDLE.external,
+        esbuildArgs: Object.fromEntries(
+          Object.entries(FUNCTION_BUNDLE.alias).map(([name, file]) => [`--alias:${name}`, file]),
         ),
-        esbuildArgs: { '--alias:node:http': './lambda/node-http.cjs' },
         minify: true,
         sourceMap: true,
         sourcesContent: false,

@@ -1,17 +1,22 @@
 import { parseArgs } from 'node:util';
+import { type FunctionName, functionNames } from './live-sources.ts';
 import type { StackOptions, StackPorts } from './stack.ts';
 
 export const USAGE = `Usage: npm start [-- <option>...]
+       npm run dev [-- <option>...]
 
 Runs the synthesized stack on this machine, with a real PostgreSQL, Supabase's
 REST and Auth interfaces, a stand-in for Spotify, and a page to try it on.
-Everything listens on 127.0.0.1. Ctrl-C stops it.
+Everything listens on 127.0.0.1. Ctrl-C stops it. With "npm run dev", changes in
+lambda/, frontend/ and demo/page/ are live at the next request.
 
 Options:
   --sweep-every 10s   sweeps this often (s, m or h), not as the template says
   --empty-secrets     leaves the secrets empty, as a first deployment does,
                       and shows the way from there
   --json              prints log lines as the functions write them, metrics too
+  --inspect=status    lets a debugger attach to that function, or to "sweeper";
+                      "npm run dev" only
   --not-simulated     prints how this machine differs from AWS, and ends
   --help              prints this, and ends
 
@@ -56,6 +61,10 @@ export interface StartOptions
   readonly ports: Ports;
   /** Those of them that the environment names: nothing else will do. The key is the variable. */
   readonly requestedPorts: ReadonlyMap<string, number>;
+  /** Whether changes of the sources are taken on while everything runs. */
+  readonly watch: boolean;
+  /** The function that a debugger can attach to. */
+  readonly inspect: FunctionName | undefined;
   /** Whether log lines are printed as they are. */
   readonly isJson: boolean;
 }
@@ -72,6 +81,8 @@ export function readOptions(): 'help' | 'not-simulated' | StartOptions {
       'sweep-every': { type: 'string' },
       'empty-secrets': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      watch: { type: 'boolean', default: false },
+      inspect: { type: 'string' },
       'not-simulated': { type: 'boolean' },
       help: { type: 'boolean' },
     },
@@ -83,6 +94,8 @@ export function readOptions(): 'help' | 'not-simulated' | StartOptions {
   const databaseUrl = process.env['DATABASE_URL'];
   return {
     ...readPorts(),
+    watch: values.watch,
+    inspect: parseInspect(values.inspect, values.watch),
     isJson: values.json,
     emptySecrets: values['empty-secrets'],
     ...(databaseUrl !== undefined && { databaseUrl }),
@@ -125,6 +138,14 @@ function parseInterval(text: string): number {
   if (!(seconds > 0))
     throw new Error(`--sweep-every must be a number with s, m or h, such as 10s, got "${text}"`);
   return seconds;
+}
+
+function parseInspect(name: string | undefined, isWatching: boolean): FunctionName | undefined {
+  if (name === undefined) return undefined;
+  if (!isWatching) throw new Error('--inspect works with "npm run dev", whose bundles can be debugged');
+  const found = functionNames.find((known) => known === name);
+  if (found === undefined) throw new Error(`--inspect must be ${functionNames.join(' or ')}, got "${name}"`);
+  return found;
 }
 
 function parseUrl(variable: string, text: string): string {

@@ -8,7 +8,7 @@ import type { SpotifyClient } from '../stand-ins/bondhu/oauth.ts';
 import { type AccountsService, startAccountsService } from '../stand-ins/spotify/accounts-service.ts';
 import { type BondhuDatabase, openBondhuDatabase } from '../stand-ins/supabase/bondhu-database.ts';
 import { connectToPostgres } from '../stand-ins/supabase/external-postgres.ts';
-import { settingsWithoutDurability, startPostgres } from '../stand-ins/supabase/postgres.ts';
+import { type Postgres, settingsWithoutDurability, startPostgres } from '../stand-ins/supabase/postgres.ts';
 import { type Supabase, startSupabase } from '../stand-ins/supabase/server.ts';
 import { type SampleUser, seedUsers } from './seed.ts';
 import { synthesize } from './synthesize.ts';
@@ -34,6 +34,10 @@ export interface StackOptions {
   readonly emptySecrets?: boolean;
   /** A PostgreSQL server to use, as one of its superusers. @default - one is started */
   readonly databaseUrl?: string;
+  /** A database to use, with Bondhu's schema and the migrations; it stays. @default - one is created */
+  readonly database?: BondhuDatabase;
+  /** Whether there is a user in every state. Each takes the processor for a while, to hash a password. @default true */
+  readonly hasSampleUsers?: boolean;
   /** Values that differ from the template's, for environment variables of its functions. @default {} */
   readonly environmentOverrides?: Readonly<Record<string, string>>;
   /** How far the clocks of the functions' hosts are ahead. @default 0 */
@@ -86,18 +90,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ? await beginSynthesis(started, onProgress)
       : { cdkOutDirectory: options.cdkOutDirectory, synthesis: Promise.resolve() };
 
-  const postgres =
-    server ??
-    (await startPostgres({
-      port: ports.postgres ?? 0,
-      settings: settingsWithoutDurability,
-      onProgress,
-      ...(signal && { signal }),
-    }));
-  if (!server) started.defer(() => postgres.stop());
-  const suffix = server ? `_${randomBytes(4).toString('hex')}` : '';
-  step("Creating Bondhu's schema and applying supabase/migrations");
-  const database = await openBondhuDatabase(postgres, { name: `bondhu${suffix}` });
+  const database = options.database ?? (await createDatabase(started, server, options));
   step('Starting Supabase (REST and Auth)');
   const supabase = await startSupabase({ database, port: ports.supabase ?? 0 });
   started.defer(() => supabase.stop());
@@ -113,8 +106,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   });
   started.defer(() => spotify.stop());
   const bondhu = new BondhuBackend(supabase);
-  step('Creating users in every state');
-  const users = await seedUsers(supabase, spotify, bondhu, signal);
+  const { hasSampleUsers = true } = options;
+  if (hasSampleUsers) step('Creating users in every state');
+  const users = hasSampleUsers ? await seedUsers(supabase, spotify, bondhu, signal) : [];
 
   await abortable(synthesis, signal);
   step('Starting the synthesized stack');
@@ -154,6 +148,27 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     awsEndpointUrl: operatorEndpoint.url,
     stop: () => running.disposeAsync(),
   };
+}
+
+/** Creates Bondhu's database, on a server that is started for it unless there is one. */
+async function createDatabase(
+  started: AsyncDisposableStack,
+  server: Postgres | null,
+  { ports = {}, onProgress, signal }: StackOptions,
+): Promise<BondhuDatabase> {
+  const postgres =
+    server ??
+    (await startPostgres({
+      port: ports.postgres ?? 0,
+      settings: settingsWithoutDurability,
+      onProgress,
+      ...(signal && { signal }),
+    }));
+  if (!server) started.defer(() => postgres.stop());
+  const suffix = server ? `_${randomBytes(4).toString('hex')}` : '';
+  signal?.throwIfAborted();
+  onProgress("Creating Bondhu's schema and applying supabase/migrations");
+  return openBondhuDatabase(postgres, { name: `bondhu${suffix}` });
 }
 
 /** Synthesizes the stack into a temporary folder, which the end of what was started ends and removes. */

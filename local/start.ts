@@ -8,6 +8,7 @@ import { type Demo, startDemo } from '../demo/demo-server.ts';
 import { readLogLine } from '../demo/log-line.ts';
 import { describeEmptySecrets } from './empty-secrets.ts';
 import { removeAbandonedFolders } from './leftovers.ts';
+import { watchSources } from './live-sources.ts';
 import { formatLogLine } from './log-line.ts';
 import { readOptions, type StartOptions, USAGE } from './options.ts';
 import { checkRequirements } from './preflight.ts';
@@ -103,6 +104,9 @@ async function run(options: StartOptions, end: AbortSignal): Promise<void> {
     await filesFor(stack),
   );
   if (!end.aborted) print(describeReady(stack, demo, isInStateFile));
+  if (options.watch) {
+    running.defer(await watchSources({ cloud, demo, inspect: options.inspect, onChange: print }));
+  }
   if (!end.aborted && options.emptySecrets) print(describeEmptySecrets(stack));
   await aborted(end);
 }

@@ -44,13 +44,7 @@ export async function createBondhuDatabase(
   { name, defaultPrivileges = 'new' }: BondhuDatabaseOptions,
 ): Promise<BondhuDatabase> {
   await postgres.createDatabase(name);
-  const database = {
-    superuserUrl: postgres.urlOf(name, 'supabase_admin'),
-    ownerUrl: postgres.urlOf(name, 'postgres'),
-    authenticatorUrl: postgres.urlOf(name, 'authenticator'),
-    authAdminUrl: postgres.urlOf(name, 'supabase_auth_admin'),
-    serviceRoleUrl: postgres.urlOf(name, 'authenticator', 'service_role'),
-  };
+  const database = bondhuDatabaseOn(postgres, name);
   await runFile(database.superuserUrl, new URL('platform.sql', import.meta.url));
   await createAuthFunctions(database.authAdminUrl);
   await runFile(
@@ -59,6 +53,17 @@ export async function createBondhuDatabase(
   );
   await runFile(database.ownerUrl, new URL('bondhu.sql', import.meta.url));
   return database;
+}
+
+/** The addresses of a database that is there. */
+export function bondhuDatabaseOn(postgres: Postgres, name: string): BondhuDatabase {
+  return {
+    superuserUrl: postgres.urlOf(name, 'supabase_admin'),
+    ownerUrl: postgres.urlOf(name, 'postgres'),
+    authenticatorUrl: postgres.urlOf(name, 'authenticator'),
+    authAdminUrl: postgres.urlOf(name, 'supabase_auth_admin'),
+    serviceRoleUrl: postgres.urlOf(name, 'authenticator', 'service_role'),
+  };
 }
 
 /** Creates `auth.uid()` and the like, or puts Supabase's own back in place of others. */

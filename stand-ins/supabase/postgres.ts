@@ -23,6 +23,7 @@ export interface PostgresOptions {
   readonly signal?: AbortSignal;
 }
 
+/** A server that accepts connections. */
 export interface Postgres {
   /** Connects as the superuser `supabase_admin` to the database `postgres`. */
   readonly url: string;
@@ -72,24 +73,30 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     const server = await startServer(binaries, dataDirectory, port, settings, account);
     const guard = startGuard(server, temporaryDirectory);
     const stopped = once(guard, 'exit');
-    const urlOf = (database: string, role: string, asRole?: string) =>
-      `postgres://${role}@127.0.0.1:${port}/${database}${asRole ? `?options=${encodeURIComponent(`-c role=${asRole}`)}` : ''}`;
-    const url = urlOf('postgres', 'supabase_admin');
-    if (isNew) await runSql(url, await readFile(new URL('roles.sql', import.meta.url), 'utf8'));
-
-    return {
-      url,
-      urlOf,
-      createDatabase: (name) => runSql(url, `create database ${pg.escapeIdentifier(name)} owner postgres`),
-      async stop() {
-        guard.stdin.end();
-        await stopped;
-      },
+    const stop = async () => {
+      guard.stdin.end();
+      await stopped;
     };
+    const postgres = postgresAt(port, stop);
+    if (isNew) await runSql(postgres.url, await readFile(new URL('roles.sql', import.meta.url), 'utf8'));
+    return postgres;
   } catch (error) {
     await rm(temporaryDirectory, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** A server that {@link startPostgres} has started, in this process or another one. */
+export function postgresAt(port: number, stop: () => Promise<void>): Postgres {
+  const urlOf = (database: string, role: string, asRole?: string) =>
+    `postgres://${role}@127.0.0.1:${port}/${database}${asRole ? `?options=${encodeURIComponent(`-c role=${asRole}`)}` : ''}`;
+  const url = urlOf('postgres', 'supabase_admin');
+  return {
+    url,
+    urlOf,
+    createDatabase: (name) => runSql(url, `create database ${pg.escapeIdentifier(name)} owner postgres`),
+    stop,
+  };
 }
 
 /** Runs SQL text, several statements included, on a connection of its own. */

@@ -50,8 +50,6 @@ function unavailable(): never {
   throw new Error('no browser, and so no stack');
 }
 
-const PASSWORD_OF_CONNECTED_USERS = 'a password that nobody guesses';
-
 export interface Credentials {
   readonly email: string;
   readonly password: string;
@@ -82,7 +80,10 @@ export class DemoStack {
     const browser = await launchBrowser(found);
     started.defer(() => browser.close());
     let demo: Demo | undefined;
-    const test = await TestStack.start({ onLog: (source, line) => demo?.log(source, line) });
+    const test = await TestStack.start({
+      hasSampleUsers: true,
+      onLog: (source, line) => demo?.log(source, line),
+    });
     started.defer(() => test.stop());
     demo = await startDemo(test.stack, 0);
     started.defer(demo.stop);
@@ -132,10 +133,9 @@ export class DemoStack {
   }
 
   /** A user who connected Spotify a month ago, and whose token has so long left. */
-  createConnectedUser(expiresInSeconds = 3_000): Promise<ConnectedUser & Credentials> {
-    return this.test
-      .createConnectedUser(expiresInSeconds)
-      .then((user) => ({ ...user, password: PASSWORD_OF_CONNECTED_USERS }));
+  async createConnectedUser(expiresInSeconds = 3_000): Promise<ConnectedUser & Credentials> {
+    const user = await this.createUser();
+    return { ...user, ...(await this.test.reconnect(user.id, user.email, expiresInSeconds)) };
   }
 
   /** A user who never connected Spotify. */

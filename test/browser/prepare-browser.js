@@ -1,15 +1,15 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import synthesizeOnce from '../e2e/synthesize-once.js';
+import prepareStacks from '../e2e/prepare-stacks.js';
 import { findBrowser, findBrowsers } from './browser.ts';
 
 /**
- * jest's global setup for the tests in a browser: synthesizes the stack, and finds the browsers: one, or in CI all that there
+ * jest's global setup for the tests in a browser: prepares what a stack needs, and finds the browsers: one, or in CI all that there
  * are.
  */
 export default async function prepareBrowser() {
-  await synthesizeOnce();
+  await prepareStacks();
   globalThis.browserDirectory = await mkdtemp(join(tmpdir(), 'spotify-auth-browser-'));
   const found = process.env.CI
     ? await findBrowsers(globalThis.browserDirectory)

@@ -1,15 +1,19 @@
+import { randomUUID } from 'node:crypto';
 import { get } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Demo, startDemo } from '../../demo/demo-server.ts';
 import type { LogLine } from '../../demo/live-view-events.ts';
-import { TestStack } from './test-stack.ts';
+import { type ConnectedUser, TestStack } from './test-stack.ts';
 
 let stack: TestStack;
 let demo: Demo;
 
 beforeAll(async () => {
   let started: Demo | undefined;
-  stack = await TestStack.start({ onLog: (source, line) => started?.log(source, line) });
+  stack = await TestStack.start({
+    hasSampleUsers: true,
+    onLog: (source, line) => started?.log(source, line),
+  });
   started = await startDemo(stack.stack, 0);
   demo = started;
 });
@@ -198,8 +202,16 @@ describe('the live view', () => {
     expect(JSON.stringify(snapshot)).not.toContain(spotify_refresh_token);
   });
 
+  /** Unlike one that is only created, a user who signed up has a name in the log. */
+  async function signUpAndConnect(): Promise<Pick<ConnectedUser, 'id' | 'email'>> {
+    const email = `${randomUUID()}@example.com`;
+    const id = await stack.stack.supabase.createUser(email, 'correct horse');
+    await stack.reconnect(id, email, 3_000);
+    return { id, email };
+  }
+
   test('shows the lines of the logs, those from before it was opened too', async () => {
-    const user = await stack.createConnectedUser(3_000);
+    const user = await signUpAndConnect();
     await stack.status(user.id);
 
     const line = await waitForEvent<LogLine>(
@@ -211,7 +223,7 @@ describe('the live view', () => {
   });
 
   test('shows no metrics, which are no news', async () => {
-    const user = await stack.createConnectedUser(3_000);
+    const user = await signUpAndConnect();
     const seen: LogLine[] = [];
     await stack.status(user.id);
 

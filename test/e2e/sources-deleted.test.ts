@@ -14,6 +14,7 @@ const NEEDED = [
   'supabase',
   'docs',
   'test/e2e',
+  'test/supabase',
   // Named in jest's configuration, not run.
   'test/browser',
   'test/closing-line-reporter.js',
@@ -34,12 +35,7 @@ afterAll(() => rm(checkout, { recursive: true, force: true }));
 
 describe('the other end-to-end tests', () => {
   test('pass without the sources of the functions, on what was synthesized', async () => {
-    const jest = [
-      '--experimental-vm-modules',
-      'node_modules/jest/bin/jest.js',
-      '--selectProjects',
-      'end to end',
-    ];
+    const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', '--selectProjects', 'stack'];
     const others = ['contract', 'refresh', 'sweep', 'canary', 'unfinished-deployment'].map(
       (name) => `e2e/${name}.test`,
     );

@@ -4,7 +4,7 @@ import { TestStack } from './test-stack.ts';
 let stack: TestStack;
 
 beforeAll(async () => {
-  stack = await TestStack.start();
+  stack = await TestStack.start({ hasSampleUsers: true });
 });
 
 afterAll(async () => {

@@ -6,6 +6,7 @@ import pg from 'pg';
 import { type Stack, type StackOptions, startStack } from '../../local/stack.ts';
 import { naiveUtc } from '../../stand-ins/bondhu/backend.ts';
 import type { SpotifyClient } from '../../stand-ins/bondhu/oauth.ts';
+import { copyTemplate, type DatabaseCopy } from '../supabase/shared-postgres.ts';
 import type { TokenEndpoint } from './token-endpoint.ts';
 
 /** A connection to create: what Bondhu's callback stored once, and what Spotify knows of the grant. */
@@ -69,16 +70,19 @@ export class TestStack {
   readonly tokenEndpoint: TokenEndpoint;
   /** Every line that the functions and the API have logged. */
   readonly logLines: string[];
+  readonly #database: DatabaseCopy;
   readonly #pool: pg.Pool;
   readonly #cdkOutDirectory: string | undefined;
 
   private constructor(
     stack: Stack,
+    database: DatabaseCopy,
     tokenEndpoint: TokenEndpoint,
     logLines: string[],
     cdkOutDirectory: string | undefined,
   ) {
     this.stack = stack;
+    this.#database = database;
     this.tokenEndpoint = tokenEndpoint;
     this.logLines = logLines;
     this.#cdkOutDirectory = cdkOutDirectory;
@@ -95,8 +99,11 @@ export class TestStack {
     const logLines: string[] = [];
     const shorterSweeps =
       sweeperTimeoutSeconds === undefined ? undefined : copyWithShorterSweeps(sweeperTimeoutSeconds);
+    const database = await copyTemplate('migrated');
     const stack = await startStack({
       cdkOutDirectory: shorterSweeps ?? process.env['SYNTHESIZED_STACK'] ?? '',
+      database,
+      hasSampleUsers: false,
       onLog: (_source, line) => logLines.push(line),
       onProgress: () => {},
       ...(tokenEndpoint && {
@@ -105,12 +112,13 @@ export class TestStack {
       }),
       ...options,
     });
-    return new TestStack(stack, tokenEndpoint ?? stack.spotify, logLines, shorterSweeps);
+    return new TestStack(stack, database, tokenEndpoint ?? stack.spotify, logLines, shorterSweeps);
   }
 
   async stop(): Promise<void> {
     await this.#pool.end();
     await this.stack.stop();
+    await this.#database.drop();
     if (this.tokenEndpoint !== this.stack.spotify) await this.tokenEndpoint.stop();
     if (this.#cdkOutDirectory !== undefined) rmSync(this.#cdkOutDirectory, { recursive: true, force: true });
   }
@@ -163,12 +171,13 @@ export class TestStack {
     return Number(row?.due);
   }
 
-  /** Signs a user up who connected Spotify a month ago. */
+  /** Creates a user without a password who connected Spotify a month ago. */
   async createConnectedUser(
     expiresInSeconds: number,
     email = `${randomUUID()}@example.com`,
   ): Promise<ConnectedUser> {
-    const id = await this.stack.supabase.createUser(email, 'a password that nobody guesses');
+    const id = randomUUID();
+    await this.sql('insert into auth.users (id, email) values ($1, $2)', [id, email]);
     return { id, email, ...(await this.reconnect(id, email, expiresInSeconds)) };
   }
 

@@ -174,7 +174,7 @@ async function letRequestsUnderWayEnd(): Promise<void> {
   while (stack.tokenEndpoint.underWay > 0) await sleep(1);
   for (;;) {
     const { rows } = await superuser.query(
-      "select from pg_stat_activity where usename = 'authenticator' and state <> 'idle'",
+      "select from pg_stat_activity where datname = current_database() and usename = 'authenticator' and state <> 'idle'",
     );
     if (rows.length === 0) return;
     await sleep(10);

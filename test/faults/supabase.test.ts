@@ -41,8 +41,8 @@ beforeAll(async () => {
   stack = await TestStack.start({ sweeperTimeoutSeconds: SWEEPER_TIMEOUT_SECONDS });
   stack.stack.spotify.configure({ rotatesRefreshTokens: true, detectsReuse: true });
   // The keys that sign user tokens come from Supabase too, and are read when an instance starts.
-  const anyUser = stack.stack.users[0]?.id ?? '';
-  await Promise.all([stack.status(anyUser), stack.status(anyUser)]);
+  const { id } = await stack.createConnectedUser(3_000);
+  await Promise.all([stack.status(id), stack.status(id)]);
 });
 afterAll(() => stack.stop());
 

@@ -4,6 +4,7 @@ import pg from 'pg';
 import {
   applyMigrations,
   type BondhuDatabase,
+  bondhuDatabaseOn,
   createBondhuDatabase,
 } from '../../stand-ins/supabase/bondhu-database.ts';
 import {
@@ -45,9 +46,8 @@ async function select<Row extends object>(url: string, sql: string): Promise<Row
 }
 
 /** Everything that a migration could leave behind, in words that change when it does. */
-async function inventory(url: string): Promise<string[]> {
-  const rows = await select<{ object: string }>(
-    url,
+async function inventory(reader: pg.ClientBase): Promise<string[]> {
+  const { rows } = await reader.query<{ object: string }>(
     `select 'schema ' || nspname || ' ' || coalesce(nspacl::text, '') as object from pg_namespace where nspname !~ '^pg_'
     union all select 'function ' || oid::regprocedure || ' ' || md5(pg_get_functiondef(oid)) || ' ' || coalesce(proacl::text, '')
       from pg_proc where prokind = 'f' and pronamespace::regnamespace::text !~ '^pg_|information_schema'
@@ -81,6 +81,15 @@ describe('a migration waits for nobody', () => {
     return url.href;
   }
 
+  async function inventoryNow(): Promise<string[]> {
+    const client = await database.connect(database.urls.ownerUrl);
+    try {
+      return await inventory(client);
+    } finally {
+      client.release();
+    }
+  }
+
   function triggersOnProfiles(): Promise<Json[]> {
     return database.owner(
       `select tgname from pg_trigger where tgrelid = 'public.profiles'::regclass and tgname like 'spotify_auth_%'`,
@@ -94,7 +103,9 @@ describe('a migration waits for nobody', () => {
       isOver = true;
     });
     for (;;) {
-      const waiting = await database.owner('select from pg_locks where not granted');
+      const waiting = await database.owner(
+        'select from pg_locks l join pg_database d on d.oid = l.database where datname = current_database() and not granted',
+      );
       if (isOver || waiting.length > 0) return;
     }
   }
@@ -120,7 +131,7 @@ describe('a migration waits for nobody', () => {
         await database.createUser(),
         await database.createUser(),
       ];
-      const before = await inventory(database.urls.ownerUrl);
+      const before = await inventoryNow();
       const idle = await database.hold(
         `update public.profiles set spotify_access_token = 'idle' where id = $1`,
         [first],
@@ -134,7 +145,7 @@ describe('a migration waits for nobody', () => {
       expect(['done', '55P03']).toContain(outcome);
       expect(writes).toEqual(others.map(() => 'done'));
       if (outcome !== 'done') {
-        expect(await inventory(database.urls.ownerUrl)).toEqual(before);
+        expect(await inventoryNow()).toEqual(before);
         await idle.commit();
         await runSql(url, sql);
       }
@@ -198,11 +209,17 @@ const eachFileInEachWay = migrations.flatMap((migration) =>
 describe('a migration happens as a whole or not at all', () => {
   let postgres: Postgres;
   let urls: BondhuDatabase;
+  /** Reads on a connection of its own, which sees only what is committed. */
+  let reader: pg.Client;
   let databases = 0;
   const commands: number[] = [];
 
   beforeAll(async () => {
     postgres = await startPostgres({ settings: settingsWithoutDurability });
+    await createBondhuDatabase(postgres, { name: templateBefore(0), defaultPrivileges: 'old' });
+    for (const { index, sql } of migrations) {
+      await runSql((await copyOf(templateBefore(index), templateBefore(index + 1))).ownerUrl, sql);
+    }
     await createDatabaseBefore(0);
     await watchCommands();
     for (const { sql } of migrations) {
@@ -211,12 +228,27 @@ describe('a migration happens as a whole or not at all', () => {
       commands.push(await commandsSoFar());
     }
   });
-  afterAll(() => postgres.stop());
+  afterAll(async () => {
+    await reader.end();
+    await postgres.stop();
+  });
 
+  /** Creates a database with the migrations before this one: a copy of one that is kept for it. */
   async function createDatabaseBefore(index: number): Promise<void> {
     databases += 1;
-    urls = await createBondhuDatabase(postgres, { name: `bondhu_${databases}`, defaultPrivileges: 'old' });
-    for (const { sql } of migrations.slice(0, index)) await runSql(urls.ownerUrl, sql);
+    urls = await copyOf(templateBefore(index), `bondhu_${databases}`);
+    await reader?.end();
+    reader = new pg.Client({ connectionString: urls.ownerUrl });
+    await reader.connect();
+  }
+
+  function templateBefore(index: number): string {
+    return `before_${index}`;
+  }
+
+  async function copyOf(template: string, name: string): Promise<BondhuDatabase> {
+    await runSql(postgres.url, `create database ${name} template ${template} owner postgres`);
+    return bondhuDatabaseOn(postgres, name);
   }
 
   /** Counts every command that changes the schema, wherever it stands in a file, and lets one of them fail. */
@@ -263,8 +295,7 @@ describe('a migration happens as a whole or not at all', () => {
   /** Collects what the API's roles could execute, had they called at that moment. */
   async function watchExposure(): Promise<{ exposed: string[]; between: () => Promise<void> }> {
     const find = async () => {
-      const rows = await select<{ exposed: string }>(
-        urls.ownerUrl,
+      const { rows } = await reader.query<{ exposed: string }>(
         `select role || ' executes ' || oid::regprocedure as exposed from pg_proc, unnest(array['anon', 'authenticated']) role
         where pronamespace::regnamespace::text in ('public', 'spotify_auth') and prorettype <> 'trigger'::regtype
           and has_schema_privilege(role, pronamespace, 'usage') and has_function_privilege(role, oid, 'execute')`,
@@ -303,7 +334,7 @@ describe('a migration happens as a whole or not at all', () => {
       await createDatabaseBefore(index);
       await watchCommands();
       const { exposed, between } = await watchExposure();
-      const before = await inventory(urls.ownerUrl);
+      const before = await inventory(reader);
       const count = commands[index] as number;
       const places = [
         1,
@@ -320,7 +351,7 @@ describe('a migration happens as a whole or not at all', () => {
         const failures = await apply(way, sql, between);
 
         expect(failures[0]).toBe('P0001');
-        expect({ place, left: difference(before, await inventory(urls.ownerUrl)) }).toEqual({
+        expect({ place, left: difference(before, await inventory(reader)) }).toEqual({
           place,
           left: [],
         });
@@ -357,13 +388,13 @@ describe('a migration happens as a whole or not at all', () => {
     let failures: string[] = [];
 
     for (const { sql } of migrations) {
-      before = await inventory(urls.ownerUrl);
+      before = await inventory(reader);
       failures = await apply(way, sql, between);
       if (failures.length > 0) break;
     }
 
     expect(failures).not.toEqual([]);
-    expect(difference(before, await inventory(urls.ownerUrl))).toEqual([]);
+    expect(difference(before, await inventory(reader))).toEqual([]);
     expect(exposed).toEqual([]);
   });
 
@@ -577,7 +608,7 @@ describe('an owner whom row level security hides the profiles from', () => {
   let due: string;
 
   beforeAll(async () => {
-    database = await TestDatabase.start();
+    database = await TestDatabase.start({ ownServer: true });
   });
   afterAll(() => database.stop());
   beforeEach(async () => {

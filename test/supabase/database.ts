@@ -11,6 +11,7 @@ import {
   settingsWithoutDurability,
   startPostgres,
 } from '../../stand-ins/supabase/postgres.ts';
+import { copyTemplate, type Template } from './shared-postgres.ts';
 
 /** Stands for a refresh token that nobody else has: `tokenOf` the user. */
 export const ownToken = '<own>';
@@ -61,41 +62,63 @@ export function openPostgres(): Promise<Postgres> {
   return url === undefined ? startPostgres({ settings: settingsWithoutDurability }) : connectToPostgres(url);
 }
 
+interface TestDatabaseOptions {
+  /** @default 'new' */
+  readonly defaultPrivileges?: 'old' | 'new';
+  /** `false` leaves the database as it is before this project's migrations. @default true */
+  readonly migrated?: boolean;
+  /**
+   * Whether to have a server alone, for tests that change a role, read the server's log or count pages. `DATABASE_URL` names
+   * the server in any case.
+   * @default false: one database on the server that all files share
+   */
+  readonly ownServer?: boolean;
+}
+
 /** A real PostgreSQL server with Bondhu's schema and the migrations, and short words for what tests do with it. */
 export class TestDatabase {
   readonly urls: BondhuDatabase;
-  readonly #postgres: Postgres;
+  readonly #remove: () => Promise<void>;
   readonly #pools = new Map<string, pg.Pool>();
   readonly #holders = new Set<pg.PoolClient>();
 
-  private constructor(postgres: Postgres, urls: BondhuDatabase) {
-    this.#postgres = postgres;
+  private constructor(urls: BondhuDatabase, remove: () => Promise<void>) {
     this.urls = urls;
+    this.#remove = remove;
   }
 
-  /** @param options `migrated: false` leaves the database as it is before this project's migrations. */
   static async start({
     defaultPrivileges = 'new',
     migrated = true,
-  }: {
-    readonly defaultPrivileges?: 'old' | 'new';
-    readonly migrated?: boolean;
-  } = {}): Promise<TestDatabase> {
+    ownServer = process.env['DATABASE_URL'] !== undefined,
+  }: TestDatabaseOptions = {}): Promise<TestDatabase> {
+    if (!ownServer && migrated && defaultPrivileges === 'new') return TestDatabase.#copy('migrated');
+    const database = ownServer
+      ? await TestDatabase.#createOnOwnServer(defaultPrivileges)
+      : await TestDatabase.#copy(defaultPrivileges);
+    if (migrated) await database.migrate();
+    return database;
+  }
+
+  static async #copy(template: Template): Promise<TestDatabase> {
+    const copy = await copyTemplate(template);
+    return new TestDatabase(copy, copy.drop);
+  }
+
+  static async #createOnOwnServer(defaultPrivileges: 'old' | 'new'): Promise<TestDatabase> {
     const postgres = await openPostgres();
     const name = `bondhu_${randomUUID().replaceAll('-', '_')}`;
-    const urls = await createBondhuDatabase(postgres, { name, defaultPrivileges });
-    const database = new TestDatabase(postgres, urls);
-    if (migrated) {
-      await database.migrate();
-    }
-    return database;
+    return new TestDatabase(await createBondhuDatabase(postgres, { name, defaultPrivileges }), () =>
+      postgres.stop(),
+    );
   }
 
   /** Removes every user, and with them their profiles and connections; ends what a failed test has left open. */
   async clear(): Promise<void> {
     this.#endHolders();
-    await this.owner('truncate auth.users cascade');
-    await this.owner('truncate spotify_auth.shared_state, spotify_auth.refreshes_by_minute');
+    await this.owner(
+      'truncate auth.users, spotify_auth.shared_state, spotify_auth.refreshes_by_minute cascade',
+    );
     await this.#believeRevocations();
   }
 
@@ -106,7 +129,7 @@ export class TestDatabase {
   async stop(): Promise<void> {
     this.#endHolders();
     await Promise.all([...this.#pools.values()].map((pool) => pool.end()));
-    await this.#postgres.stop();
+    await this.#remove();
   }
 
   /** Runs SQL as the owner of Bondhu's schema. */

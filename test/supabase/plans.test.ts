@@ -22,7 +22,7 @@ let database: TestDatabase;
 const executions: { [call: string]: Execution }[] = [];
 
 beforeAll(async () => {
-  database = await TestDatabase.start();
+  database = await TestDatabase.start({ ownServer: true });
   await fillProfiles(database.urls.superuserUrl, 10_000);
   await fillQueue(database.urls.superuserUrl, 'all are due');
   executions.push(await executeEachCall());

@@ -8,7 +8,7 @@ const expiring = { access: `${secret}access`, expires: 60, connectedAt: '2026-09
 let database: TestDatabase;
 
 beforeAll(async () => {
-  database = await TestDatabase.start({ migrated: false });
+  database = await TestDatabase.start({ migrated: false, ownServer: true });
   // As wide as Bondhu may have made them. Once our triggers name the columns, their types cannot be changed.
   await database.owner(
     `alter table public.profiles alter spotify_access_token type varchar(255), alter spotify_refresh_token type varchar(255)`,

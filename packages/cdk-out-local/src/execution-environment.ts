@@ -12,6 +12,9 @@ const runtimeClientPath = createRequire(import.meta.url).resolve('aws-lambda-ric
 const preloadUrl = new URL('runtime-client/preload.mjs', import.meta.url).href;
 const shiftClockUrl = new URL('runtime-client/shift-clock.mjs', import.meta.url).href;
 
+/** Longer than anybody looks at a breakpoint. */
+const WITHOUT_LIMIT_SECONDS = 7 * 86_400;
+
 /** What a function's code has to start. Lambda would try once more, within the function's timeout; here it ends. */
 const INIT_TIMEOUT_SECONDS = 10;
 
@@ -22,6 +25,11 @@ export interface ExecutionEnvironmentOptions {
   /** The process's whole environment, except the address of its Runtime API. */
   readonly environment: Readonly<Record<string, string>>;
   readonly timeoutSeconds: number;
+  /**
+   * Where Node's inspector listens for a debugger, on 127.0.0.1. The process then has no time limit, for a function that
+   * stands at a breakpoint must live. @default - there is none
+   */
+  readonly inspectorPort?: number;
   /** How far the clock of its host is ahead, the one that deadlines are told in. @default 0 */
   readonly clockOffsetSeconds?: number;
   /** Which of the function's lines are passed on; the platform's own all are. @default all */
@@ -63,16 +71,18 @@ export class ExecutionEnvironment {
   }
 
   private constructor(options: ExecutionEnvironmentOptions, runtimeApi: Server, port: number) {
-    this.#options = options;
+    this.#options =
+      options.inspectorPort === undefined ? options : { ...options, timeoutSeconds: WITHOUT_LIMIT_SECONDS };
     this.#runtimeApi = runtimeApi.on('request', (request, response) => {
       // A request breaks off only where the process dies, which is seen below.
       this.#serve(request, response).catch(() => response.destroy());
     });
-    const { clockOffsetSeconds = 0 } = options;
+    const { clockOffsetSeconds = 0, inspectorPort } = options;
+    const inspect = inspectorPort === undefined ? [] : [`--inspect=127.0.0.1:${inspectorPort}`];
     const shiftClock =
       clockOffsetSeconds === 0 ? [] : ['--import', `${shiftClockUrl}?seconds=${clockOffsetSeconds}`];
     const preloads = [...shiftClock, '--import', preloadUrl];
-    this.#process = spawn(process.execPath, [...preloads, runtimeClientPath], {
+    this.#process = spawn(process.execPath, [...inspect, ...preloads, runtimeClientPath], {
       cwd: options.taskRoot,
       env: { ...options.environment, AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${port}` },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -83,7 +93,7 @@ export class ExecutionEnvironment {
         if (isLogged(line, options.loggingConfig ?? {})) options.onLogLine(line);
       });
     }
-    this.#setTimer(INIT_TIMEOUT_SECONDS);
+    this.#setTimer(inspectorPort === undefined ? INIT_TIMEOUT_SECONDS : WITHOUT_LIMIT_SECONDS);
     this.ended = once(this.#process, 'close').then(
       ([code, signal]) => this.#end(code, signal),
       (startError) => {

@@ -27,6 +27,17 @@ interface DeployedFunction {
   readonly environment: Readonly<Record<string, string>>;
   /** Environments that wait for work; the last one was used last. */
   readonly idle: ExecutionEnvironment[];
+  /** Those that run older code, and end with the invocation that they run. */
+  readonly outdated: WeakSet<ExecutionEnvironment>;
+  /** Set while a debugger may attach. */
+  inspector?: Inspector;
+}
+
+/** A debugger attaches to one process: invocations run in it one after the other. */
+interface Inspector {
+  readonly port: number;
+  /** Resolves when the invocations so far are over. */
+  lastTurn: Promise<unknown>;
 }
 
 /** AWS's default, which new accounts do not have yet. */
@@ -88,17 +99,53 @@ export class LambdaService {
     }
     this.#running += 1;
     try {
-      return await this.#run(target, event, requestId);
+      const run = () => this.#run(target, event, requestId);
+      if (!target.inspector) return await run();
+      const turn = target.inspector.lastTurn.then(run);
+      target.inspector.lastTurn = turn.catch(() => {});
+      return await turn;
     } finally {
       this.#running -= 1;
     }
+  }
+
+  /** The folder of a function's unpacked bundle. @throws where the stack has no such function */
+  codeDirectoryOf(functionId: string): string {
+    return this.#find(functionId).environmentOptions.taskRoot;
+  }
+
+  /** Takes on what has changed in a function's folder: further invocations start afresh; those under way end as they are. */
+  async redeploy(functionId: string): Promise<void> {
+    const target = this.#find(functionId);
+    for (const environment of this.#busyEnvironments()) target.outdated.add(environment);
+    await Promise.all(target.idle.splice(0).map((environment) => environment.stop()));
+    await this.#startInspected(target);
+  }
+
+  /**
+   * Lets a debugger attach to a function, on 127.0.0.1. From then on it has one process, which waits for it before the
+   * first invocation, and no time limit.
+   */
+  async inspect(functionId: string, port: number): Promise<void> {
+    const target = this.#find(functionId);
+    target.inspector = { port, lastTurn: Promise.resolve() };
+    await this.redeploy(functionId);
+  }
+
+  async #startInspected(target: DeployedFunction): Promise<void> {
+    if (!target.inspector) return;
+    target.inspector.lastTurn = target.inspector.lastTurn.then(async () => {
+      if (target.idle.length === 0) target.idle.push(await this.#startEnvironment(target));
+    });
+    await target.inspector.lastTurn;
   }
 
   async #run(target: DeployedFunction, event: unknown, requestId: string): Promise<InvocationResult> {
     const environment = target.idle.pop() ?? (await this.#startEnvironment(target));
     const startedAt = Date.now();
     const result = await environment.invoke(requestId, JSON.stringify(event));
-    if (environment.isAlive) target.idle.push(environment);
+    if (target.outdated.has(environment)) await environment.stop();
+    else if (environment.isAlive) target.idle.push(environment);
     this.#measure(target, startedAt, result);
     return result;
   }
@@ -141,6 +188,7 @@ export class LambdaService {
   async #startEnvironment(target: DeployedFunction): Promise<ExecutionEnvironment> {
     const environment = await ExecutionEnvironment.start({
       ...target.environmentOptions,
+      ...(target.inspector && { inspectorPort: target.inspector.port }),
       environment: { ...target.environment, AWS_LAMBDA_LOG_STREAM_NAME: makeLogStreamName() },
     });
     this.#environments.add(environment);
@@ -221,6 +269,7 @@ function deployFunction(
       TZ: ':UTC',
     },
     idle: [],
+    outdated: new WeakSet(),
   };
 }
 

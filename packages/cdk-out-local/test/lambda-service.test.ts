@@ -47,6 +47,7 @@ beforeAll(() => {
           FunctionName: 'quiet',
           LoggingConfig: { LogFormat: 'JSON', ApplicationLogLevel: 'ERROR' },
         }),
+        brief: createFunction('worker', { FunctionName: 'brief', Timeout: 1 }),
         brokenRole: createRole('lambda.amazonaws.com'),
         broken: createFunction('broken'),
       },
@@ -120,6 +121,35 @@ test('an invocation too many is throttled, and counted as that, until another on
   const of = (FunctionName: string) =>
     metrics.valuesOf({ ...throttles, dimensions: { FunctionName } }, 0, Number.POSITIVE_INFINITY);
   expect([of('quiet'), of('worker')]).toEqual([[1], []]);
+});
+
+test('after a redeployment invocations start afresh, and the one under way ends in its own process', async () => {
+  const before = await invoke({});
+  const underWay = invoke({ does: 'wait', forMillis: 200 });
+  await lambda.redeploy('worker');
+
+  const after = await invoke({});
+
+  expect((await underWay).result.pid).toBe(before.result.pid);
+  expect(after.result.pid).not.toBe(before.result.pid);
+  expect((await invoke({})).result.pid).toBe(after.result.pid);
+});
+
+test('a function that is inspected has one process, which outlives its timeout', async () => {
+  await lambda.inspect('brief', 0);
+
+  const [first, second] = await Promise.all([
+    invoke({ does: 'wait', forMillis: 1_100 }, 'brief'),
+    invoke({}, 'brief'),
+  ]);
+
+  expect(logLines).toContainEqual(
+    expect.stringMatching(/^brief: Debugger listening on ws:\/\/127\.0\.0\.1:/),
+  );
+  expect(first.functionError).toBeUndefined();
+  expect(second.result.pid).toBe(first.result.pid);
+  await lambda.redeploy('brief');
+  expect((await invoke({}, 'brief')).result.pid).not.toBe(first.result.pid);
 });
 
 test('two invocations at a time have a process each', async () => {
