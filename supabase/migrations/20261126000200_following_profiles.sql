@@ -161,21 +161,17 @@ create function spotify_auth.on_profile_change() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp set timezone = 'UTC' set lock_timeout = '1s' as $$
 begin
-  -- Our own writes maintain the queue themselves. They say so in the functions' bodies, because to `set` a
-  -- custom parameter at the level of a function needs a superuser.
-  if coalesce(current_setting('spotify_auth.own_write', true), '') <> 'on' then
+  begin
+    if spotify_auth.follow_profiles(array[new.id]) = 0 then
+      perform nextval('spotify_auth.missed_profile_changes');
+    end if;
+  exception when others or assert_failure then
     begin
-      if spotify_auth.follow_profiles(array[new.id]) = 0 then
-        perform nextval('spotify_auth.missed_profile_changes');
-      end if;
+      perform nextval('spotify_auth.missed_profile_changes');
     exception when others or assert_failure then
-      begin
-        perform nextval('spotify_auth.missed_profile_changes');
-      exception when others or assert_failure then
-        null;
-      end;
+      null;
     end;
-  end if;
+  end;
   return null;
 end;
 $$;

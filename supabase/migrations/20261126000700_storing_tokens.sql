@@ -15,23 +15,38 @@ comment on type spotify_auth.outcome is
 create type spotify_auth.judged_outcome as (
   user_id uuid, lease_id uuid, outcome text, reason text, verdict text, is_copy boolean, has_rotated boolean,
   used_refresh_token text, access_token text, refresh_token text, expires_at timestamptz,
-  retry_at timestamptz, held_since timestamptz, marked_since timestamptz
+  retry_at timestamptz, held_since timestamptz, marked_since timestamptz, shares_token boolean, place tid
 );
 comment on type spotify_auth.judged_outcome is
-  'An outcome with what spotify_record makes of it. A copy is for another profile with the same token.';
+  'An outcome with what spotify_record makes of it, and the place (ctid) of its queue row, which is locked. '
+  'A copy is for another profile with the same token.';
 
 create type spotify_auth.refusal as (user_id uuid, code text, constraint_name text);
 comment on type spotify_auth.refusal is
   'A profile whose tokens could not be written: the SQLSTATE, and the constraint if it was one.';
 
-create function spotify_auth.judge_outcomes(outcomes spotify_auth.outcome[], locked uuid[])
+-- With nested loops, a plan made for few outcomes would scan all locked rows once for each of many.
+create function spotify_auth.judge_outcomes(outcomes spotify_auth.outcome[])
 returns spotify_auth.judged_outcome[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_nestloop = off as $$
 begin
-  return (select array_agg(row(r.user_id, r.lease_id, r.outcome, r.reason,
+  return (
+    -- The lock comes with the latest version of its row, so that reading and locking are one statement.
+    with profile as materialized (
+      select p.id, p.spotify_access_token, p.spotify_refresh_token, p.spotify_token_expires_at
+      from public.profiles p where p.id = any (array(select r.user_id from unnest(outcomes) r))
+      order by p.id for no key update skip locked
+    ), connection as materialized (
+      select c.ctid, c.user_id, c.lease_id, c.settled_lease_id, c.failures, c.held_since,
+        c.reauthorization_required_since, c.shares_token
+      from spotify_auth.connections c where c.user_id = any (array(select profile.id from profile))
+      order by c.user_id for no key update
+    )
+    select array_agg(row(r.user_id, r.lease_id, r.outcome, r.reason,
       case
-        when p.id is null then 'stale'
-        when not p.id = any (locked) then 'busy'
+        when p.id is null then case
+          when exists (select from public.profiles locked where locked.id = r.user_id) then 'busy'
+          else 'stale' end
         -- The new token may be the only living one: it counts whether or not the lease still holds.
         when r.outcome in ('refreshed', 'refresh_token_only') and r.refresh_token <> r.used_refresh_token
           and p.spotify_refresh_token = r.used_refresh_token then 'applied'
@@ -49,21 +64,23 @@ begin
       now() + make_interval(secs => case r.outcome
         when 'refreshed' then least(1800, 30 * 2 ^ least(c.failures, 6))
         else least(greatest(r.retry_after, 1), 86400) end),
-      c.held_since, c.reauthorization_required_since
+      c.held_since, c.reauthorization_required_since, coalesce(c.shares_token, false), c.ctid
     )::spotify_auth.judged_outcome)
     from unnest(outcomes) r
-      left join public.profiles p on p.id = r.user_id
-      left join spotify_auth.connections c on c.user_id = r.user_id);
+      left join profile p on p.id = r.user_id
+      left join connection c on c.user_id = r.user_id);
 end;
 $$;
-revoke all on function spotify_auth.judge_outcomes(spotify_auth.outcome[], uuid[])
+revoke all on function spotify_auth.judge_outcomes(spotify_auth.outcome[])
   from public, anon, authenticated, service_role;
 comment on function spotify_auth.judge_outcomes is
-$$Decides which outcomes apply, as spotify_record describes it, and works out what they store.
+$$Locks the profiles and queue rows of outcomes, decides which outcomes apply, as spotify_record describes
+it, and works out what they store.
+
+Does not wait for profiles that others have locked: their outcomes are busy.
 
 Parameters:
-  outcomes  one per user, already checked
-  locked    those of their profiles that the caller could lock$$;
+  outcomes  one per user, already checked$$;
 
 create function spotify_auth.write_tokens(
   users uuid[], access_tokens text[], refresh_tokens text[], expiries timestamptz[]
@@ -95,9 +112,9 @@ begin
     set constraints all immediate;
     perform set_config('spotify_auth.own_write', '', true);
     -- A trigger can drop a write, or bring the old token back, without an error.
-    return array(
+    return case when cardinality(written) = total then '{}' else array(
       select row(u.id, '02000', null)::spotify_auth.refusal from unnest(users) u (id)
-      where u.id <> all (coalesce(written, '{}')));
+      where u.id <> all (coalesce(written, '{}'))) end;
   exception
     -- Not about a row: no connection, no resources, no write access, a deadlock, a lock (55), an operator.
     when sqlstate '08000' or sqlstate '25000' or sqlstate '40000' or sqlstate '53000' or sqlstate '55000'
@@ -159,7 +176,7 @@ begin
     from unnest(judged) with ordinality as j (
         user_id, lease_id, outcome, reason, verdict, is_copy, has_rotated,
         used_refresh_token, access_token, refresh_token, expires_at,
-        retry_at, held_since, marked_since, place)
+        retry_at, held_since, marked_since, shares_token, queue_place, place)
       join spotify_auth.token_hashes h on h.token_hash = spotify_auth.hash_token(j.used_refresh_token)
       join public.profiles p on p.id = h.user_id and p.spotify_refresh_token = j.used_refresh_token
     where j.outcome in ('refreshed', 'refresh_token_only')
@@ -181,9 +198,10 @@ begin
       select row(p.id, null, j.outcome, null, 'applied', true, j.has_rotated, j.used_refresh_token,
         case j.outcome when 'refreshed' then j.access_token else p.spotify_access_token end, j.refresh_token,
         case j.outcome when 'refreshed' then j.expires_at else p.spotify_token_expires_at end,
-        j.retry_at, null, null)::spotify_auth.judged_outcome
+        j.retry_at, null, null, true, c.ctid)::spotify_auth.judged_outcome
       from unnest(judged[sharing.place:sharing.place]) j
         join public.profiles p on p.id = any (locked) and p.spotify_refresh_token = j.used_refresh_token
+        left join spotify_auth.connections c on c.user_id = p.id
       where p.id <> all (array(select each.user_id from unnest(judged) each where each.is_copy)));
   end loop;
   return judged;

@@ -10,11 +10,9 @@ declare
   state spotify_auth.shared_state := spotify_auth.read_shared_state();
   breaker_is_open boolean := state.breaker_opened_at is not null;
   outcomes spotify_auth.outcome[];
-  users uuid[];
+  users integer;
   unknown_outcomes integer;
   broken_successes integer;
-  locked uuid[];
-  has_sharers boolean;
   judged spotify_auth.judged_outcome[];
   new_refreshes integer;
   revocations_to_judge integer;
@@ -25,7 +23,7 @@ declare
   verdicts jsonb;
   wait_seconds double precision;
 begin
-  select array_agg(r), array_agg(distinct r.user_id),
+  select array_agg(r), count(distinct r.user_id),
       count(*) filter (where coalesce(r.outcome, '') not in (
         'refreshed', 'refresh_token_only', 'revoked', 'throttled',
         'unavailable', 'rejected', 'client_rejected', 'released')),
@@ -40,23 +38,17 @@ begin
     into outcomes, users, unknown_outcomes, broken_successes
     from jsonb_populate_recordset(null::spotify_auth.outcome, results) r;
   -- All are refused, before anything is written: half-understood outcomes must not replace working tokens.
-  if unknown_outcomes > 0 or broken_successes > 0 or cardinality(users) <> cardinality(outcomes) then
+  if unknown_outcomes > 0 or broken_successes > 0 or users <> cardinality(outcomes) then
     raise exception 'spotify_record: % unknown outcomes, % successes without usable tokens or expiry, '
       '% results for % users',
-      unknown_outcomes, broken_successes, cardinality(outcomes), cardinality(users) using errcode = '22023';
+      unknown_outcomes, broken_successes, cardinality(outcomes), users using errcode = '22023';
   end if;
 
-  select coalesce(array_agg(profile.id), '{}') into locked from (
-    select p.id from public.profiles p where p.id = any (users)
-    order by p.id for no key update skip locked) profile;
-  select coalesce(bool_or(connection.shares_token), false) into has_sharers from (
-    select c.shares_token from spotify_auth.connections c
-    where c.user_id = any (locked) order by c.user_id for no key update) connection;
-
-  judged := spotify_auth.judge_outcomes(outcomes, locked);
-  if has_sharers or exists (
+  judged := spotify_auth.judge_outcomes(outcomes);
+  if exists (
       select from unnest(judged) j
-      where j.outcome in ('refreshed', 'refresh_token_only') and j.verdict in ('stale', 'busy')) then
+      where j.shares_token
+        or j.outcome in ('refreshed', 'refresh_token_only') and j.verdict in ('stale', 'busy')) then
     judged := spotify_auth.add_copies(judged);
   end if;
 
@@ -66,7 +58,9 @@ begin
         array_agg(j.refresh_token) as refresh_tokens, array_agg(j.expires_at) as expiries
       from unnest(judged) j
       where j.verdict = 'applied' and j.outcome in ('refreshed', 'refresh_token_only')) w;
-  perform spotify_auth.note_refusals(refusals);
+  if refusals <> '{}' then
+    perform spotify_auth.note_refusals(refusals);
+  end if;
   foreach refusal in array refusals loop
     for place in 1 .. cardinality(judged) loop
       if judged[place].user_id = refusal.user_id and judged[place].verdict = 'applied' then
@@ -144,7 +138,8 @@ begin
           then least(j.retry_at, now() + interval '15 minutes', greatest(
             coalesce(j.held_since + patience, 'infinity'), now() + interval '1 minute'))
           else j.retry_at end as wait_until) grants
-    where c.user_id = j.user_id and j.verdict in ('applied', 'refused')
+    -- By place, not by user: the locks keep the rows where they are, and no index has to be searched again.
+    where c.ctid = j.place and j.verdict in ('applied', 'refused')
     returning c.user_id, is_held, j.outcome = 'revoked' and j.marked_since is not null as is_confirmed
   )
   select jsonb_agg(jsonb_build_object(

@@ -22,12 +22,15 @@ create trigger spotify_auth_profile_inserted
   when (new.spotify_access_token is not null or new.spotify_refresh_token is not null)
   execute function spotify_auth.on_profile_change();
 
+-- Not for our own writes, which maintain the queue themselves. They say so in the functions' bodies, because
+-- setting a custom parameter for a whole function needs a superuser.
 create trigger spotify_auth_profile_updated
   after update on public.profiles for each row
-  when (old.spotify_access_token is distinct from new.spotify_access_token
-    or old.spotify_refresh_token is distinct from new.spotify_refresh_token
-    or old.spotify_token_expires_at is distinct from new.spotify_token_expires_at
-    or old.spotify_connected_at is distinct from new.spotify_connected_at)
+  when (current_setting('spotify_auth.own_write', true) is distinct from 'on'
+    and (old.spotify_access_token is distinct from new.spotify_access_token
+      or old.spotify_refresh_token is distinct from new.spotify_refresh_token
+      or old.spotify_token_expires_at is distinct from new.spotify_token_expires_at
+      or old.spotify_connected_at is distinct from new.spotify_connected_at))
   execute function spotify_auth.on_profile_change();
 
 -- The REST API knows the functions once it has read the schema anew.
