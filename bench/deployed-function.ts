@@ -13,6 +13,7 @@ export interface DeployedFunction {
   readonly taskRoot: string;
   readonly arn: string;
   readonly timeoutSeconds: number;
+  readonly memoryMegabytes: number;
   readonly environment: Readonly<Record<string, string>>;
 }
 
@@ -56,6 +57,7 @@ export async function deployFunctions(options: DeployOptions): Promise<DeployedF
       taskRoot: template.findAssetDirectory(properties.Code.S3Key),
       arn: attributes.Arn,
       timeoutSeconds: properties.Timeout,
+      memoryMegabytes: properties.MemorySize,
       environment: {
         ...properties.Environment?.Variables,
         SUPABASE_URL: options.supabase.url,

@@ -1,3 +1,4 @@
+import { nodeFlags } from 'cdk-out-local';
 import type { World } from './bench.ts';
 import { startChild } from './child.ts';
 import { fillProfiles, fillQueue } from './database.ts';
@@ -10,7 +11,9 @@ export interface MeasuredSweep {
   readonly milliseconds: number;
   /** Of the sweeper's process, without its start. */
   readonly cpuMilliseconds: number;
-  /** Of the sweeper's process, its start included. */
+  /** The most that the sweeper held on to, as V8's full collections left it. */
+  readonly heldMegabytes: number;
+  /** Resident memory of the sweeper's process, its start included. */
   readonly peakMegabytes: number;
   readonly roundTrips: number;
   readonly doubles: number;
@@ -36,7 +39,10 @@ export async function sweepOnce(
     started.use(
       startChild<SweeperCalls>('sweeper.ts', {
         env: { ...functions.sweeper.environment },
-        execArgv: process.env['BENCH_SWEEPER_FLAGS']?.split(' ') ?? [],
+        execArgv: [
+          ...nodeFlags(functions.sweeper.memoryMegabytes),
+          ...(process.env['BENCH_SWEEPER_FLAGS']?.split(' ') ?? []),
+        ],
       }),
     ),
   );
@@ -62,6 +68,7 @@ export async function sweepOnce(
     refreshed,
     milliseconds,
     cpuMilliseconds: sum(sweeps.map((sweep) => sweep.cpuMilliseconds)),
+    heldMegabytes: Math.max(...sweeps.map((sweep) => sweep.heldMegabytes)),
     peakMegabytes: Math.max(...sweeps.map((sweep) => sweep.peakMegabytes)),
     roundTrips,
     doubles,

@@ -99,9 +99,8 @@ export class RefreshSweeper extends Construct {
       timeoutSeconds: props.sweeperTimeoutSeconds,
       memoryMegabytes: props.sweeperMemoryMegabytes,
       environment: {
-        // Readable stack traces for a sixth of a cold start, which here nobody waits for. A young generation that
-        // does not grow: by default a long sweep let it, to half as much memory again.
-        NODE_OPTIONS: '--enable-source-maps --max-semi-space-size=4',
+        // Readable stack traces for a sixth of a cold start, for which no user waits here.
+        NODE_OPTIONS: '--enable-source-maps',
         [EnvironmentVariables.sweepWindowSeconds]: String(sweepWindowMinutes(props) * 60),
         [EnvironmentVariables.sweepBatchSize]: String(props.sweepBatchSize),
         [EnvironmentVariables.sweepIntervalSeconds]: String(props.sweepIntervalMinutes * 60),

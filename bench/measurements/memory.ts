@@ -5,26 +5,31 @@ import { sweepOnce } from '../sweep-once.ts';
 const FEW = 10_000;
 const MANY = 200_000;
 
-/** Whether a sweeper's memory depends on how many connections it refreshes. */
+/**
+ * Whether a sweeper holds more memory, the more connections it refreshes. Held is what V8's full collections leave: resident
+ * memory also grows until the young generation is as large as Lambda's flags let it be.
+ */
 export async function measureMemory(bench: Bench): Promise<Findings> {
   const world = await bench.world();
-  bench.progress(`Peak memory: ${FEW} due connections`);
+  bench.progress(`Memory: ${FEW} due connections`);
   const few = await sweepOnce(world, FEW);
-  bench.progress(`Peak memory: ${MANY} due connections (the longest part)`);
+  bench.progress(`Memory: ${MANY} due connections (the longest part)`);
   const many = await sweepOnce(world, MANY);
   return {
     figures: [
       {
-        name: 'peak memory, 200,000 due',
+        name: 'memory held, 200,000 due',
         baseline: 'itself, 10,000 due',
-        value: many.peakMegabytes / few.peakMegabytes,
+        value: many.heldMegabytes / few.heldMegabytes,
         unit: '×',
         better: 'less',
         atLeast: 1.15,
         aimAt: 1,
-        measured: `${many.peakMegabytes.toFixed(0)} MB against ${few.peakMegabytes.toFixed(0)} MB`,
+        measured: `${many.heldMegabytes.toFixed(0)} MB against ${few.heldMegabytes.toFixed(0)} MB`,
       },
     ],
-    report: [],
+    report: [
+      `Resident memory, at most: ${many.peakMegabytes.toFixed(0)} MB with ${MANY} due, ${few.peakMegabytes.toFixed(0)} MB with ${FEW}.`,
+    ],
   };
 }

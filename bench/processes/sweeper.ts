@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
 import { pathToFileURL } from 'node:url';
+import { getHeapSpaceStatistics } from 'node:v8';
 import type { Context } from 'aws-lambda';
 import { answerQuestions } from '../child.ts';
 import { measureUsage } from '../usage.ts';
@@ -14,6 +16,26 @@ export interface SweepResult {
 }
 
 const TIMEOUT_MILLISECONDS = 900_000;
+
+type GarbageCollection = PerformanceEntry & { readonly detail: { readonly kind: number } };
+
+/** Where V8 keeps what has survived. */
+const OLD_GENERATION = ['old_space', 'large_object_space'];
+
+/** The most that was left after a full collection: what the sweeper holds, not what V8 has yet to collect. */
+let mostHeldBytes = 0;
+new PerformanceObserver((list) => {
+  const isFull = list
+    .getEntries()
+    .some((entry) => (entry as GarbageCollection).detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR);
+  if (isFull) mostHeldBytes = Math.max(mostHeldBytes, heldBytes());
+}).observe({ entryTypes: ['gc'] });
+
+function heldBytes(): number {
+  return getHeapSpaceStatistics()
+    .filter(({ space_name }) => OLD_GENERATION.includes(space_name))
+    .reduce((sum, { space_used_size }) => sum + space_used_size, 0);
+}
 
 type Handler = (event: unknown, context: Context) => Promise<SweepResult>;
 let handler: Handler | undefined;
@@ -31,7 +53,11 @@ const calls = {
     const usage = await measureUsage(
       async () => handler?.(event, contextStartedAt(startedAt)) as Promise<SweepResult>,
     );
-    return { ...usage, peakMegabytes: process.resourceUsage().maxRSS / 1_024 };
+    return {
+      ...usage,
+      heldMegabytes: mostHeldBytes / 2 ** 20,
+      peakMegabytes: process.resourceUsage().maxRSS / 1_024,
+    };
   },
 };
 

@@ -20,7 +20,7 @@ describe('the sweeper', () => {
 
     expect({ Timeout, MemorySize }).toEqual({ Timeout: 600, MemorySize: 2048 });
     expect(Environment.Variables).toEqual({
-      NODE_OPTIONS: '--enable-source-maps --max-semi-space-size=4',
+      NODE_OPTIONS: '--enable-source-maps',
       STACK_NAME: expect.stringMatching(/^SpotifyAuth-/),
       SUPABASE_URL: requiredSettings.supabaseUrl,
       SUPABASE_TOKEN_ISSUERS: JSON.stringify([`${requiredSettings.supabaseUrl}/auth/v1`]),

@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers';
 import { type InvocationResult, platformError } from './invocation.ts';
 import { listen } from './listen.ts';
 import { isLogged, type LoggingConfig } from './log-level.ts';
+import { nodeFlags } from './node-flags.ts';
 
 const runtimeClientPath = createRequire(import.meta.url).resolve('aws-lambda-ric');
 const preloadUrl = new URL('runtime-client/preload.mjs', import.meta.url).href;
@@ -82,7 +83,8 @@ export class ExecutionEnvironment {
     const shiftClock =
       clockOffsetSeconds === 0 ? [] : ['--import', `${shiftClockUrl}?seconds=${clockOffsetSeconds}`];
     const preloads = [...shiftClock, '--import', preloadUrl];
-    this.#process = spawn(process.execPath, [...inspect, ...preloads, runtimeClientPath], {
+    const flags = nodeFlags(Number(options.environment['AWS_LAMBDA_FUNCTION_MEMORY_SIZE']));
+    this.#process = spawn(process.execPath, [...flags, ...inspect, ...preloads, runtimeClientPath], {
       cwd: options.taskRoot,
       env: { ...options.environment, AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${port}` },
       stdio: ['ignore', 'pipe', 'pipe'],

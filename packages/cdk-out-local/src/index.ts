@@ -11,6 +11,7 @@ export { AccessControl } from './access.ts';
 export { CredentialIssuer } from './credentials.ts';
 export { ExecutionEnvironment } from './execution-environment.ts';
 export { isLogged } from './log-level.ts';
+export { nodeFlags } from './node-flags.ts';
 export { queryAnswer, queryError } from './query-protocol.ts';
 export { type Queue, Queues } from './queue.ts';
 export { SecretsManager } from './secrets-manager.ts';

@@ -54,7 +54,9 @@ export const resourceTypes = {
       ),
       MemorySize: v.pipe(
         v.optional(v.number(), 128),
-        v.description('functions are told it, but neither memory nor processor are limited'),
+        v.description(
+          'functions are told it, and Node.js gets the flags that Lambda derives from it, but neither memory nor processor are limited',
+        ),
       ),
       Role: v.string(),
       Runtime: v.literal('nodejs24.x'),

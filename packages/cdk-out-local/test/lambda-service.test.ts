@@ -19,6 +19,7 @@ const code = {
       return {
         pid: process.pid,
         environment: process.env,
+        flags: process.execArgv,
         cwd: process.cwd(),
         requestId: context.awsRequestId,
         arn: context.invokedFunctionArn,
@@ -90,6 +91,16 @@ test('a function is told what Lambda tells it', async () => {
     PLACE: 'here',
     TZ: ':UTC',
   });
+});
+
+test('a function runs with the flags of Lambda, which come to its memory', async () => {
+  const { result } = await invoke({});
+  expect(result.flags.slice(0, 4)).toEqual([
+    '--expose-gc',
+    '--max-http-header-size=81920',
+    '--max-semi-space-size=25',
+    '--max-old-space-size=461',
+  ]);
 });
 
 test('a function sees nothing of the environment of this machine but its path', async () => {
