@@ -9,6 +9,7 @@ import { measureConcurrentSweepers } from './measurements/concurrent-sweepers.ts
 import { measureExpiredMinutes } from './measurements/expired-minutes.ts';
 import { measureHeldSnapshot } from './measurements/held-snapshot.ts';
 import { measureMemory } from './measurements/memory.ts';
+import { measureReady } from './measurements/ready.ts';
 import { measureSweep } from './measurements/sweep.ts';
 import { measureWarmStatus } from './measurements/warm-status.ts';
 import { formatTable } from './table.ts';
@@ -30,6 +31,7 @@ const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   'cold-start': { title: 'cold start of the status function', measure: measureColdStart },
   bloat: { title: 'what a day of sweeps does to tables and indexes', measure: measureBloat, onRequest: true },
   bundle: { title: 'what weighs what in the bundles', measure: measureBundle },
+  ready: { title: 'from npm start to Ready', measure: measureReady },
   expired: { title: 'minutes that tokens spend expired in a simulated day', measure: measureExpiredMinutes },
 };
 

@@ -11,7 +11,7 @@ import { connectToPostgres } from '../stand-ins/supabase/external-postgres.ts';
 import { type Postgres, settingsWithoutDurability, startPostgres } from '../stand-ins/supabase/postgres.ts';
 import { type Supabase, startSupabase } from '../stand-ins/supabase/server.ts';
 import { type SampleUser, seedUsers } from './seed.ts';
-import { synthesize } from './synthesize.ts';
+import { synthesizeOrCopy } from './synthesize.ts';
 
 /** Ports to listen on; where one is taken, and by default, a free one serves. */
 export interface StackPorts {
@@ -181,8 +181,8 @@ async function beginSynthesis(
   started.defer(() => rm(cdkOutDirectory, { recursive: true, force: true }));
   onProgress('Synthesizing the stack (cdk synth), meanwhile:');
   const ending = new AbortController();
-  const synthesis = synthesize(cdkOutDirectory, ending.signal).then(() =>
-    onProgress('The stack is synthesized'),
+  const synthesis = synthesizeOrCopy(cdkOutDirectory, ending.signal).then((isCopy) =>
+    onProgress(isCopy ? 'The stack is as it was synthesized last' : 'The stack is synthesized'),
   );
   // Awaited elsewhere; should something else fail first, its failure is not a second one.
   synthesis.catch(() => {});

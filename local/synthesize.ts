@@ -1,7 +1,76 @@
+import { createHash } from 'node:crypto';
+import { access, cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { runProcessGroup } from '../stand-ins/supabase/process-group.ts';
 
 const projectRoot = join(import.meta.dirname, '..');
+
+/** What a synthesized stack is made from, besides the versions that the lock file names. */
+const INPUTS = [
+  'bin',
+  'lib',
+  'lambda',
+  'local/synthesize.ts',
+  'docs/runbook.md',
+  'cdk.json',
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+];
+
+/**
+ * Synthesizes as {@link synthesize} does, or copies what was synthesized last, if nothing of what it is made from has changed
+ * since. That is kept in `.local/`, where that can be written.
+ *
+ * @returns whether it was copied
+ */
+export async function synthesizeOrCopy(outputDirectory: string, signal?: AbortSignal): Promise<boolean> {
+  const keptIn = join(projectRoot, '.local/synthesized');
+  const kept = join(keptIn, await hashInputs());
+  if (await exists(kept)) {
+    await cp(kept, outputDirectory, { recursive: true });
+    return true;
+  }
+  await synthesize(outputDirectory, signal);
+  await keep(outputDirectory, kept, keptIn).catch(() => {});
+  return false;
+}
+
+/** Under its name it is whole: it is copied under another one. */
+async function keep(directory: string, kept: string, keptIn: string): Promise<void> {
+  const unfinished = `${kept}-${process.pid}`;
+  await rm(keptIn, { recursive: true, force: true });
+  await mkdir(keptIn, { recursive: true });
+  await cp(directory, unfinished, { recursive: true });
+  await rename(unfinished, kept);
+}
+
+async function hashInputs(): Promise<string> {
+  const hash = createHash('sha256').update(process.version);
+  const files = await Promise.all(INPUTS.map(filesOf));
+  for (const file of files.flat().sort()) {
+    hash.update(`\0${file}\0`).update(await readFile(join(projectRoot, file)));
+  }
+  return hash.digest('hex');
+}
+
+/** The files of a folder, or the file itself, by their paths in the project. */
+async function filesOf(path: string): Promise<string[]> {
+  const entries = await readdir(join(projectRoot, path), { recursive: true, withFileTypes: true }).catch(
+    () => null,
+  );
+  if (entries === null) return [path];
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(projectRoot.length + 1));
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
 
 /**
  * Runs `cdk synth` for the stage `local`, just as for a deployment.
