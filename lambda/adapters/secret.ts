@@ -1,13 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
-import {
-  DescribeSecretCommand,
-  GetSecretValueCommand,
-  type SecretsManagerClient,
-} from '@aws-sdk/client-secrets-manager';
 import * as v from 'valibot';
 import type { Clock } from '../connection/clock.ts';
 import { SecretError } from '../connection/secret-error.ts';
 import { getErrorName } from './error-name.ts';
+import type { SecretsManager } from './secrets-manager.ts';
 
 /** Between two reads because something rejected the value, or because the last read failed. */
 const READ_INTERVAL_MILLISECONDS = 10_000;
@@ -82,6 +78,9 @@ export const RESCUE_KEY: SecretFormat<RescueKey> = {
   advice: { write: 'write one into it', find: 'it was deleted: restore it' },
 };
 
+/** What a secret is read with. */
+export type SecretsReader = Pick<SecretsManager, 'getSecretValue' | 'describeSecret'>;
+
 /** A value that may turn out to be rejected. */
 export type ReadableSecret<Value> = Pick<Secret<Value>, 'read' | 'renew'>;
 
@@ -96,7 +95,7 @@ export function holdValue<Value>(value: Value): ReadableSecret<Value> {
  * that an outage of Secrets Manager takes no value away.
  */
 export class Secret<Value> {
-  readonly #client: SecretsManagerClient;
+  readonly #secretsManager: SecretsReader;
   readonly #arn: string;
   readonly #format: SecretFormat<Value>;
   readonly #clock: Clock;
@@ -104,8 +103,8 @@ export class Secret<Value> {
   /** When the known value was asked for, in seconds since 1970. */
   #knownSinceSeconds = Number.NEGATIVE_INFINITY;
 
-  constructor(client: SecretsManagerClient, arn: string, format: SecretFormat<Value>, clock: Clock) {
-    this.#client = client;
+  constructor(secretsManager: SecretsReader, arn: string, format: SecretFormat<Value>, clock: Clock) {
+    this.#secretsManager = secretsManager;
     this.#arn = arn;
     this.#format = format;
     this.#clock = clock;
@@ -187,8 +186,7 @@ export class Secret<Value> {
 
   async #fetchText(): Promise<string> {
     try {
-      const { SecretString } = await this.#client.send(new GetSecretValueCommand({ SecretId: this.#arn }));
-      return SecretString ?? '';
+      return await this.#secretsManager.getSecretValue(this.#arn);
     } catch (error) {
       const name = getErrorName(error);
       if (name === 'ResourceNotFoundException') {
@@ -212,7 +210,7 @@ export class Secret<Value> {
   /** Whether there is such a secret, with a value or without. Secrets Manager has one code for both. */
   async #isThere(): Promise<boolean> {
     try {
-      await this.#client.send(new DescribeSecretCommand({ SecretId: this.#arn }));
+      await this.#secretsManager.describeSecret(this.#arn);
       return true;
     } catch (error) {
       return getErrorName(error) !== 'ResourceNotFoundException';

@@ -1,4 +1,3 @@
-import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import type { PowertoolsLog } from '../adapters/powertools-log.ts';
 import { PowertoolsMetrics } from '../adapters/powertools-metrics.ts';
 import {
@@ -11,6 +10,7 @@ import {
   SUPABASE_CREDENTIALS,
   type SupabaseCredentials,
 } from '../adapters/secret.ts';
+import { readAwsEnvironment, SecretsManager } from '../adapters/secrets-manager.ts';
 import { SpotifyTokenEndpoint } from '../adapters/spotify-token-endpoint.ts';
 import { SupabaseConnectionStore } from '../adapters/supabase-connection-store.ts';
 import { SupabaseFunctions } from '../adapters/supabase-functions.ts';
@@ -46,9 +46,12 @@ export type Adapters = {
 /** Creates what both functions need from their environment. */
 export function createAdapters(environment: RefreshEnvironment, log: PowertoolsLog): Adapters {
   const metrics = new PowertoolsMetrics(environment.STACK_NAME);
-  const client = new SecretsManagerClient(AWS_CLIENT_OPTIONS);
+  const secretsManager = new SecretsManager({
+    ...readAwsEnvironment(process.env),
+    timeoutMilliseconds: AWS_CLIENT_OPTIONS.requestHandler.requestTimeout,
+  });
   const createSecret = <Value>(arn: string, format: SecretFormat<Value>) =>
-    new Secret(client, arn, format, systemClock);
+    new Secret(secretsManager, arn, format, systemClock);
   const secrets = {
     spotify: createSecret(environment.SPOTIFY_SECRET_ARN, SPOTIFY_CLIENT),
     supabase: createSecret(environment.SUPABASE_SECRET_ARN, SUPABASE_CREDENTIALS),

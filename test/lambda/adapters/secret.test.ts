@@ -1,4 +1,3 @@
-import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import {
   RESCUE_KEY,
@@ -8,6 +7,7 @@ import {
   type SpotifyClient,
   SUPABASE_CREDENTIALS,
 } from '../../../lambda/adapters/secret.ts';
+import { SecretsManager } from '../../../lambda/adapters/secrets-manager.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
 import { FakeHttpServer, hang, html, json, type Respond, reset } from '../fakes/http-server.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
@@ -16,24 +16,20 @@ const ARN = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:spotify-cli
 const CLIENT: SpotifyClient = { client_id: 'the-client-id', client_secret: 'the-client-secret' };
 
 let server: FakeHttpServer;
-let client: SecretsManagerClient;
+let secretsManager: SecretsManager;
 let clock: VirtualClock;
 let secret: Secret<SpotifyClient>;
 
 beforeAll(async () => {
   server = await FakeHttpServer.start();
-  client = new SecretsManagerClient({
-    endpoint: server.url.href,
+  secretsManager = new SecretsManager({
+    endpoint: server.url,
     region: 'eu-central-1',
     credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-    maxAttempts: 1,
-    requestHandler: { requestTimeout: 500, throwOnRequestTimeout: true },
+    timeoutMilliseconds: 250,
   });
 });
-afterAll(async () => {
-  client.destroy();
-  await server.stop();
-});
+afterAll(() => server.stop());
 
 beforeEach(() => {
   server.reset();
@@ -174,9 +170,10 @@ describe('a secret without a usable value', () => {
       'AccessDeniedException',
     ],
     ['throttled', refusal('ThrottlingException', 'Rate exceeded'), 'ThrottlingException'],
-    ['slow', hang, 'TimeoutError'],
-    ['reset', reset, ''],
-    ['broken', html(500), ''],
+    ['slow', hang, 'no answer in time'],
+    ['reset', reset, 'ECONNRESET'],
+    ['broken', html(500), 'status 500'],
+    ['in the hands of a proxy', html(200), 'an answer that is no secret value'],
   ];
   test.each(unreadable)('because Secrets Manager is %s says so', async (_name, respond, name) => {
     server.respond = respond;
@@ -271,7 +268,7 @@ describe('renewing a value that somebody rejected', () => {
 });
 
 function make<Value>(format: SecretFormat<Value>): Secret<Value> {
-  return new Secret(client, ARN, format, clock);
+  return new Secret(secretsManager, ARN, format, clock);
 }
 
 function holding(value: object): Respond {

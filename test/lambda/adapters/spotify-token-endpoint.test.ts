@@ -57,7 +57,7 @@ beforeEach(() => {
     client_secret: 'a1b2c3',
   });
   clock = new VirtualClock();
-  const secret = new Secret(secretsManager.client, 'arn', SPOTIFY_CLIENT, clock);
+  const secret = new Secret(secretsManager.reader, 'arn', SPOTIFY_CLIENT, clock);
   endpoint = new SpotifyTokenEndpoint(new URL('/api/token', spotify.url), secret);
 });
 
@@ -400,7 +400,7 @@ describe('an answer that is no answer says nothing about the grant:', () => {
   test('nobody at the other end', async () => {
     const gone = await FakeHttpServer.start();
     await gone.stop();
-    const secret = new Secret(secretsManager.client, 'arn', SPOTIFY_CLIENT, clock);
+    const secret = new Secret(secretsManager.reader, 'arn', SPOTIFY_CLIENT, clock);
     const answer = await new SpotifyTokenEndpoint(gone.url, secret).refresh(
       REFRESH_TOKEN,
       TIMEOUT_MILLISECONDS,

@@ -216,6 +216,6 @@ function connect({
     credentials: credentials.issue({ functionName: 'test', roleArn }),
     maxAttempts: 1,
   });
-  const secret = new Secret(secretsManager.client, 'arn:rescue-key', RESCUE_KEY, clock);
+  const secret = new Secret(secretsManager.reader, 'arn:rescue-key', RESCUE_KEY, clock);
   return new SqsRescueQueue(client, new URL(queue.url), secret);
 }

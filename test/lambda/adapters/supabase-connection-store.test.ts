@@ -497,7 +497,7 @@ describe('a rejected key', () => {
 });
 
 function storeAt(url: URL): SupabaseConnectionStore {
-  const secret = new Secret(secretsManager.client, 'arn', SUPABASE_CREDENTIALS, clock);
+  const secret = new Secret(secretsManager.reader, 'arn', SUPABASE_CREDENTIALS, clock);
   return new SupabaseConnectionStore(new SupabaseFunctions(url, secret, metrics), clock);
 }
 

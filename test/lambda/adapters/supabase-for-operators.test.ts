@@ -23,7 +23,7 @@ afterAll(() => supabase.stop());
 beforeEach(() => {
   supabase.reset();
   const secretsManager = new FakeSecretsManager({ secret_key: 'sb_secret_1' });
-  const secret = new Secret(secretsManager.client, 'arn', SUPABASE_CREDENTIALS, new VirtualClock());
+  const secret = new Secret(secretsManager.reader, 'arn', SUPABASE_CREDENTIALS, new VirtualClock());
   functions = new SupabaseFunctions(supabase.url, secret, new RecordingMetrics());
 });
 

@@ -1,4 +1,4 @@
-import type { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
+import type { SecretsReader } from '../../../lambda/adapters/secret.ts';
 
 /** A Secrets Manager that holds one secret. */
 export class FakeSecretsManager {
@@ -11,12 +11,14 @@ export class FakeSecretsManager {
     this.value = value;
   }
 
-  get client(): SecretsManagerClient {
-    const send = async () => {
-      this.reads += 1;
-      if (this.hangs) await new Promise(() => {});
-      return { SecretString: JSON.stringify(this.value) };
+  get reader(): SecretsReader {
+    return {
+      getSecretValue: async () => {
+        this.reads += 1;
+        if (this.hangs) await new Promise(() => {});
+        return JSON.stringify(this.value);
+      },
+      describeSecret: async () => {},
     };
-    return { send } as unknown as SecretsManagerClient;
   }
 }

@@ -49,7 +49,7 @@ test.each<[string, Respond]>([
 /** What the adapter makes of it. */
 async function answerTo(respond: Respond): Promise<TokenAnswer> {
   spotify.respond = respond;
-  const { client } = new FakeSecretsManager({ client_id: 'id', client_secret: 'secret' });
-  const secret = new Secret(client, 'arn', SPOTIFY_CLIENT, new VirtualClock());
+  const { reader } = new FakeSecretsManager({ client_id: 'id', client_secret: 'secret' });
+  const secret = new Secret(reader, 'arn', SPOTIFY_CLIENT, new VirtualClock());
   return new SpotifyTokenEndpoint(new URL('/api/token', spotify.url), secret).refresh('AQD', 5_000);
 }

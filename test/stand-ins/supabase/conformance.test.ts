@@ -468,7 +468,7 @@ if (hasPostgrest) {
 
 function functionsAt(url: string, key: string): SupabaseFunctions {
   const secret = new Secret(
-    new FakeSecretsManager({ secret_key: key }).client,
+    new FakeSecretsManager({ secret_key: key }).reader,
     'arn',
     SUPABASE_CREDENTIALS,
     new VirtualClock(),
