@@ -13,7 +13,7 @@ import type { Stack } from '../local/stack.ts';
 import { BondhuOAuth } from '../stand-ins/bondhu/oauth.ts';
 import { bundlePage, type PageBundle } from './bundle-page.ts';
 import { LiveView } from './live-view.ts';
-import type { PageConfiguration } from './page-configuration.ts';
+import type { FailureCode, PageConfiguration } from './page-configuration.ts';
 import { Panel } from './panel.ts';
 
 export interface Demo {
@@ -31,6 +31,7 @@ const CALLBACK_PATH = '/api/v1/agents/music/callback';
 /** A user's access token, as far as the server looks into it. */
 const Claims = v.object({ sub: v.pipe(v.string(), v.uuid()), email: v.optional(v.string(), '') });
 
+const Action = v.picklist(['expire-token', 'six-months', 'revoke-grant']);
 const SpotifySwitch = v.object({ condition: v.picklist(['up', 'down', 'rate-limited']) });
 const DatabaseSwitch = v.object({ condition: v.picklist(['up', 'down']) });
 
@@ -55,7 +56,8 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
     pool,
     calls: () => spotify.calls,
     nameOf: supabase.nameOf,
-    conditions: () => panel.conditions,
+    panel,
+    timetable: () => cloud.scheduler.timetables[0],
   });
 
   const configuration = serialize({
@@ -79,7 +81,7 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
     async (context, next) => {
       const token = /^Bearer (.+)$/i.exec(context.req.header('authorization') ?? '')?.[1] ?? '';
       const claims = v.safeParse(Claims, await supabase.verifyUserToken(token).catch(() => undefined));
-      if (!claims.success) return context.json({ detail: 'Sign in first.' }, 401);
+      if (!claims.success) return context.json(failed('signed_out'), 401);
       context.set('userId', claims.output.sub);
       context.set('email', claims.output.email);
       return next();
@@ -92,6 +94,11 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
     if (new URL(context.req.url).origin === url) return next();
     const { pathname, search } = new URL(context.req.url);
     return context.redirect(`${url}${pathname}${search}`, 307);
+  });
+  app.use(async (context, next) => {
+    // The switches work for everybody who has opened the page, not for the pages of other sites.
+    const origin = context.req.header('origin') ?? url;
+    return origin === url ? next() : context.json(failed('invalid_request'), 403);
   });
   app.use(async (context, next) => {
     await next();
@@ -117,36 +124,32 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
     context.redirect(await oauth.finish(new URL(context.req.url).searchParams), 303),
   );
   app.post('/api/v1/agents/music/disconnect', signedIn, async (context) => {
-    await bondhu.disconnect(context.get('userId'));
-    return context.body(null, 204);
+    try {
+      await bondhu.disconnect(context.get('userId'));
+    } catch {
+      return context.json(failed('supabase_unavailable'), 503);
+    }
+    return context.json({});
   });
 
-  app.post('/panel/expire-token', signedIn, async (context) => {
-    await panel.expireToken(context.get('userId'));
-    return context.body(null, 204);
-  });
-  app.post('/panel/revoke-grant', signedIn, (context) => {
-    panel.revokeGrant(context.get('userId'));
-    return context.body(null, 204);
-  });
-  app.post('/panel/six-months', signedIn, async (context) => {
-    await panel.letSixMonthsPass(context.get('userId'));
-    return context.body(null, 204);
-  });
   app.post('/panel/try-token', signedIn, async (context) =>
     context.json(await panel.tryToken(context.get('userId'))),
   );
-  app.put('/panel/spotify', signedIn, async (context) => {
-    panel.setSpotify(v.parse(SpotifySwitch, await context.req.json()).condition);
-    return context.body(null, 204);
-  });
-  app.put('/panel/database', signedIn, async (context) => {
-    await panel.setDatabase(v.parse(DatabaseSwitch, await context.req.json()).condition);
-    return context.body(null, 204);
-  });
-  app.post('/panel/sweep', signedIn, (context) => {
+  app.post('/panel/sweep', (context) => {
     panel.startSweep();
-    return context.body(null, 202);
+    return context.json({}, 202);
+  });
+  app.put('/panel/spotify', async (context) => {
+    panel.setSpotify(v.parse(SpotifySwitch, await context.req.json()).condition);
+    return context.json({});
+  });
+  app.put('/panel/database', async (context) => {
+    await panel.setDatabase(v.parse(DatabaseSwitch, await context.req.json()).condition);
+    return context.json({});
+  });
+  app.post('/panel/:action', signedIn, async (context) => {
+    await panel.act(context.get('userId'), v.parse(Action, context.req.param('action')));
+    return context.json({});
   });
 
   app.get('/live', (context) =>
@@ -165,11 +168,11 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
     }),
   );
 
-  app.onError((error, context) => {
-    if (error instanceof v.ValiError || error instanceof SyntaxError)
-      return context.json({ detail: error.message }, 400);
-    return context.json({ detail: `That did not work: ${error.message}` }, 500);
-  });
+  app.onError((error, context) =>
+    error instanceof v.ValiError || error instanceof SyntaxError
+      ? context.json(failed('invalid_request'), 400)
+      : context.json(failed('unexpected'), 500),
+  );
   server.on('request', getRequestListener(app.fetch, { overrideGlobalObjects: false }));
 
   return {
@@ -194,6 +197,10 @@ async function readPage(): Promise<PageBundle & { readonly template: string }> {
     readFile(join(import.meta.dirname, 'page/page.html'), 'utf8'),
   ]);
   return { ...bundle, template };
+}
+
+function failed(code: FailureCode): { readonly code: FailureCode } {
+  return { code };
 }
 
 /** JSON that stands inside a script element. */

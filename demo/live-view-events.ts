@@ -3,12 +3,30 @@
 export type SpotifyCondition = 'up' | 'down' | 'rate-limited';
 export type DatabaseCondition = 'up' | 'down';
 
+/** What the panel does to the signed-in user's connection. */
+export type UserAction = 'expire-token' | 'six-months' | 'revoke-grant';
+
 export type ConnectionState =
   | 'connected'
   | 'never-connected'
   | 'disconnected'
   | 'reauthorization-required'
   | 'held';
+
+/** Something that happened to a connection; times are ISO 8601. */
+export type ViewedEvent = { readonly at: string } & (
+  | { readonly kind: 'action'; readonly action: UserAction; readonly secondsPassed: number }
+  /** A token request. The status is null where Spotify sent no answer. */
+  | { readonly kind: 'call'; readonly outcome: string; readonly status: number | null }
+  /** A row of the connection's history (supabase/migrations/20261126000150_history.sql). */
+  | { readonly kind: 'change'; readonly change: string; readonly reason: string | null }
+);
+
+/** Something that happened, and to whose connection. */
+export interface EventOfUser {
+  readonly userId: string;
+  readonly event: ViewedEvent;
+}
 
 /** A user's row in the queue; times are ISO 8601. */
 export interface ViewedConnection {
@@ -17,45 +35,40 @@ export interface ViewedConnection {
   readonly state: ConnectionState;
   /** Null: unknown, or nothing is stored. */
   readonly expiresAt: string | null;
-  /** Whether somebody is refreshing it right now. */
+  /** Whether something is refreshing it right now. */
   readonly isLeased: boolean;
   /** Refreshes that failed in a row. */
   readonly failures: number;
+  /** The last ones, newest first. */
+  readonly events: readonly ViewedEvent[];
 }
 
 export interface ViewedSweep {
+  /** When it ended. */
   readonly at: string;
   readonly status: string;
   readonly refreshed: number;
   readonly failed: number;
   readonly revoked: number;
-  readonly remaining: number;
-  readonly durationMillis: number;
-}
-
-export interface ViewedCall {
-  readonly at: string;
-  readonly email: string | null;
-  readonly outcome: string;
-  readonly status: number | null;
-  readonly durationMillis: number;
 }
 
 /** The server-sent event `snapshot`: everything but the log, sent whenever it has changed. */
 export interface Snapshot {
   readonly spotify: SpotifyCondition;
   readonly database: DatabaseCondition;
-  /** Until then nobody calls Spotify, because it has asked everybody to wait. Null: anybody may. */
+  /** Until then nothing calls Spotify, because it has asked for a pause. Null: there is no pause. */
   readonly notBefore: string | null;
   /** Since when so many grants are said to be revoked that it is not believed. Null: it is believed. */
   readonly breakerOpenedAt: string | null;
   readonly isSweeping: boolean;
-  /** Soonest expiry first. */
+  /** What the schedule says; null where it is disabled. */
+  readonly schedule: { readonly everySeconds: number; readonly nextAt: string } | null;
+  /** In the order in which the users signed up. */
   readonly connections: readonly ViewedConnection[];
+  /** How many there are, should they be too many to list. */
+  readonly connectionCount: number;
   /** The last ones, newest first. */
   readonly sweeps: readonly ViewedSweep[];
-  /** The last ones, newest first. */
-  readonly calls: readonly ViewedCall[];
 }
 
 /** The server-sent event `log`: something that happened in a function, at the API, on the event bus or to an alarm. */

@@ -1,14 +1,25 @@
 import { setInterval } from 'node:timers';
+import type { Timetable } from 'cdk-out-local';
 import type pg from 'pg';
 import * as v from 'valibot';
 import type { Call } from '../stand-ins/spotify/accounts-service.ts';
-import type { LogLine, Snapshot, ViewedCall, ViewedConnection, ViewedSweep } from './live-view-events.ts';
+import type {
+  EventOfUser,
+  LogLine,
+  Snapshot,
+  ViewedConnection,
+  ViewedEvent,
+  ViewedSweep,
+} from './live-view-events.ts';
 import { readLogLine } from './log-line.ts';
+import type { Panel } from './panel.ts';
 
 const POLL_INTERVAL_MILLISECONDS = 500;
 const REMEMBERED_LOG_LINES = 200;
 const REMEMBERED_SWEEPS = 10;
-const SHOWN_CALLS = 20;
+const REMEMBERED_CALLS = 500;
+const SHOWN_CONNECTIONS = 200;
+const SHOWN_EVENTS = 12;
 
 /** The sweeper's line "sweep finished". */
 const SweepFinished = v.object({
@@ -18,8 +29,6 @@ const SweepFinished = v.object({
   refreshed: v.number(),
   failed: v.number(),
   revoked: v.number(),
-  remaining: v.number(),
-  duration_ms: v.number(),
 });
 
 /** Receives the two kinds of server-sent events. */
@@ -35,8 +44,9 @@ export interface LiveViewSources {
   readonly calls: () => readonly Call[];
   /** A user's name, by id. */
   readonly nameOf: (userId: string) => string;
-  /** What the panel has done to the world. */
-  readonly conditions: () => Pick<Snapshot, 'spotify' | 'database' | 'isSweeping'>;
+  /** What the panel has done to the world, and to connections. */
+  readonly panel: Pick<Panel, 'conditions' | 'actions'>;
+  readonly timetable: () => Timetable | undefined;
 }
 
 /** Tells watchers what the backend does. Looks into the database only while somebody watches. */
@@ -101,23 +111,27 @@ export class LiveView {
   }
 
   async #read(): Promise<Snapshot> {
-    const [connections, service] = await Promise.all([
-      this.#sources.pool.query<ConnectionRow>(CONNECTIONS),
-      this.#sources.pool.query<ServiceRow>(SERVICE),
+    const { pool, calls, panel, timetable } = this.#sources;
+    const [connections, changes, service] = await Promise.all([
+      pool.query<ConnectionRow>(CONNECTIONS),
+      pool.query<ChangeRow>(CHANGES),
+      pool.query<ServiceRow>(SERVICE),
     ]);
-    const emails = new Map(connections.rows.map(({ user_id, email }) => [user_id, email]));
     const [{ not_before = null, breaker_opened_at = null } = {}] = service.rows;
+    const { everySeconds, nextAt } = timetable() ?? {};
+    const events = groupByUser([
+      ...panel.actions,
+      ...calls().slice(-REMEMBERED_CALLS).flatMap(viewCall),
+      ...changes.rows.map(viewChange),
+    ]);
     return {
-      ...this.#sources.conditions(),
+      ...panel.conditions,
       notBefore: toIso(not_before),
       breakerOpenedAt: toIso(breaker_opened_at),
-      connections: connections.rows.map(viewConnection),
+      schedule: everySeconds && nextAt ? { everySeconds, nextAt: nextAt.toISOString() } : null,
+      connections: connections.rows.map((row) => viewConnection(row, events.get(row.user_id) ?? [])),
+      connectionCount: Number(connections.rows[0]?.total ?? 0),
       sweeps: [...this.#sweeps],
-      calls: this.#sources
-        .calls()
-        .slice(-SHOWN_CALLS)
-        .reverse()
-        .map((call) => viewCall(call, emails)),
     };
   }
 }
@@ -132,17 +146,29 @@ interface ConnectionRow {
   readonly reauthorization_required_since: Date | null;
   readonly is_leased: boolean;
   readonly failures: number;
+  readonly total: string;
 }
 
 const CONNECTIONS = `
   select p.id as user_id, u.email, c.user_id is not null as is_known, c.expires_at, c.due_at, c.held_since,
     c.reauthorization_required_since, coalesce(c.lease_id is not null and c.claimable_at > now(), false) as is_leased,
-    coalesce(c.failures, 0) as failures
+    coalesce(c.failures, 0) as failures, count(*) over () as total
   from public.profiles p
     join auth.users u on u.id = p.id
     left join spotify_auth.connections c on c.user_id = p.id
-  order by c.due_at is null, c.expires_at, u.email
-  limit 50`;
+  order by u.created_at, u.email
+  limit ${SHOWN_CONNECTIONS}`;
+
+interface ChangeRow {
+  readonly user_id: string;
+  readonly changed_at: Date;
+  readonly change: string;
+  readonly reason: string | null;
+}
+
+const CHANGES = `
+  select user_id, changed_at, change, reason from spotify_auth.changes
+  order by changed_at desc, number desc limit ${SHOWN_CONNECTIONS * SHOWN_EVENTS}`;
 
 interface ServiceRow {
   readonly not_before: Date | null;
@@ -153,7 +179,7 @@ const SERVICE = `
   select case when not_before > now() then not_before end as not_before, breaker_opened_at
   from spotify_auth.shared_state`;
 
-function viewConnection(row: ConnectionRow): ViewedConnection {
+function viewConnection(row: ConnectionRow, events: readonly ViewedEvent[]): ViewedConnection {
   return {
     userId: row.user_id,
     email: row.email,
@@ -161,6 +187,7 @@ function viewConnection(row: ConnectionRow): ViewedConnection {
     expiresAt: toIso(row.expires_at),
     isLeased: row.is_leased,
     failures: row.failures,
+    events: events.slice(0, SHOWN_EVENTS),
   };
 }
 
@@ -171,22 +198,40 @@ function stateOf(row: ConnectionRow): ViewedConnection['state'] {
   return row.due_at === null ? 'disconnected' : 'connected';
 }
 
-function viewCall(call: Call, emails: ReadonlyMap<string, string>): ViewedCall {
-  return {
-    at: call.at,
-    email: emails.get(call.userId ?? '') ?? null,
-    outcome: call.outcome,
-    status: call.status ?? null,
-    durationMillis: call.durationMillis,
-  };
+/** None for a token of the app's own, which is about no connection. */
+function viewCall({ userId, at, outcome, status }: Call): readonly EventOfUser[] {
+  return userId === undefined
+    ? []
+    : [{ userId, event: { kind: 'call', at, outcome, status: status ?? null } }];
+}
+
+function viewChange({ user_id: userId, changed_at, change, reason }: ChangeRow): EventOfUser {
+  return { userId, event: { kind: 'change', at: changed_at.toISOString(), change, reason } };
+}
+
+/** By user, newest first. */
+function groupByUser(events: readonly EventOfUser[]): ReadonlyMap<string, readonly ViewedEvent[]> {
+  const sorted = events.toSorted((one, other) => other.event.at.localeCompare(one.event.at));
+  const byUser = Map.groupBy(sorted, ({ userId }) => userId);
+  return new Map([...byUser].map(([userId, list]) => [userId, age(list.map(({ event }) => event))]));
+}
+
+/** Makes what happened before time was let pass that much older, as the connection became. */
+function age(events: readonly ViewedEvent[]): readonly ViewedEvent[] {
+  let secondsPassed = 0;
+  return events.map((event) => {
+    const at = new Date(Date.parse(event.at) - secondsPassed * 1_000).toISOString();
+    if (event.kind === 'action') secondsPassed += event.secondsPassed;
+    return { ...event, at };
+  });
 }
 
 function readSweep(line: string): ViewedSweep | undefined {
   if (!line.includes('sweep finished')) return undefined;
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), SweepFinished), line);
   if (!parsed.success) return undefined;
-  const { timestamp, status, refreshed, failed, revoked, remaining, duration_ms } = parsed.output;
-  return { at: timestamp, status, refreshed, failed, revoked, remaining, durationMillis: duration_ms };
+  const { timestamp, status, refreshed, failed, revoked } = parsed.output;
+  return { at: timestamp, status, refreshed, failed, revoked };
 }
 
 function toIso(time: Date | null): string | null {

@@ -12,3 +12,6 @@ export interface SampleSignIn {
   readonly password: string;
   readonly state: string;
 }
+
+/** Why a request to the page's server failed: the member `code` of its answer. The page has the words for it. */
+export type FailureCode = 'signed_out' | 'supabase_unavailable' | 'invalid_request' | 'unexpected';

@@ -1,12 +1,20 @@
 import type pg from 'pg';
 import type { Stack } from '../local/stack.ts';
-import type { DatabaseCondition, SpotifyCondition } from './live-view-events.ts';
+import type { DatabaseCondition, EventOfUser, SpotifyCondition, UserAction } from './live-view-events.ts';
 import { letTimePass } from './time-travel.ts';
 
 const HOUR_IN_SECONDS = 3_600;
-/** The longest that six calendar months can be. */
-const SIX_MONTHS_IN_SECONDS = 184 * 24 * HOUR_IN_SECONDS;
+
+const SECONDS_PASSED: Readonly<Record<UserAction, number>> = {
+  // An access token lives that long.
+  'expire-token': HOUR_IN_SECONDS,
+  // The longest that six calendar months can be.
+  'six-months': 184 * 24 * HOUR_IN_SECONDS,
+  'revoke-grant': 0,
+};
+
 const RATE_LIMIT_SECONDS = 10;
+const REMEMBERED_ACTIONS = 200;
 
 /** What a service that reads the user's token from `profiles` and calls Spotify with it gets to see. */
 export type TokenUse =
@@ -21,6 +29,7 @@ export class Panel {
   #spotify: SpotifyCondition = 'up';
   #database: DatabaseCondition = 'up';
   #sweep: Promise<unknown> | undefined;
+  readonly #actions: EventOfUser[] = [];
 
   constructor(stack: Stack, pool: pg.Pool) {
     this.#stack = stack;
@@ -31,18 +40,22 @@ export class Panel {
     return { spotify: this.#spotify, database: this.#database, isSweeping: this.#sweep !== undefined };
   }
 
-  /** Lets the hour pass that an access token lives. */
-  async expireToken(userId: string): Promise<void> {
-    await this.#letTimePass(userId, HOUR_IN_SECONDS);
+  /** What was done to users' connections, oldest first. */
+  get actions(): readonly EventOfUser[] {
+    return this.#actions;
   }
 
-  async letSixMonthsPass(userId: string): Promise<void> {
-    await this.#letTimePass(userId, SIX_MONTHS_IN_SECONDS);
-  }
-
-  /** Does what the user can do on Spotify's account page. The access token lives on until it expires, as there. */
-  revokeGrant(userId: string): void {
-    this.#stack.spotify.revokeGrants(userId);
+  async act(userId: string, action: UserAction): Promise<void> {
+    const { spotify } = this.#stack;
+    const secondsPassed = SECONDS_PASSED[action];
+    if (secondsPassed > 0) await letTimePass(userId, secondsPassed, { pool: this.#pool, spotify });
+    // As on Spotify's account page: the access token lives on until it expires.
+    else spotify.revokeGrants(userId);
+    this.#actions.push({
+      userId,
+      event: { kind: 'action', at: new Date().toISOString(), action, secondsPassed },
+    });
+    if (this.#actions.length > REMEMBERED_ACTIONS) this.#actions.shift();
   }
 
   async tryToken(userId: string): Promise<TokenUse> {
@@ -86,9 +99,5 @@ export class Panel {
       .finally(() => {
         this.#sweep = undefined;
       });
-  }
-
-  async #letTimePass(userId: string, seconds: number): Promise<void> {
-    await letTimePass(userId, seconds, { pool: this.#pool, spotify: this.#stack.spotify });
   }
 }

@@ -37,6 +37,10 @@ export async function letTimePass(
        where user_id = $1`,
       [userId, seconds],
     );
+    // The history takes an older authorization for a new one.
+    await client.query('delete from spotify_auth.changes where user_id = $1 and changed_at = now()', [
+      userId,
+    ]);
     // A mark that is older now is still one that other teams have to be told of.
     await client.query(
       'update spotify_auth.shared_state set events_since = events_since - make_interval(secs => $1)',

@@ -3,12 +3,16 @@ import { useSpotifyConnection, useSpotifyLanding } from '@bondhu/spotify-connect
 import type { SupabaseClient } from '@supabase/supabase-js';
 import { useState } from 'react';
 import type { SampleSignIn } from '../page-configuration.ts';
-import { ConnectionCard, type Landing } from './connection-card.tsx';
+import { Account } from './account.tsx';
+import { goesWith, type Landing } from './card-text.ts';
+import { ConnectionCard } from './connection-card.tsx';
+import { Connections } from './connections.tsx';
 import type { DemoClient } from './demo-client.ts';
-import { LiveView } from './live-view.tsx';
+import { Log } from './log.tsx';
 import { Panel } from './panel.tsx';
 import { useUser } from './session.ts';
 import { SignIn } from './sign-in.tsx';
+import { useKeptFocus } from './use-kept-focus.ts';
 import { useLiveView } from './use-live-view.ts';
 
 export interface AppProps {
@@ -22,51 +26,39 @@ export function App({ supabase, statusClient, demo, sampleUsers }: AppProps) {
   const user = useUser(supabase);
   // Here rather than in the card, which is not there any more when the user has signed out.
   const connection = useSpotifyConnection({ client: statusClient, userId: user?.id });
-  const [landing, setLanding] = useState<Landing | null>(null);
+  const [landing, setLanding] = useState<{ readonly of: string | undefined; readonly how: Landing } | null>(
+    null,
+  );
   useSpotifyLanding({
-    onConnected: () => setLanding({ kind: 'connected' }),
-    onError: (code) => setLanding({ kind: 'failed', code }),
+    onConnected: () => setLanding({ of: user?.id, how: { kind: 'connected' } }),
+    onError: (code) => setLanding({ of: user?.id, how: { kind: 'failed', code } }),
   });
-  const { snapshot, logLines } = useLiveView();
+  if (landing && (landing.of !== user?.id || !goesWith(landing.how, connection))) setLanding(null);
+  const { snapshot, logLines, isLive } = useLiveView();
+  useKeptFocus();
+
   return (
     <>
       <header>
         <p className="brand">Bondhu</p>
-        <p className="tagline">Connect Spotify once. It stays connected.</p>
-        {user && <Account email={user.email} supabase={supabase} />}
+        <p className="quiet">Spotify connection demo</p>
       </header>
       <main>
-        <div className="stage">
-          {user ? (
-            <ConnectionCard view={connection} demo={demo} landing={landing} />
-          ) : (
-            <SignIn supabase={supabase} sampleUsers={sampleUsers} />
-          )}
-          <Panel demo={demo} isSignedIn={user !== null} snapshot={snapshot} />
-        </div>
-        <LiveView snapshot={snapshot} logLines={logLines} userId={user?.id} />
+        {user ? (
+          <div className="hero">
+            <ConnectionCard view={connection} demo={demo} landing={landing?.how ?? null} />
+            <Account email={user.email} supabase={supabase} />
+          </div>
+        ) : (
+          <SignIn supabase={supabase} sampleUsers={sampleUsers} />
+        )}
+        <Panel demo={demo} isSignedIn={user !== null} snapshot={snapshot} />
+        {!isLive && (
+          <p className="banner">The demo server does not answer. What follows may be out of date.</p>
+        )}
+        <Connections snapshot={snapshot} userId={user?.id} />
+        <Log lines={logLines} />
       </main>
     </>
-  );
-}
-
-function Account({ email, supabase }: { readonly email: string; readonly supabase: SupabaseClient }) {
-  const [problem, setProblem] = useState('');
-
-  async function signOut() {
-    const { error } = await supabase.auth.signOut();
-    if (error) setProblem('Supabase cannot be reached: you are still signed in.');
-  }
-
-  return (
-    <div className="account">
-      <span className="problem" role="alert">
-        {problem}
-      </span>
-      <span>{email}</span>
-      <button type="button" onClick={signOut}>
-        Sign out
-      </button>
-    </div>
   );
 }

@@ -1,30 +1,10 @@
 import type { Connection } from '@bondhu/spotify-connection';
 import type { SpotifyConnection } from '@bondhu/spotify-connection/react';
 import { useState } from 'react';
+import { describeCard, type Landing } from './card-text.ts';
 import type { DemoClient } from './demo-client.ts';
 import { formatDay, formatDuration } from './times.ts';
 import { useNow } from './use-now.ts';
-
-const REMIND_FROM_DAYS = 30;
-
-const HEADINGS = {
-  checking: 'Checking Spotify…',
-  connected: 'Spotify connected',
-  disconnected: 'Spotify is not connected yet',
-  reconnect: 'Spotify needs you once more',
-  unavailable: 'Spotify’s state is unknown right now',
-} as const;
-
-const EXPLANATIONS = {
-  checking: 'This is asked first thing, before anything else is loaded.',
-  connected: 'You never have to think of it again: reload, sign out and in, come back next week.',
-  disconnected: 'Connect it once: Spotify asks for your consent, and that was it.',
-  reconnect: 'Its permission has ended: it was revoked, or six months are over. One click renews it.',
-  unavailable: 'Something in between does not answer. Nothing is lost; it is asked again by itself.',
-} as const;
-
-/** How the user came back from Spotify. */
-export type Landing = { readonly kind: 'connected' } | { readonly kind: 'failed'; readonly code: string };
 
 /** What the user sees of the connection: this card is what Bondhu's page would show. */
 export function ConnectionCard({
@@ -36,7 +16,8 @@ export function ConnectionCard({
   readonly demo: DemoClient;
   readonly landing: Landing | null;
 }) {
-  const { state, connection, daysUntilReauthorization, isConfirmed, recheck } = view;
+  const { state, connection, isConfirmed, recheck } = view;
+  const text = describeCard(view, landing);
   const [problem, setProblem] = useState('');
 
   async function attempt(action: () => Promise<void>) {
@@ -44,49 +25,33 @@ export function ConnectionCard({
     await action().catch((error: Error) => setProblem(error.message));
   }
 
+  async function disconnect() {
+    await demo.disconnect();
+    await recheck();
+  }
+
   return (
-    <section className={`card connection ${state}`} aria-labelledby="connection-heading">
+    <section className={`card connection ${text.tone}`} aria-labelledby="connection-heading">
       <div role="status">
-        <h1 id="connection-heading">
-          <Mark state={state} />
-          {HEADINGS[state]}
+        <Mark state={state} />
+        <h1 id="connection-heading" tabIndex={-1}>
+          {text.heading}
         </h1>
-        {landing?.kind === 'connected' && <p className="landing">You are back from Spotify: it worked.</p>}
-        {landing?.kind === 'failed' && (
-          <p className="landing problem">Spotify was not connected: {landing.code}</p>
-        )}
+        {text.landing !== null && <p>{text.landing}</p>}
+        <p className="quiet">{text.sentence}</p>
       </div>
-      <p>
-        {EXPLANATIONS[state]}
-        {state === 'connected' && !isConfirmed && (
-          <span className="note"> As known last, not confirmed yet.</span>
-        )}
-      </p>
-      {connection && <Details connection={connection} />}
-      {daysUntilReauthorization !== null && daysUntilReauthorization <= REMIND_FROM_DAYS && (
-        <p className="banner">
-          Spotify asks everybody to reconnect twice a year: you have {daysUntilReauthorization} days left.
-        </p>
-      )}
+      {connection && <Details connection={connection} isConfirmed={isConfirmed} />}
       <div className="row">
-        {(state === 'disconnected' || state === 'reconnect') && (
+        {text.button !== null && (
           <button type="button" className="primary" onClick={() => attempt(() => demo.connect())}>
-            {state === 'reconnect' ? 'Reconnect Spotify' : 'Connect Spotify'}
+            {text.button}
           </button>
         )}
-        <button type="button" onClick={() => recheck()}>
+        <button type="button" onClick={() => attempt(recheck)}>
           Check again
         </button>
         {state === 'connected' && (
-          <button
-            type="button"
-            onClick={() =>
-              attempt(async () => {
-                await demo.disconnect();
-                await recheck();
-              })
-            }
-          >
+          <button type="button" onClick={() => attempt(disconnect)}>
             Disconnect
           </button>
         )}
@@ -99,55 +64,54 @@ export function ConnectionCard({
 }
 
 /** What is known; of the last known state that is not much. */
-function Details({ connection }: { readonly connection: Connection }) {
-  const { spotifyUserEmail, expiresAt, connectedAt, reauthorizeBy, autoRefreshed, degraded } = connection;
+function Details({
+  connection: { spotifyUserEmail, expiresAt, connectedAt, reauthorizeBy, autoRefreshed, degraded },
+  isConfirmed,
+}: {
+  readonly connection: Connection;
+  readonly isConfirmed: boolean;
+}) {
   const now = useNow();
+  const details = [
+    { term: 'Account', text: spotifyUserEmail },
+    {
+      term: 'Token',
+      // Of an unconfirmed state it may have run out long ago, or have been replaced.
+      text: isConfirmed && expiresAt !== null && formatDuration(Date.parse(expiresAt) - now),
+      note: autoRefreshed && 'just refreshed for you',
+    },
+    { term: 'Connected', text: connectedAt !== null && formatDay(connectedAt) },
+    // One that cannot be renewed may end sooner.
+    { term: 'Reconnect by', text: reauthorizeBy !== null && !degraded && formatDay(reauthorizeBy) },
+  ].filter(({ text }) => text);
   return (
     <dl>
-      {spotifyUserEmail !== null && (
-        <>
-          <dt>Account</dt>
-          <dd>{spotifyUserEmail}</dd>
-        </>
-      )}
-      {expiresAt !== null && (
-        <>
-          <dt>Token</dt>
+      {details.map(({ term, text, note }) => (
+        <div key={term}>
+          <dt>{term}</dt>
           <dd>
-            {formatDuration(Date.parse(expiresAt) - now)}
-            {autoRefreshed && ', just refreshed for you'}
-            {degraded && ', could not be refreshed when it should have been'}
+            {text}
+            {note && <span className="note">{note}</span>}
           </dd>
-        </>
-      )}
-      {connectedAt !== null && (
-        <>
-          <dt>Connected</dt>
-          <dd>{formatDay(connectedAt)}</dd>
-        </>
-      )}
-      {reauthorizeBy !== null && (
-        <>
-          <dt>Reconnect by</dt>
-          <dd>{formatDay(reauthorizeBy)}</dd>
-        </>
-      )}
+        </div>
+      ))}
     </dl>
   );
 }
 
-function Mark({ state }: { readonly state: keyof typeof HEADINGS }) {
-  const shape = {
-    checking: 'M5 10h.01M10 10h.01M15 10h.01',
-    connected: 'M5.5 10.4l3 3 6-6.6',
-    disconnected: 'M10 6v8M6 10h8',
-    reconnect: 'M10 5.5v5.5M10 14.2v.1',
-    unavailable: 'M6 10h8',
-  }[state];
+const MARKS: Readonly<Record<SpotifyConnection['state'], string>> = {
+  checking: 'M5.5 10h.01M10 10h.01M14.5 10h.01',
+  connected: 'M5.5 10.4l3 3 6-6.6',
+  disconnected: 'M10 6v8M6 10h8',
+  reconnect: 'M10 5.5v5.5M10 14.2v.1',
+  unavailable: 'M6 10h8',
+};
+
+function Mark({ state }: { readonly state: SpotifyConnection['state'] }) {
   return (
     <svg className="mark" viewBox="0 0 20 20" aria-hidden="true">
       <circle cx="10" cy="10" r="10" />
-      <path d={shape} />
+      <path d={MARKS[state]} />
     </svg>
   );
 }

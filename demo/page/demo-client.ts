@@ -1,6 +1,7 @@
-import type { DatabaseCondition, SpotifyCondition } from '../live-view-events.ts';
+import type { DatabaseCondition, SpotifyCondition, UserAction } from '../live-view-events.ts';
+import { DemoError } from './failures.ts';
 
-/** The server's endpoints for the signed-in user: Bondhu's part in OAuth, and the panel. */
+/** The server's endpoints: Bondhu's part in OAuth, and the panel. All reject with a DemoError. */
 export class DemoClient {
   readonly #getAccessToken: () => Promise<string | null>;
 
@@ -18,7 +19,8 @@ export class DemoClient {
     await this.#send('POST', '/api/v1/agents/music/disconnect');
   }
 
-  async act(action: 'expire-token' | 'revoke-grant' | 'six-months' | 'sweep'): Promise<void> {
+  /** Does something to the signed-in user's connection. */
+  async act(action: UserAction): Promise<void> {
     await this.#send('POST', `/panel/${action}`);
   }
 
@@ -34,20 +36,25 @@ export class DemoClient {
     await this.#send('PUT', '/panel/database', { condition });
   }
 
-  /** @throws Error with a text for the user */
+  async sweep(): Promise<void> {
+    await this.#send('POST', '/panel/sweep');
+  }
+
   // biome-ignore lint/suspicious/noExplicitAny: the answers of this page's own server
   async #send(method: string, path: string, body?: unknown): Promise<any> {
+    const accessToken = await this.#getAccessToken();
     const response = await fetch(path, {
       method,
       headers: {
-        authorization: `Bearer ${await this.#getAccessToken()}`,
+        ...(accessToken !== null && { authorization: `Bearer ${accessToken}` }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
+    }).catch(() => {
+      throw new DemoError('unreachable');
     });
-    const text = await response.text();
-    const answer = text ? JSON.parse(text) : undefined;
-    if (!response.ok) throw new Error(answer?.detail ?? `The server answered ${response.status}.`);
+    const answer = await response.json().catch(() => null);
+    if (!response.ok) throw new DemoError(String(answer?.code));
     return answer;
   }
 }

@@ -1,36 +1,37 @@
 import { useEffect, useState } from 'react';
 import type { DatabaseCondition, Snapshot, SpotifyCondition } from '../live-view-events.ts';
 import type { DemoClient } from './demo-client.ts';
+import type { DemoError } from './failures.ts';
 
 const ACTIONS = [
   {
     action: 'expire-token',
     label: 'Expire my token',
-    hint: 'An hour has passed and your token has run out. Reload: it is refreshed before you notice. Or sweep.',
+    hint: 'An hour has passed and your token has expired. Reload the page to see what happens.',
   },
   {
     action: 'six-months',
     label: 'Let six months pass',
-    hint: 'Spotify’s six months are over. Check again or reload: you are asked to reconnect, once.',
+    hint: 'Your six months at Spotify are over. Check again to see what happens.',
   },
   {
     action: 'revoke-grant',
     label: 'Revoke my grant',
-    hint: 'Revoked at Spotify. Your token lives until it runs out: expire it too, then check again.',
+    hint: 'Revoked at Spotify. Your token works until it expires: expire it too, then check again.',
   },
 ] as const;
 
 const SPOTIFY: readonly { condition: SpotifyCondition; label: string; hint: string }[] = [
-  { condition: 'up', label: 'up', hint: 'Spotify is back. What has backed off is asked again soon.' },
+  { condition: 'up', label: 'up', hint: 'Spotify is back. Refreshes that failed are tried again soon.' },
   {
     condition: 'down',
     label: 'down',
-    hint: 'Spotify answers 503. Expire your token and reload: nobody is told to reconnect.',
+    hint: 'Spotify answers 503. Expire a token and reload: the user stays connected.',
   },
   {
     condition: 'rate-limited',
-    label: 'limits the rate',
-    hint: 'Spotify answers 429. After the first one, nobody calls it until it says so.',
+    label: 'rate-limits (429)',
+    hint: 'Spotify answers 429. The first one pauses all calls until Retry-After has passed.',
   },
 ];
 
@@ -39,15 +40,17 @@ const DATABASE: readonly { condition: DatabaseCondition; label: string; hint: st
   {
     condition: 'down',
     label: 'down',
-    hint: 'Supabase answers 503. Reload: what was known last still stands on the page.',
+    hint: 'Supabase answers 503. Reload the page: it shows the last known state.',
   },
 ];
 
 const TOKEN_USES = {
-  accepted: 'Spotify accepts the stored token: every service that reads it can work.',
-  refused: 'Spotify refuses the stored token: it has run out. Reload or sweep, then try again.',
+  accepted: 'Spotify accepts the stored token. Every service that reads it works.',
+  refused: 'Spotify refuses the stored token: it has expired. Reload or sweep, then try again.',
   'no-token': 'No token is stored.',
 } as const;
+
+const SWEEP_HINT = 'A sweep looks for tokens that would expire before the next one. The result is below.';
 
 /** Lets a person play with time and faults. */
 export function Panel({
@@ -61,13 +64,13 @@ export function Panel({
 }) {
   const [hint, setHint] = useState('');
 
-  /** Does something and then says what to look at, or what went wrong. @returns whether it worked */
+  /** Does something, and then says what to look at or what went wrong. @returns whether it worked */
   async function attempt(action: () => Promise<string>): Promise<boolean> {
     try {
       setHint(await action());
       return true;
     } catch (error) {
-      setHint(error instanceof Error ? error.message : String(error));
+      setHint((error as DemoError).message);
       return false;
     }
   }
@@ -75,9 +78,9 @@ export function Panel({
   return (
     <section className="card panel" aria-labelledby="panel-heading">
       <h2 id="panel-heading">Play with time and faults</h2>
-      <fieldset disabled={!isSignedIn}>
-        <legend>Your connection</legend>
-        <div className="row">
+      <div className="controls">
+        <fieldset disabled={!isSignedIn}>
+          <legend>Your connection{!isSignedIn && ', once you are signed in'}</legend>
           {ACTIONS.map(({ action, label, hint: next }) => (
             <button
               key={action}
@@ -90,40 +93,30 @@ export function Panel({
           <button type="button" onClick={() => attempt(async () => TOKEN_USES[await demo.tryToken()])}>
             Try my token
           </button>
-        </div>
-      </fieldset>
-      <Switch
-        name="Spotify"
-        options={SPOTIFY}
-        current={snapshot?.spotify}
-        isDisabled={!isSignedIn}
-        onChoose={({ condition, hint: next }) => attempt(() => demo.setSpotify(condition).then(() => next))}
-      />
-      <Switch
-        name="Supabase"
-        options={DATABASE}
-        current={snapshot?.database}
-        isDisabled={!isSignedIn}
-        onChoose={({ condition, hint: next }) => attempt(() => demo.setDatabase(condition).then(() => next))}
-      />
-      <fieldset disabled={!isSignedIn}>
-        <legend>Sweeper</legend>
-        <button
-          type="button"
-          onClick={() =>
-            attempt(() =>
-              demo
-                .act('sweep')
-                .then(() => 'The sweep refreshes what would not outlive the next one: see below.'),
-            )
+        </fieldset>
+        <Switch
+          name="Spotify"
+          options={SPOTIFY}
+          current={snapshot?.spotify}
+          onChoose={({ condition, hint: next }) => attempt(() => demo.setSpotify(condition).then(() => next))}
+        />
+        <fieldset>
+          <legend>Sweeper</legend>
+          <button type="button" onClick={() => attempt(() => demo.sweep().then(() => SWEEP_HINT))}>
+            Sweep now
+          </button>
+        </fieldset>
+        <Switch
+          name="Supabase"
+          options={DATABASE}
+          current={snapshot?.database}
+          onChoose={({ condition, hint: next }) =>
+            attempt(() => demo.setDatabase(condition).then(() => next))
           }
-        >
-          Sweep now
-        </button>
-        {snapshot?.isSweeping && <span className="note"> sweeping…</span>}
-      </fieldset>
+        />
+      </div>
       <p className="hint" role="status">
-        {isSignedIn ? hint : 'Sign in first: what is done here is done to your connection.'}
+        {hint}
       </p>
     </section>
   );
@@ -133,14 +126,12 @@ function Switch<Option extends { readonly condition: string; readonly label: str
   name,
   options,
   current,
-  isDisabled,
   onChoose,
 }: {
   readonly name: string;
   readonly options: readonly Option[];
   /** Undefined: not known yet. */
   readonly current: string | undefined;
-  readonly isDisabled: boolean;
   /** @returns whether it worked */
   readonly onChoose: (option: Option) => Promise<boolean>;
 }) {
@@ -155,7 +146,7 @@ function Switch<Option extends { readonly condition: string; readonly label: str
   }
 
   return (
-    <fieldset disabled={isDisabled} className="switch">
+    <fieldset className="switch">
       <legend>{name}</legend>
       {options.map((option) => (
         <label key={option.condition}>

@@ -16,9 +16,11 @@ export interface User {
 export function useUser(supabase: SupabaseClient): User | null {
   const [user, setUser] = useState(readStoredUser);
   useEffect(() => {
-    const { data } = supabase.auth.onAuthStateChange((_event, session) => {
-      // Without a session, but with one stored: it has run out, and Supabase cannot be reached to refresh it.
-      const next = session ? { id: session.user.id, email: session.user.email ?? '' } : readStoredUser();
+    const { data } = supabase.auth.onAuthStateChange((event, session) => {
+      // A session that is stored only has expired, and Supabase cannot be reached to refresh it. Unless the user has
+      // signed out in another tab, and the storage does not show that here yet.
+      const stored = event === 'SIGNED_OUT' ? null : readStoredUser();
+      const next = session ? { id: session.user.id, email: session.user.email ?? '' } : stored;
       setUser((previous) => (previous?.id === next?.id ? previous : next));
     });
     return () => data.subscription.unsubscribe();

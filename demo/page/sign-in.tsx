@@ -1,16 +1,17 @@
 import type { SupabaseClient } from '@supabase/supabase-js';
 import { type FormEvent, useState } from 'react';
 import type { SampleSignIn } from '../page-configuration.ts';
+import { describeAuthFailure } from './failures.ts';
 
 const SAMPLE_NOTES: Readonly<Record<string, string>> = {
   fresh: 'connected, nothing to do',
-  expiring: 'three minutes left: refreshed as you sign in',
-  expired: 'ran out ten minutes ago: refreshed as you sign in',
+  expiring: 'three minutes left, refreshed as you sign in',
+  expired: 'expired ten minutes ago, refreshed as you sign in',
   revoked: 'has to reconnect',
   'past-six-months': 'has to reconnect',
-  'before-six-months': 'has to authorize again in a few days',
-  'without-refresh-token': 'connected until the token runs out',
-  'without-expiry': 'nobody knows when it runs out: refreshed as you sign in',
+  'before-six-months': 'has to reconnect in a few days',
+  'without-refresh-token': 'connected until the token expires',
+  'without-expiry': 'expiry unknown, refreshed as you sign in',
   'never-connected': 'starts from nothing',
 };
 
@@ -26,8 +27,8 @@ export function SignIn({
 
   async function enter(method: 'signUp' | 'signInWithPassword', email: string, password: string) {
     setProblem('');
-    const { error } = await supabase.auth[method]({ email, password });
-    if (error) setProblem(error.message || 'Supabase cannot be reached.');
+    const { error } = await supabase.auth[method]({ email, password }).catch((error: unknown) => ({ error }));
+    if (error) setProblem(describeAuthFailure(error));
   }
 
   function submit(event: FormEvent<HTMLFormElement>) {
@@ -42,40 +43,46 @@ export function SignIn({
   }
 
   return (
-    <section className="card" aria-labelledby="sign-in-heading">
-      <h1 id="sign-in-heading">Sign in</h1>
-      <form className="sign-in" onSubmit={submit}>
-        <label>
-          E-mail
-          <input name="email" type="email" autoComplete="username" required />
-        </label>
-        <label>
-          Password
-          <input name="password" type="password" autoComplete="current-password" minLength={8} required />
-        </label>
-        <div className="row">
-          <button type="submit" className="primary">
-            Sign in
-          </button>
-          <button type="submit" value="sign-up">
-            Sign up
-          </button>
-        </div>
-        <p className="problem" role="alert">
-          {problem}
-        </p>
-      </form>
-      <h2>Or be one of the sample users</h2>
-      <ul className="samples">
-        {sampleUsers.map(({ email, password, state }) => (
-          <li key={email}>
-            <button type="button" onClick={() => enter('signInWithPassword', email, password)}>
-              {state.replaceAll('-', ' ')}
+    <div className="hero">
+      <section className="card" aria-labelledby="sign-in-heading">
+        <h1 id="sign-in-heading" tabIndex={-1}>
+          Sign in
+        </h1>
+        <form onSubmit={submit}>
+          <label>
+            E-mail
+            <input name="email" type="email" autoComplete="username" required />
+          </label>
+          <label>
+            Password
+            <input name="password" type="password" autoComplete="current-password" minLength={8} required />
+          </label>
+          <div className="row">
+            <button type="submit" className="primary">
+              Sign in
             </button>
-            <span>{SAMPLE_NOTES[state]}</span>
-          </li>
-        ))}
-      </ul>
-    </section>
+            <button type="submit" value="sign-up">
+              Sign up
+            </button>
+          </div>
+          <p className="problem" role="alert">
+            {problem}
+          </p>
+        </form>
+      </section>
+      <section className="card samples" aria-labelledby="samples-heading">
+        <h2 id="samples-heading">Or sign in as a sample user</h2>
+        <ul>
+          {sampleUsers.map(({ email, password, state }) => (
+            <li key={email}>
+              <button type="button" onClick={() => enter('signInWithPassword', email, password)}>
+                {state.replaceAll('-', ' ')}
+              </button>
+              <span className="quiet">{SAMPLE_NOTES[state]}</span>
+            </li>
+          ))}
+        </ul>
+      </section>
+    </div>
   );
 }

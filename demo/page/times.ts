@@ -1,8 +1,10 @@
-/** @param milliseconds NaN: unknown. @returns such as "54 min 3 s", "ran out 2 min ago" */
+const DAY_MILLISECONDS = 24 * 60 * 60 * 1_000;
+
+/** @returns such as "54 min 3 s left", "expired 2 min 0 s ago" */
 export function formatDuration(milliseconds: number): string {
-  if (Number.isNaN(milliseconds)) return 'unknown';
-  if (milliseconds <= 0) return `ran out ${formatAmount(-milliseconds)} ago`;
-  return `${formatAmount(milliseconds)} left`;
+  return milliseconds <= 0
+    ? `expired ${formatAmount(-milliseconds)} ago`
+    : `${formatAmount(milliseconds)} left`;
 }
 
 function formatAmount(milliseconds: number): string {
@@ -13,12 +15,26 @@ function formatAmount(milliseconds: number): string {
   return `${seconds} s`;
 }
 
+/** @returns such as "every 30 minutes", "every hour", "every 10 seconds" */
+export function formatInterval(seconds: number): string {
+  const [size, unit] =
+    seconds % 3_600 === 0 ? [3_600, 'hour'] : seconds % 60 === 0 ? [60, 'minute'] : ([1, 'second'] as const);
+  return seconds === size ? `every ${unit}` : `every ${seconds / Number(size)} ${unit}s`;
+}
+
 /** @param time ISO 8601 */
-export function formatDay(time: string): string {
+export function formatDay(time: string | number): string {
   return new Date(time).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' });
 }
 
 /** @param time ISO 8601. @returns the time of day, in the reader's time zone */
-export function formatClock(time: string): string {
+export function formatClock(time: string | number): string {
   return new Date(time).toLocaleTimeString('en-GB');
+}
+
+/** @returns the time of day, or the day where it is another one */
+export function formatMoment(milliseconds: number, now: number): string {
+  return Math.abs(milliseconds - now) < DAY_MILLISECONDS / 2
+    ? formatClock(milliseconds)
+    : formatDay(milliseconds);
 }

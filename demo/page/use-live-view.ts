@@ -8,6 +8,8 @@ export interface LiveViewState {
   readonly snapshot: Snapshot | null;
   /** Newest first. */
   readonly logLines: readonly NumberedLogLine[];
+  /** False while the server does not answer. */
+  readonly isLive: boolean;
 }
 
 export interface NumberedLogLine extends LogLine {
@@ -18,11 +20,16 @@ export interface NumberedLogLine extends LogLine {
 export function useLiveView(): LiveViewState {
   const [snapshot, setSnapshot] = useState<Snapshot | null>(null);
   const [logLines, setLogLines] = useState<readonly NumberedLogLine[]>([]);
+  const [isLive, setLive] = useState(true);
   useEffect(() => {
     let count = 0;
     const events = new EventSource('/live');
-    // A new connection begins with the remembered lines again.
-    events.addEventListener('open', () => setLogLines([]));
+    events.addEventListener('open', () => {
+      setLive(true);
+      // A new connection begins with the remembered lines again.
+      setLogLines([]);
+    });
+    events.addEventListener('error', () => setLive(false));
     events.addEventListener('snapshot', ({ data }) => setSnapshot(JSON.parse(data)));
     events.addEventListener('log', ({ data }) => {
       count += 1;
@@ -31,5 +38,5 @@ export function useLiveView(): LiveViewState {
     });
     return () => events.close();
   }, []);
-  return { snapshot, logLines };
+  return { snapshot, logLines, isLive };
 }

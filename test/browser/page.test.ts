@@ -17,8 +17,8 @@ describeInBrowser('the page, used as pages are used', { mayRequestsFail: true },
     await headingAppears(second, 'Spotify connected');
 
     await press(first, 'Disconnect');
-    await headingAppears(first, 'Spotify is not connected yet');
-    await headingAppears(second, 'Spotify is not connected yet');
+    await headingAppears(first, 'Spotify is not connected');
+    await headingAppears(second, 'Spotify is not connected');
 
     await press(second, 'Connect Spotify');
     await press(second, 'Agree');
@@ -37,6 +37,19 @@ describeInBrowser('the page, used as pages are used', { mayRequestsFail: true },
     await headingAppears(first, 'Sign in');
     await headingAppears(second, 'Sign in');
     expect(await second.evaluate('localStorage.length')).toBe(0);
+  });
+
+  test('a tab that hears of it signs out before the storage that it shares says so', async () => {
+    const first = await stack().newPageOf(await stack().createConnectedUser());
+    await headingAppears(first, 'Spotify connected');
+    const second = await openSecondTab(first);
+    await headingAppears(second, 'Spotify connected');
+
+    await first.evaluate(
+      "new BroadcastChannel('bondhu-session').postMessage({ event: 'SIGNED_OUT', session: null })",
+    );
+
+    await headingAppears(second, 'Sign in');
   });
 
   test('on a slow network the page waits without guessing', async () => {
@@ -69,13 +82,13 @@ describeInBrowser('the page, used as pages are used', { mayRequestsFail: true },
     await headingAppears(page, 'Checking Spotify…');
     await letGo();
 
-    await headingAppears(page, 'Spotify is not connected yet');
+    await headingAppears(page, 'Spotify is not connected');
     expect(await headings()).toEqual([
       'Sign in',
       'Checking Spotify…',
       'Sign in',
       'Checking Spotify…',
-      'Spotify is not connected yet',
+      'Spotify is not connected',
     ]);
   });
 
@@ -90,16 +103,16 @@ describeInBrowser('the page, used as pages are used', { mayRequestsFail: true },
 
     await signIn(page, next);
 
-    await headingAppears(page, 'Spotify is not connected yet');
+    await headingAppears(page, 'Spotify is not connected');
     expect(await headings()).not.toContain('Spotify connected');
   });
 
   test('going back and forward reports the landing once and shows the right state', async () => {
     const page = await stack().newPageOf(await stack().createUser());
-    await headingAppears(page, 'Spotify is not connected yet');
+    await headingAppears(page, 'Spotify is not connected');
     await press(page, 'Connect Spotify');
     await press(page, 'Agree');
-    await page.getByText('You are back from Spotify').waitFor();
+    await page.getByText('Welcome back from Spotify').waitFor();
 
     await page.goBack();
     await page.getByRole('button', { name: 'Agree' }).waitFor();
@@ -112,7 +125,51 @@ describeInBrowser('the page, used as pages are used', { mayRequestsFail: true },
     await page.reload();
     await headingAppears(page, 'Spotify connected');
     expect(page.url()).toBe(`${stack().demo.url}/entertainment`);
-    expect(await page.getByText('You are back from Spotify').count()).toBe(0);
+    expect(await page.getByText('Welcome back from Spotify').count()).toBe(0);
+  });
+
+  test('the welcome goes with the connection and the user, and does not come back with them', async () => {
+    const user = await stack().createUser();
+    const page = await stack().newPageOf(user);
+    const welcome = page.getByText('Welcome back from Spotify.');
+    const comeBack = async () => {
+      await page.getByRole('button', { name: /onnect Spotify$/ }).click();
+      await press(page, 'Agree');
+      await welcome.waitFor();
+    };
+
+    await comeBack();
+    await press(page, 'Disconnect');
+    await headingAppears(page, 'Spotify is not connected');
+    expect(await welcome.count()).toBe(0);
+
+    await comeBack();
+    await press(page, 'Sign out');
+    await headingAppears(page, 'Sign in');
+    await signIn(page, user);
+    await headingAppears(page, 'Spotify connected');
+    expect(await welcome.count()).toBe(0);
+    await press(page, 'Disconnect');
+
+    await comeBack();
+    await press(page, 'Let six months pass');
+    await page.getByText('six months at Spotify are over').waitFor();
+    await press(page, 'Check again');
+    await headingAppears(page, 'Please reconnect Spotify');
+    expect(await welcome.count()).toBe(0);
+  });
+
+  test('a connection that ends in a few days promises nothing, and can be renewed', async () => {
+    const page = await stack().newPage();
+    await page.goto(stack().demo.url);
+    await press(page, 'before six months');
+    await page.getByText(/^Spotify connections last six months\. Yours ends in \d days?\.$/).waitFor();
+    expect(await page.getByText('nothing for you to do').count()).toBe(0);
+
+    await press(page, 'Reconnect Spotify');
+    await press(page, 'Agree');
+
+    await page.getByText(/^There is nothing for you to do until/).waitFor();
   });
 
   test('a refused consent is said, and nothing is connected', async () => {
@@ -121,21 +178,22 @@ describeInBrowser('the page, used as pages are used', { mayRequestsFail: true },
     await press(page, 'Connect Spotify');
     await press(page, 'Cancel');
 
-    await page.getByText('Spotify was not connected: access_denied').waitFor();
-    await headingAppears(page, 'Spotify is not connected yet');
+    await page.getByText('You cancelled at Spotify. Nothing has changed.').waitFor();
+    await headingAppears(page, 'Spotify is not connected');
     expect(page.url()).toBe(`${stack().demo.url}/entertainment`);
   });
 
-  test('an error in the address is shown as text and removed, with the rest of the address kept', async () => {
+  test('an error in the address is put into words and removed, with the rest of the address kept', async () => {
     const page = await stack().newPageOf(await stack().createUser());
-    await headingAppears(page, 'Spotify is not connected yet');
+    await headingAppears(page, 'Spotify is not connected');
     const markup = '<img src=x onerror=alert(1)>';
 
     await page.goto(
       `${stack().demo.url}/entertainment?tab=music&spotify_error=${encodeURIComponent(markup)}#top`,
     );
 
-    await page.getByText(`Spotify was not connected: ${markup}`).waitFor();
+    await page.getByText('Spotify could not be connected this time. Please try again.').waitFor();
+    expect(await page.getByText('onerror').count()).toBe(0);
     expect(await page.locator('img').count()).toBe(0);
     expect(page.url()).toBe(`${stack().demo.url}/entertainment?tab=music#top`);
   });

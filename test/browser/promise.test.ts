@@ -8,13 +8,13 @@ describeInBrowser('the promise, as the user sees it', { mayRequestsFail: false }
     await page.getByLabel('E-mail').fill('new@example.com');
     await page.getByLabel('Password').fill('correct horse');
     await press(page, 'Sign up');
-    await headingAppears(page, 'Spotify is not connected yet');
+    await headingAppears(page, 'Spotify is not connected');
 
     await press(page, 'Connect Spotify');
     await press(page, 'Agree');
 
     await headingAppears(page, 'Spotify connected');
-    await page.getByText('You are back from Spotify: it worked.').waitFor();
+    await page.getByText('Welcome back from Spotify.').waitFor();
     await page.getByRole('definition').getByText('new@example.com').waitFor();
     expect(page.url()).toBe(`${stack().demo.url}/entertainment`);
   });
@@ -69,7 +69,7 @@ describeInBrowser('the promise, as the user sees it', { mayRequestsFail: false }
     await headingAppears(page, 'Spotify connected');
     const headings = await recordHeadings(page);
     await press(page, 'Expire my token');
-    await page.getByText('your token has run out').waitFor();
+    await page.getByText('your token has expired').waitFor();
     await press(page, 'Try my token');
     await page.getByText('Spotify refuses the stored token').waitFor();
 
@@ -112,7 +112,7 @@ describeInBrowser('the promise, as the user sees it', { mayRequestsFail: false }
     await headingAppears(page, 'Spotify connected');
 
     await press(page, 'Sweep now');
-    await page.getByRole('region', { name: 'Sweeps' }).getByRole('cell', { name: 'completed' }).waitFor();
+    await page.getByRole('listitem').getByText('Sweep completed').first().waitFor();
 
     expect(
       stack()
@@ -131,16 +131,16 @@ describeInBrowser('the promise, as the user sees it', { mayRequestsFail: false }
     const headings = await recordHeadings(page);
     for (const _hour of [1, 2, 3]) {
       await press(page, 'Expire my token');
-      await page.getByText('your token has run out').waitFor();
+      await page.getByText('your token has expired').waitFor();
       await page.reload();
       await page.getByText('just refreshed for you').waitFor();
       expect(await headings()).toEqual(['Spotify connected']);
     }
 
     await press(page, 'Let six months pass');
-    await page.getByText('six months are over').waitFor();
+    await page.getByText('six months at Spotify are over').waitFor();
     await press(page, 'Check again');
-    await headingAppears(page, 'Spotify needs you once more');
+    await headingAppears(page, 'Please reconnect Spotify');
     await press(page, 'Reconnect Spotify');
     await press(page, 'Agree');
     await headingAppears(page, 'Spotify connected');
@@ -150,9 +150,9 @@ describeInBrowser('the promise, as the user sees it', { mayRequestsFail: false }
     await press(page, 'Check again');
     await headingAppears(page, 'Spotify connected');
     await press(page, 'Expire my token');
-    await page.getByText('your token has run out').waitFor();
+    await page.getByText('your token has expired').waitFor();
     await press(page, 'Check again');
-    await headingAppears(page, 'Spotify needs you once more');
+    await headingAppears(page, 'Please reconnect Spotify');
     await press(page, 'Reconnect Spotify');
     await press(page, 'Agree');
     await headingAppears(page, 'Spotify connected');

@@ -25,18 +25,18 @@ const demo = await startDemo(stack, 0);
 cleanup.defer(() => demo.stop());
 log = demo.log;
 
-const context = await browser.newContext({ viewport: { width: 1180, height: 860 } });
+const context = await browser.newContext({ viewport: { width: 1280, height: 1180 } });
 const page = await context.newPage();
 await page.goto(demo.url);
 await page.getByRole('button', { name: 'expiring' }).click();
 await page.getByRole('heading', { name: 'Spotify connected' }).waitFor();
 await page.getByRole('button', { name: 'Sweep now' }).click();
-await page.getByRole('cell', { name: 'completed' }).waitFor();
+await page.getByText('Sweep completed').first().waitFor();
 await page.screenshot({ path: join(imagesDirectory, 'demo-connected.png') });
 
 await page.emulateMedia({ colorScheme: 'dark' });
-await page.getByRole('radio', { name: 'limits the rate' }).check();
+await page.getByRole('radio', { name: 'rate-limits (429)' }).check();
 await page.getByRole('button', { name: 'Expire my token' }).click();
 await page.getByRole('button', { name: 'Check again' }).click();
-await page.getByText('nobody calls it before').waitFor();
+await page.getByText('has asked for a pause').waitFor();
 await page.screenshot({ path: join(imagesDirectory, 'demo-faults.png') });

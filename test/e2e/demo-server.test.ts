@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { get } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Demo, startDemo } from '../../demo/demo-server.ts';
-import type { LogLine } from '../../demo/live-view-events.ts';
+import type { LogLine, Snapshot, ViewedConnection } from '../../demo/live-view-events.ts';
 import { type ConnectedUser, TestStack } from './test-stack.ts';
 
 let stack: TestStack;
@@ -103,22 +103,57 @@ describe('the panel', () => {
     ['POST', '/panel/revoke-grant'],
     ['POST', '/panel/six-months'],
     ['POST', '/panel/try-token'],
-    ['POST', '/panel/sweep'],
-    ['PUT', '/panel/spotify'],
-    ['PUT', '/panel/database'],
   ] as const;
 
   test.each(endpoints)('%s %s needs a user who is signed in', async (method, path) => {
-    expect((await request(method, path)).status).toBe(401);
-    expect((await request(method, path, { token: 'nonsense' })).status).toBe(401);
+    for (const token of [undefined, 'nonsense']) {
+      const { status, text } = await request(method, path, token === undefined ? {} : { token });
+      expect({ status, text }).toEqual({ status: 401, text: '{"code":"signed_out"}' });
+    }
   });
 
   test.each(['{"condition":"on fire"}', '{}', 'nonsense', ''])('a switch refuses %j', async (body) => {
+    for (const path of ['/panel/spotify', '/panel/database']) {
+      const { status, text } = await request('PUT', path, { body });
+      expect({ status, text }).toEqual({ status: 400, text: '{"code":"invalid_request"}' });
+    }
+  });
+
+  test('the switches work for somebody who is not signed in, who could not be while Supabase is down', async () => {
+    const statusOfSupabase = async () =>
+      (await fetch(`${stack.stack.supabase.url}/auth/v1/.well-known/jwks.json`)).status;
+    await request('PUT', '/panel/database', { body: '{"condition":"down"}' });
+    expect(await statusOfSupabase()).toBe(503);
+    await request('PUT', '/panel/database', { body: '{"condition":"up"}' });
+    expect(await statusOfSupabase()).toBe(200);
+
+    await request('PUT', '/panel/spotify', { body: '{"condition":"rate-limited"}' });
+    await waitForEvent<Snapshot>('snapshot', ({ spotify }) => spotify === 'rate-limited');
+    await request('PUT', '/panel/spotify', { body: '{"condition":"up"}' });
+    await waitForEvent<Snapshot>('snapshot', ({ spotify }) => spotify === 'up');
+  });
+
+  test('the pages of other sites cannot press its buttons', async () => {
+    const response = await fetch(`${demo.url}/panel/sweep`, {
+      method: 'POST',
+      headers: { origin: 'https://example.com' },
+    });
+
+    expect({ status: response.status, text: await response.text() }).toEqual({
+      status: 403,
+      text: '{"code":"invalid_request"}',
+    });
+  });
+
+  test('says that Supabase is down in a word of ours, not with the page that Supabase sent', async () => {
     const user = await stack.createConnectedUser(3_000);
     const token = await stack.userToken(user.id);
+    await stack.stack.supabase.setFault({ kind: 'status', status: 503 });
 
-    expect((await request('PUT', '/panel/spotify', { token, body })).status).toBe(400);
-    expect((await request('PUT', '/panel/database', { token, body })).status).toBe(400);
+    const { status, text } = await request('POST', '/api/v1/agents/music/disconnect', { token });
+
+    await stack.stack.supabase.setFault(undefined);
+    expect({ status, text }).toEqual({ status: 503, text: '{"code":"supabase_unavailable"}' });
   });
 
   test('lets an hour pass without changing what state the connection is in', async () => {
@@ -136,6 +171,9 @@ describe('the panel', () => {
     // A write from outside would have cleared the mark, and the next sweep would find the connection due.
     expect(await stack.usersToldToReconnect()).toContain(user.id);
     expect((await stack.status(user.id)).body).toMatchObject({ connected: false, retryable: false });
+    expect(await stack.sql('select change from spotify_auth.changes where user_id = $1', [user.id])).toEqual([
+      { change: 'revoked' },
+    ]);
   });
 });
 
@@ -173,33 +211,63 @@ describe("Bondhu's callback", () => {
 });
 
 describe('the live view', () => {
-  interface Snapshot {
-    readonly spotify: string;
-    readonly connections: readonly { readonly userId: string; readonly state: string }[];
-    readonly calls: readonly { readonly email: string | null; readonly outcome: string }[];
-    readonly sweeps: readonly { readonly status: string; readonly refreshed: number }[];
-  }
-
-  test('shows connections, calls, sweeps and what the panel did, and no token', async () => {
+  test('shows connections and what happened to them, sweeps and their schedule, and no token', async () => {
     const user = await stack.createConnectedUser(60);
     const token = await stack.userToken(user.id);
-    await request('PUT', '/panel/spotify', { token, body: '{"condition":"up"}' });
-    await request('POST', '/panel/sweep', { token });
+    await request('POST', '/panel/sweep');
+    await waitForEvent<Snapshot>('snapshot', ({ sweeps }) => sweeps.length > 0);
+    await request('POST', '/panel/revoke-grant', { token });
 
-    const snapshot = await waitForEvent<Snapshot>('snapshot', ({ sweeps }) => sweeps.length > 0);
+    const snapshot = await waitForEvent<Snapshot>('snapshot', ({ connections }) =>
+      connections.some(({ userId, events }) => userId === user.id && events.length > 1),
+    );
 
-    expect(snapshot.spotify).toBe('up');
-    expect(snapshot.connections).toContainEqual(
-      expect.objectContaining({ userId: user.id, email: user.email, state: 'connected' }),
-    );
-    expect(snapshot.calls).toContainEqual(
-      expect.objectContaining({ email: user.email, outcome: 'refreshed', status: 200 }),
-    );
-    expect(snapshot.sweeps[0]).toMatchObject({ status: 'completed', remaining: 0 });
-    expect(snapshot.sweeps[0]?.refreshed).toBeGreaterThan(0);
+    expect(snapshot.connections.find(({ userId }) => userId === user.id)).toMatchObject({
+      email: user.email,
+      state: 'connected',
+      events: [
+        { kind: 'action', action: 'revoke-grant' },
+        { kind: 'call', outcome: 'refreshed', status: 200 },
+      ],
+    });
+    expect(snapshot.sweeps[0]).toMatchObject({ status: 'completed', refreshed: expect.any(Number) });
+    expect(snapshot.schedule).toEqual({ everySeconds: 1_800, nextAt: expect.any(String) });
+    expect(Date.parse(snapshot.schedule?.nextAt ?? '')).toBeGreaterThan(Date.now());
     const { spotify_access_token, spotify_refresh_token } = await stack.profile(user.id);
     expect(JSON.stringify(snapshot)).not.toContain(spotify_access_token);
     expect(JSON.stringify(snapshot)).not.toContain(spotify_refresh_token);
+  });
+
+  test('shows all connections, in the order in which the users signed up', async () => {
+    const users = [await stack.createConnectedUser(60), await stack.createConnectedUser(3_000)];
+
+    const { connections, connectionCount } = await waitForEvent<Snapshot>('snapshot', (snapshot) =>
+      snapshot.connections.some(({ userId }) => userId === users[1]?.id),
+    );
+
+    expect(connections).toHaveLength(connectionCount);
+    expect(connections.slice(0, stack.stack.users.length).map(({ userId }) => userId)).toEqual(
+      stack.stack.users.map(({ id }) => id),
+    );
+  });
+
+  test('makes what happened older when time is let pass, as the connection gets', async () => {
+    const user = await stack.createConnectedUser(60);
+    const token = await stack.userToken(user.id);
+    await stack.status(user.id);
+    await request('POST', '/panel/expire-token', { token });
+
+    const { connections } = await waitForEvent<Snapshot>('snapshot', (snapshot) =>
+      snapshot.connections.some(({ userId, events }) => userId === user.id && events.length > 1),
+    );
+
+    const { events, expiresAt } = connections.find(({ userId }) => userId === user.id) as ViewedConnection;
+    const [passed, refreshed] = events;
+    expect(passed).toMatchObject({ kind: 'action', action: 'expire-token' });
+    expect(refreshed).toMatchObject({ kind: 'call', outcome: 'refreshed' });
+    // A token lives an hour.
+    const life = Date.parse(expiresAt ?? '') - Date.parse(refreshed?.at ?? '');
+    expect(life / 60_000).toBeCloseTo(60, 0);
   });
 
   /** Unlike one that is only created, a user who signed up has a name in the log. */

@@ -181,7 +181,7 @@ describe('npm start', () => {
   test('serves the demo page, and lets that origin call the API', async () => {
     const { demoUrl, apiUrl } = readState();
 
-    expect(await (await fetch(demoUrl)).text()).toContain('<title>Spotify, connected for good');
+    expect(await (await fetch(demoUrl)).text()).toContain('<title>Spotify connection demo');
     const preflight = await fetch(`${apiUrl}/music/status/x`, {
       method: 'OPTIONS',
       headers: { origin: demoUrl, 'access-control-request-method': 'GET' },

@@ -43,6 +43,7 @@ export interface Cloud {
   readonly sqs: SqsEndpoint;
   readonly eventBridge: EventBridge;
   readonly cloudWatch: CloudWatch;
+  readonly scheduler: Scheduler;
   /** Lets the pages of one more origin call the API, beside those that the template allows. */
   allowOrigin(origin: string): void;
   /** Invokes a function as an event source does, with Lambda's retries. */
@@ -147,6 +148,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     sqs,
     eventBridge,
     cloudWatch,
+    scheduler,
     allowOrigin: (origin) => api.allowOrigin(origin),
     invokeAsync,
     stop: () => running.disposeAsync(),

@@ -4,6 +4,7 @@ export { type Cloud, type CloudOptions, startCloud } from './cloud.ts';
 export type { AlarmChange } from './cloudwatch/cloud-watch.ts';
 export type { OnLog } from './invocation.ts';
 export { OperatorEndpoint } from './operator-endpoint.ts';
+export type { Timetable } from './schedule.ts';
 
 // Its parts, for a test or a measurement that wants one service, or one function's process, and nothing beside it.
 

@@ -15,9 +15,16 @@ export interface SchedulerOptions {
 
 const SECONDS_PER_UNIT = { minute: 60, hour: 3_600, day: 86_400 } as const;
 
+/** When a schedule runs. */
+export interface Timetable {
+  readonly everySeconds: number;
+  readonly nextAt: Date;
+}
+
 /** Runs the template's schedules, each for the first time after one interval. */
 export class Scheduler {
-  readonly #timers: NodeJS.Timeout[];
+  readonly #startedAtMillis = Date.now();
+  readonly #running: readonly { readonly everySeconds: number; readonly timer: NodeJS.Timeout }[];
 
   /**
    * @throws on a schedule expression other than a rate, a target other than a function of the stack, and a role that
@@ -25,7 +32,7 @@ export class Scheduler {
    */
   constructor(options: SchedulerOptions) {
     const functions = options.template.resourcesOfType('AWS::Lambda::Function');
-    this.#timers = options.template
+    this.#running = options.template
       .resourcesOfType('AWS::Scheduler::Schedule')
       .filter(({ properties }) => properties.State === 'ENABLED')
       .map((schedule) => {
@@ -37,13 +44,22 @@ export class Scheduler {
           'aws:SourceAccount': options.template.accountId,
           'aws:SourceArn': scheduleGroupArn(options.template),
         });
-        const intervalSeconds = options.everySeconds ?? parseRate(ScheduleExpression);
-        return setInterval(() => deliver(schedule, options), intervalSeconds * 1000);
+        const everySeconds = options.everySeconds ?? parseRate(ScheduleExpression);
+        return { everySeconds, timer: setInterval(() => deliver(schedule, options), everySeconds * 1000) };
       });
   }
 
+  /** One for each enabled schedule, in the template's order. */
+  get timetables(): readonly Timetable[] {
+    return this.#running.map(({ everySeconds }) => {
+      const millis = everySeconds * 1000;
+      const runs = Math.floor((Date.now() - this.#startedAtMillis) / millis);
+      return { everySeconds, nextAt: new Date(this.#startedAtMillis + (runs + 1) * millis) };
+    });
+  }
+
   stop(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    for (const { timer } of this.#running) clearInterval(timer);
   }
 }
 

@@ -64,7 +64,9 @@ async function run({
   const countAtStop = events.length;
   await sleep(50);
   expect(events).toHaveLength(countAtStop);
-  return { events, deadLetters: queues.all[0]?.messages ?? [] };
+  const askedAt = Date.now();
+  const { timetables } = scheduler;
+  return { events, timetables, askedAt, answeredAt: Date.now(), deadLetters: queues.all[0]?.messages ?? [] };
 }
 
 test('a schedule invokes its function with the time it was scheduled for, until it is stopped', async () => {
@@ -75,6 +77,14 @@ test('a schedule invokes its function with the time it was scheduled for, until 
     { tick: { scheduledAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/) } },
   ]);
   expect(deadLetters).toEqual([]);
+});
+
+test('a schedule says how often it runs, and when next', async () => {
+  const { timetables, askedAt, answeredAt } = await run();
+  expect(timetables).toEqual([{ everySeconds: 0.02, nextAt: expect.any(Date) }]);
+  const next = Number(timetables[0]?.nextAt);
+  expect(next).toBeGreaterThan(askedAt);
+  expect(next).toBeLessThanOrEqual(answeredAt + 20);
 });
 
 test('a schedule whose role may not invoke the function fills the dead-letter queue', async () => {
