@@ -11,6 +11,7 @@ import { measureHeldSnapshot } from './measurements/held-snapshot.ts';
 import { measureMemory } from './measurements/memory.ts';
 import { measureReady } from './measurements/ready.ts';
 import { measureSweep } from './measurements/sweep.ts';
+import { measureTls } from './measurements/tls.ts';
 import { measureWarmStatus } from './measurements/warm-status.ts';
 import { formatTable } from './table.ts';
 
@@ -23,6 +24,7 @@ interface Measurement {
 
 const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   sweep: { title: 'throughput, CPU time and round trips of a sweep', measure: measureSweep },
+  tls: { title: 'a sweep over TLS, beside HTTP/1.1 and HTTP/2 of a bare client', measure: measureTls },
   memory: { title: 'peak memory of a sweep', measure: measureMemory },
   claim: { title: 'a claim at a million rows', measure: measureClaim },
   snapshot: { title: 'claims of a long sweep while somebody holds a snapshot', measure: measureHeldSnapshot },

@@ -1,18 +1,35 @@
 import { createServer } from 'node:http';
+import { createSecureServer } from 'node:http2';
+import type { Server } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { listen } from 'cdk-out-local/listen';
 import { answerQuestions } from '../child.ts';
 
-/** How long every answer takes. */
-const LATENCY_MILLISECONDS = 50;
+/** How long every answer takes, unless another time is set. */
+const USUAL_LATENCY_MILLISECONDS = 50;
+
+/** A certificate for 127.0.0.1, and its key. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** What of a request and its answer HTTP/1.1 and HTTP/2 have in common. */
+type Exchange = [
+  request: AsyncIterable<Buffer>,
+  response: {
+    writeHead(status: number, headers: Record<string, string>): { end(body: string): unknown };
+  },
+];
 
 /** Spotify's token endpoint as far as a refresh that succeeds goes: no rotation, every access token a new one. */
 const callsByToken = new Map<string, number>();
 let underWay = 0;
 let mostUnderWay = 0;
 let issued = 0;
+let latencyMilliseconds = USUAL_LATENCY_MILLISECONDS;
 
-const server = createServer(async (request, response) => {
+async function answer(...[request, response]: Exchange): Promise<void> {
   underWay += 1;
   mostUnderWay = Math.max(mostUnderWay, underWay);
   const token = new URLSearchParams(await text(request)).get('refresh_token') ?? '';
@@ -28,11 +45,18 @@ const server = createServer(async (request, response) => {
   setTimeout(() => {
     underWay -= 1;
     response.writeHead(200, { 'content-type': 'application/json' }).end(body);
-  }, LATENCY_MILLISECONDS);
-});
+  }, latencyMilliseconds);
+}
 
 const calls = {
-  start: async () => `http://127.0.0.1:${await listen(server, 0)}/api/token`,
+  start: () => startAt('http', createServer(answer)),
+  /** Over TLS, with HTTP/1.1 and HTTP/2. */
+  startSecure: (certificate: Certificate) =>
+    startAt('https', createSecureServer({ ...certificate, allowHTTP1: true }, answer)),
+  /** Lets every answer take this long; null: the usual 50 ms. */
+  setLatency(milliseconds: number | null) {
+    latencyMilliseconds = milliseconds ?? USUAL_LATENCY_MILLISECONDS;
+  },
   /** Tells what happened since the last time, and forgets it. */
   count() {
     const counts = [...callsByToken.values()];
@@ -49,5 +73,9 @@ const calls = {
 };
 
 export type TokenEndpoint = typeof calls;
+
+async function startAt(scheme: string, server: Server): Promise<string> {
+  return `${scheme}://127.0.0.1:${await listen(server, 0)}/api/token`;
+}
 
 answerQuestions(calls);

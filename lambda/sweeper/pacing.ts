@@ -1,6 +1,6 @@
 /** Bounds of how many calls to Spotify one invocation has under way, the first one aside. */
 export const LOWEST_CONCURRENCY = 8;
-const HIGHEST_CONCURRENCY = 128;
+const HIGHEST_CONCURRENCY = 192;
 
 /** After the first answer, if it is a good one. */
 const INITIAL_CONCURRENCY = 16;

@@ -41,9 +41,9 @@ export const stageSettings = v.strictObject(
 
     /**
      * Connections that the sweeper claims and records at a time.
-     * @default 500
+     * @default 600
      */
-    sweepBatchSize: v.optional(rules.wholeNumber({ from: 1, to: 1000 }), 500),
+    sweepBatchSize: v.optional(rules.wholeNumber({ from: 1, to: 1000 }), 600),
 
     /**
      * Connections that one invocation of the sweeper is expected to refresh. A sweep with more to do wakes helpers.

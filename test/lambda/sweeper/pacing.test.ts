@@ -4,7 +4,7 @@ import { LOWEST_CONCURRENCY, PacedTasks, Pacing } from '../../../lambda/sweeper/
 import { SweepHarness } from '../fakes/sweep-harness.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
-const HIGHEST = 128;
+const HIGHEST = 192;
 
 describe('the pace', () => {
   test('begins with a single call, and with 16 at once after a good answer', () => {

@@ -7,7 +7,7 @@ import { aLease } from '../fakes/leases.ts';
 import { aRotation } from '../fakes/rotations.ts';
 import { SCHEDULED_AT, SweepHarness } from '../fakes/sweep-harness.ts';
 
-const HIGHEST_CONCURRENCY = 128;
+const HIGHEST_CONCURRENCY = 192;
 
 let harness: SweepHarness;
 

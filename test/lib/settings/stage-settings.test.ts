@@ -9,7 +9,7 @@ describe('a stage', () => {
       spotifyTokenUrl: 'https://accounts.spotify.com/api/token',
       sweepIntervalMinutes: 30,
       expectedSweepMinutes: 5,
-      sweepBatchSize: 500,
+      sweepBatchSize: 600,
       sweepConnectionsPerInvocation: 100_000,
       sweepMaxConcurrency: 2,
       sweeperTimeoutSeconds: 900,
