@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
+import { dashboardBody } from './cloudwatch/dashboard-body.ts';
 import { ARITHMETIC } from './cloudwatch/metric-math.ts';
 import { STATISTIC } from './cloudwatch/statistic.ts';
 import type { ResourceIdentity } from './intrinsic-functions.ts';
@@ -332,7 +333,7 @@ export const resourceTypes = {
               ),
             ),
             Id: v.string(),
-            Label: withoutEffect('there are no graphs'),
+            Label: withoutEffect('alarms have no graphs'),
             MetricStat: v.optional(
               v.strictObject({
                 Metric: v.strictObject({
@@ -366,7 +367,7 @@ export const resourceTypes = {
   },
   'AWS::CloudWatch::Dashboard': {
     properties: v.strictObject({
-      DashboardBody: withoutEffect('there are no graphs'),
+      DashboardBody: dashboardBody,
       DashboardName: v.optional(v.string()),
       Tags: tags,
     }),
