@@ -6,20 +6,22 @@ import type { Stack } from '../../local/stack.ts';
 
 const SWEEP_INTERVAL_MINUTES = 30;
 const SWEEPS = 46;
-/** So many sweeps before the end, Spotify is down for a while. */
-const OUTAGE = { begins: 16, ends: 12 };
+/** So many sweeps before the end, Spotify limits the rate for a while. */
+const LIMIT = { begins: 18, ends: 14 };
 
-/** Takes the README's screenshot of the dashboard, after a day in which Spotify was down for two hours. */
+/** Takes the README's screenshot of the dashboard, after a day in which Spotify limited the rate for two hours. */
 export async function takeDashboardScreenshot(
   { browser, stack, demo }: { readonly browser: Browser; readonly stack: Stack; readonly demo: Demo },
   path: string,
 ): Promise<void> {
   const { cloud, supabase, spotify, users } = stack;
   const pool = new pg.Pool({ connectionString: stack.database.ownerUrl, max: 1 });
+  spotify.setFault(undefined);
+  await pool.query('update spotify_auth.shared_state set not_before = null');
   const [schedule] = cloud.template.resourcesOfType('AWS::Scheduler::Schedule');
   for (let left = SWEEPS; left > 0; left -= 1) {
-    if (left === OUTAGE.begins) spotify.setFault({ kind: 'status', status: 503 });
-    if (left === OUTAGE.ends) spotify.setFault(undefined);
+    if (left === LIMIT.begins) spotify.setFault({ kind: 'status', status: 429, retryAfter: '1' });
+    if (left === LIMIT.ends) spotify.setFault(undefined);
     for (const { id } of users) await letTimePass(id, SWEEP_INTERVAL_MINUTES * 60, { pool, spotify });
     cloud.cloudWatch.letMinutesPass(SWEEP_INTERVAL_MINUTES);
     // Without the retries of one that fails, which would wait for minutes.

@@ -42,6 +42,4 @@ await page.getByRole('button', { name: 'Check again' }).click();
 await page.getByText('has asked for a pause').waitFor();
 await page.screenshot({ path: join(imagesDirectory, 'demo-faults.png') });
 
-await page.getByRole('radio', { name: 'up' }).first().check();
-await page.close();
 await takeDashboardScreenshot({ browser, stack, demo }, join(imagesDirectory, 'dashboard.png'));

@@ -143,7 +143,7 @@ function describeGraph(
         stroke: colourOf(index),
         width: 1.5,
         spanGaps: true,
-        points: { show: true, size: 5, fill: colourOf(index) },
+        points: { size: 5, fill: colourOf(index) },
         ...(isStacked && { fill: `${colourOf(index)}80` }),
       })),
     ],
