@@ -35,7 +35,7 @@ While it runs, in another terminal:
   sh .local/users.sh                            asks the API about every sample user
   npm run sweep                                 sweeps now
   npm run operate -- refresh <id> --stage local refreshes one user's token now
-  npm run operate -- show <id> --stage local    shows the state of one connection
+  npm run operate -- explain <id> --stage local says why a user is connected or not
   npm run operate -- doctor --stage local       checks that everything is in place
   npm run operate -- --help                     lists the other commands
 

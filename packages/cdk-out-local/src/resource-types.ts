@@ -165,7 +165,7 @@ export const resourceTypes = {
       return { ref: arn, attributes: { Id: arn } };
     },
     limits: [
-      'secrets are not encrypted, and have one version only',
+      'secrets are not encrypted, and keep two versions, the current and the previous one',
       'signatures are not verified: the access key id alone tells who calls',
     ],
   },
