@@ -46,7 +46,7 @@ function commandsFor(stack: Stack): readonly string[] {
     '',
     ...curlFor(stack, user),
     `npm run operate -- explain ${user.email} --stage local`,
-    `npm run operate -- refresh ${user.id} --stage local`,
+    `npm run operate -- refresh ${user.email} --stage local`,
   ];
 }
 

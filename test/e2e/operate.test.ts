@@ -415,6 +415,8 @@ describe('a stage whose secrets are empty', () => {
     }
     await cloud.lambda.stopIdleEnvironments();
 
+    expect(before).not.toContain('<stage>');
+    expect(before.match(/fill-secret spotify/g)).toHaveLength(1);
     expect(before.match(/^FAIL {2}\w+ \w+/gm)).toEqual(['FAIL  spotify secret', 'FAIL  supabase secret']);
     expect(before.match(/first: supabase secret$/gm)).toHaveLength(5);
     expect(await operate(['doctor'])).toMatchObject({ exitCode: 0 });
