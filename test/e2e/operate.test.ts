@@ -53,7 +53,9 @@ async function operate(
 /** The data that a command printed, which has to have succeeded. */
 async function resultOf(...args: readonly string[]) {
   const { exitCode, stdout, stderr } = await operate([...args, '--json']);
-  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+  // A busy machine takes so long that the command says it goes on.
+  const said = stderr.replaceAll(/^still .*\n/gm, '');
+  expect({ exitCode, said }).toEqual({ exitCode: 0, said: '' });
   return JSON.parse(stdout);
 }
 
