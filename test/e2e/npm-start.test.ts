@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { loadTemplate } from 'cdk-out-local';
+import type { DashboardView } from 'cdk-out-local/dashboard-view';
 import pg from 'pg';
 import { type Postgres, startPostgres } from '../../stand-ins/supabase/postgres.ts';
 
@@ -127,7 +128,8 @@ describe('npm start', () => {
   test('prints where the dashboard is, which shows how far back it is asked to', async () => {
     const [, address = ''] = /Dashboard {2}(http\S+)/.exec(first.output) ?? [];
     const page = await fetch(address);
-    const view = await fetch(`${address}/view?seconds=60`).then((response) => response.json());
+    const answer = await fetch(`${address}/view?seconds=60`);
+    const view = (await answer.json()) as DashboardView;
     const refused = await fetch(`${address}/view?seconds=soon`);
 
     expect(address).toBe(`${readState().demoUrl}/dashboard`);
