@@ -8,7 +8,7 @@ export const USAGE = `Usage: npm start [-- <option>...]
 Runs the synthesized stack on this machine, with a real PostgreSQL, Supabase's
 REST and Auth interfaces, a stand-in for Spotify, and a page to try it on.
 Everything listens on 127.0.0.1. Ctrl-C stops it. With "npm run dev", changes in
-lambda/, frontend/ and demo/page/ are live at the next request.
+lambda/, frontend/ and the pages of demo/ are live at the next request.
 
 Options:
   --sweep-every 10s   sweeps this often (s, m or h), not as the template says
