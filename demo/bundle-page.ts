@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { build } from 'esbuild';
 
 export interface PageBundle {
@@ -6,10 +5,15 @@ export interface PageBundle {
   readonly style: string;
 }
 
-/** Bundles the page's script and style for browsers of today. @throws esbuild's error where the sources have one */
-export async function bundlePage(): Promise<PageBundle> {
+/**
+ * Bundles a page's script and style for browsers of today.
+ *
+ * @param page path of `<page>.tsx` and `<page>.css`
+ * @throws esbuild's error where the sources have one
+ */
+export async function bundlePage(page: string): Promise<PageBundle> {
   const { outputFiles } = await build({
-    entryPoints: ['page.tsx', 'page.css'].map((file) => join(import.meta.dirname, 'page', file)),
+    entryPoints: [`${page}.tsx`, `${page}.css`],
     outdir: '.',
     bundle: true,
     write: false,

@@ -12,6 +12,7 @@ import * as v from 'valibot';
 import type { Stack } from '../local/stack.ts';
 import { BondhuOAuth } from '../stand-ins/bondhu/oauth.ts';
 import { bundlePage, type PageBundle } from './bundle-page.ts';
+import { createDashboardRoutes } from './dashboard/dashboard-routes.ts';
 import { LiveView } from './live-view.ts';
 import type { FailureCode, PageConfiguration } from './page-configuration.ts';
 import { Panel } from './panel.ts';
@@ -19,6 +20,8 @@ import { Panel } from './panel.ts';
 export interface Demo {
   /** The page's address, which is also the origin that the API lets in. */
   readonly url: string;
+  /** The page that draws the template's dashboard. */
+  readonly dashboardUrl: string;
   /** Takes the log lines that the live view shows. */
   readonly log: OnLog;
   /** Takes on changes of the page's sources, at the next load. @throws esbuild's error; the page then stays as it was */
@@ -36,13 +39,14 @@ const SpotifySwitch = v.object({ condition: v.picklist(['up', 'down', 'rate-limi
 const DatabaseSwitch = v.object({ condition: v.picklist(['up', 'down']) });
 
 /**
- * Serves the demo page on 127.0.0.1: the page, Bondhu's part in OAuth, the panel and the live view.
+ * Serves the demo page on 127.0.0.1: the page, Bondhu's part in OAuth, the panel and the live view; and the dashboard.
  *
  * @param port a free one serves where it is taken
  */
 export async function startDemo(stack: Stack, port: number): Promise<Demo> {
   const { cloud, supabase, spotify, spotifyClient, bondhu, database } = stack;
   let sources = await readPage();
+  const dashboard = await createDashboardRoutes(cloud);
   const server = http.createServer();
   const url = `http://127.0.0.1:${await listen(server, port)}`;
   cloud.allowOrigin(url);
@@ -117,6 +121,8 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
   app.get('/page.js', (context) => context.body(sources.script, 200, { 'content-type': 'text/javascript' }));
   app.get('/page.css', (context) => context.body(sources.style, 200, { 'content-type': 'text/css' }));
 
+  app.route('/dashboard', dashboard.routes);
+
   app.post('/api/v1/agents/music/connect', signedIn, (context) =>
     context.json({ authorization_url: oauth.start(context.get('userId'), context.get('email')) }),
   );
@@ -177,9 +183,11 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
 
   return {
     url,
+    dashboardUrl: `${url}/dashboard`,
     log: (source, line) => liveView.log(source, line),
     async renewPage() {
       sources = await readPage();
+      await dashboard.renewPage();
     },
     async stop() {
       liveView.stop();
@@ -193,7 +201,7 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
 
 async function readPage(): Promise<PageBundle & { readonly template: string }> {
   const [bundle, template] = await Promise.all([
-    bundlePage(),
+    bundlePage(join(import.meta.dirname, 'page/page')),
     readFile(join(import.meta.dirname, 'page/page.html'), 'utf8'),
   ]);
   return { ...bundle, template };

@@ -105,7 +105,7 @@ export async function watchSources({
   return () => running.disposeAsync();
 }
 
-const PAGE_FOLDERS = ['frontend/src', 'demo/page'];
+const PAGE_FOLDERS = ['frontend/src', 'demo/page', 'demo/dashboard/page'];
 
 /** What the running stack was made from at its start. */
 const RESTART_FOLDERS = [

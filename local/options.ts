@@ -8,7 +8,7 @@ export const USAGE = `Usage: npm start [-- <option>...]
 Runs the synthesized stack on this machine, with a real PostgreSQL, Supabase's
 REST and Auth interfaces, a stand-in for Spotify, and a page to try it on.
 Everything listens on 127.0.0.1. Ctrl-C stops it. With "npm run dev", changes in
-lambda/, frontend/ and demo/page/ are live at the next request.
+lambda/, frontend/ and the pages of demo/ are live at the next request.
 
 Options:
   --sweep-every 10s   sweeps this often (s, m or h), not as the template says
@@ -35,7 +35,7 @@ While it runs, in another terminal:
   sh .local/users.sh                            asks the API about every sample user
   npm run sweep                                 sweeps now
   npm run operate -- refresh <id> --stage local refreshes one user's token now
-  npm run operate -- show <id> --stage local    shows the state of one connection
+  npm run operate -- explain <id> --stage local says why a user is connected or not
   npm run operate -- doctor --stage local       checks that everything is in place
   npm run operate -- --help                     lists the other commands
 

@@ -22,6 +22,7 @@ export function describeReady(stack: Stack, demo: Demo, isInStateFile: boolean):
     '',
     `${demoPage}   open this one`,
     '',
+    `  Dashboard  ${demo.dashboardUrl}   what CloudWatch will show`,
     `  API        ${stack.cloud.apiUrl}`,
     `  Supabase   ${stack.supabase.url}   REST and Auth`,
     `  Spotify    ${stack.spotify.url}   a stand-in`,
@@ -44,8 +45,8 @@ function commandsFor(stack: Stack): readonly string[] {
     'In another terminal, in this folder:',
     '',
     ...curlFor(stack, user),
-    `npm run operate -- show ${user.id} --stage local`,
-    `npm run operate -- refresh ${user.id} --stage local`,
+    `npm run operate -- explain ${user.email} --stage local`,
+    `npm run operate -- refresh ${user.email} --stage local`,
   ];
 }
 

@@ -67,6 +67,13 @@ export function toChecklist(checks: readonly Check[]): string {
     .join('\n\n');
 }
 
+/** The checks in the order of the guide's steps; those that belong to no step come last. */
+export function inOrder(checks: readonly Check[]): Check[] {
+  const names = [...NEEDS.keys()];
+  const placeOf = ({ name }: Check) => (NEEDS.has(name) ? names.indexOf(name) : names.length);
+  return checks.toSorted((one, other) => placeOf(one) - placeOf(other));
+}
+
 /** Whether every line of the checklist is `ok`. */
 export function isComplete(checks: readonly Check[]): boolean {
   const known = new Set(checks.map(({ name }) => name));

@@ -4,7 +4,7 @@ import { GetScheduleCommand } from '@aws-sdk/client-scheduler';
 import { paginateListSubscriptionsByTopic } from '@aws-sdk/client-sns';
 import * as v from 'valibot';
 import { refuseArguments } from './arguments.ts';
-import { type Check, isComplete, toChecklist } from './checklist.ts';
+import { type Check, inOrder, isComplete, toChecklist } from './checklist.ts';
 import type { Command } from './command.ts';
 import type { Deployment } from './deployment.ts';
 import { explainError } from './explain-error.ts';
@@ -48,14 +48,18 @@ it right; or "wait" and what comes first. Ends with exit code 1 unless all are "
   fields: {
     ok: 'whether every check passed',
     checks:
-      'list of {name, ok, detail, commands}: what was looked at, whether it is right, what was found, and what to run',
+      'list of {name, ok, detail, commands}, in the order of the guide: what was looked at, whether it is right, what was found, and what to run',
   },
   parse(commandLine) {
     refuseArguments(commandLine, 'doctor takes no argument');
     return async (deployment) => {
       const checks = await examine(deployment);
       const ok = isComplete(checks);
-      return { text: toChecklist(checks), data: { ok, checks: checks.map(toData) }, exitCode: ok ? 0 : 1 };
+      return {
+        text: toChecklist(checks),
+        data: { ok, checks: inOrder(checks).map(toData) },
+        exitCode: ok ? 0 : 1,
+      };
     };
   },
 };
@@ -118,12 +122,20 @@ async function examineByFunction(deployment: Deployment): Promise<Check[]> {
         const name = check.name.replaceAll('_', ' ');
         // Nothing can be filled into a secret that is not there.
         const cure = code === 'SECRET_MISSING' ? deploy : CURES[name]?.(stage);
-        return { ...check, name, commands: cure === undefined ? [] : [cure] };
+        return cure === undefined
+          ? { ...check, name }
+          : { ...check, name, detail: omitCommand(check.detail, cure), commands: [cure] };
       }),
     ];
   } catch (error) {
     return [{ name: 'sweeper', ok: false, detail: explainError(error), commands: [deploy] }];
   }
+}
+
+/** Without a command that stands in the next line of the checklist. */
+function omitCommand(detail: string, command: string): string {
+  const phrases = [`run "${command}" and `, `; run "${command}"`, `, and run "${command}"`];
+  return phrases.reduce((rest, phrase) => rest.replace(phrase, ''), detail);
 }
 
 async function carryOut(

@@ -41,7 +41,7 @@ connection stands, what to do, and what became of it, from now backwards. The hi
     const user = parseUser(commandLine);
     return async (deployment) => {
       const connection = await askAboutUser(deployment, 'explain', user, Explained);
-      const explanation = explainConnection(connection, new Date());
+      const explanation = explainConnection(connection, deployment.stage, new Date());
       return { text: toText(explanation), data: explanation, exitCode: 0 };
     };
   },

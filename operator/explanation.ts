@@ -57,19 +57,22 @@ const REASONS: Readonly<Record<string, string>> = {
   unknown: 'Spotify gave no reason',
 };
 
-/** @param now the time of this machine, for what is about to happen */
-export function explain(connection: ExplainedConnection, now: Date): Explanation {
+/**
+ * @param stage for the commands that are advised
+ * @param now the time of this machine, for what is about to happen
+ */
+export function explain(connection: ExplainedConnection, stage: string, now: Date): Explanation {
   return {
     user_id: connection.user_id,
     state: connection.state,
-    ...explainState(connection, now),
+    ...explainState(connection, stage, now),
     history: tellHistory(connection),
   };
 }
 
 type Present = Pick<Explanation, 'summary' | 'advice'>;
 
-function explainState(connection: ExplainedConnection, now: Date): Present {
+function explainState(connection: ExplainedConnection, stage: string, now: Date): Present {
   switch (connection.state) {
     case 'never_connected':
       return {
@@ -84,7 +87,7 @@ function explainState(connection: ExplainedConnection, now: Date): Present {
     case 'reauthorization_required':
       return explainMark(connection);
     default:
-      return explainLiving(connection, now);
+      return explainLiving(connection, stage, now);
   }
 }
 
@@ -110,7 +113,7 @@ function explainMark({
   };
 }
 
-function explainLiving(connection: ExplainedConnection, now: Date): Present {
+function explainLiving(connection: ExplainedConnection, stage: string, now: Date): Present {
   const {
     user_id: userId,
     held_since: heldSince,
@@ -119,6 +122,7 @@ function explainLiving(connection: ExplainedConnection, now: Date): Present {
     reauthorize_by: reauthorizeBy,
   } = connection;
   const hasRunOut = secondsLeft === null || secondsLeft === undefined || secondsLeft <= 0;
+  const refresh = `npm run operate -- refresh ${userId} --stage ${stage}`;
   const token = hasRunOut ? 'the token has run out' : 'the token still works';
   if (heldSince !== null && heldSince !== undefined) {
     return {
@@ -138,13 +142,13 @@ function explainLiving(connection: ExplainedConnection, now: Date): Present {
   if (failures > 0) {
     return {
       summary: `Connected, but the last ${failures} refreshes failed; ${token}.`,
-      advice: `"refresh ${userId}" tries again, and says what Spotify answers.`,
+      advice: `"${refresh}" tries again, and says what Spotify answers.`,
     };
   }
   if (hasRunOut) {
     return {
       summary: 'Connected, but the token has run out.',
-      advice: `"refresh ${userId}" refreshes it now; "doctor" says whether sweeps run.`,
+      advice: `"${refresh}" refreshes it now; "doctor" says whether sweeps run.`,
     };
   }
   if (

@@ -15,7 +15,7 @@ const ThrownError = v.object({ errorType: v.optional(v.string(), 'Error'), error
  * @returns rejects with an OperatorError where it threw an error, or answers something else
  */
 export async function invokeSweeper<Result>(
-  { aws, output }: Deployment,
+  { aws, output, stage }: Deployment,
   event: object,
   activity: string,
   schema: v.GenericSchema<unknown, Result>,
@@ -26,7 +26,9 @@ export async function invokeSweeper<Result>(
       new InvokeCommand({ FunctionName: output('SweeperFunctionName'), Payload: JSON.stringify(event) }),
     ),
   );
-  const result: unknown = JSON.parse(Payload?.transformToString() || 'null');
+  // The function does not know what its stage is called, and leaves it open in the commands that it advises.
+  const answer = (Payload?.transformToString() || 'null').replaceAll('<stage>', stage);
+  const result: unknown = JSON.parse(answer);
   if (FunctionError === undefined) {
     const parsed = v.safeParse(schema, result);
     if (parsed.success) return parsed.output;

@@ -5,8 +5,11 @@ import { SecretError } from '../connection/secret-error.ts';
 import { getErrorName } from './error-name.ts';
 import type { SecretsManager } from './secrets-manager.ts';
 
-/** Between two reads because something rejected the value, or because the last read failed. */
-const READ_INTERVAL_MILLISECONDS = 10_000;
+/** Between two reads because something rejected the value. */
+const RENEWAL_INTERVAL_MILLISECONDS = 10_000;
+
+/** Between two reads because the last one failed and no value is known: short, for an operator may just have filled it in. */
+const RETRY_INTERVAL_MILLISECONDS = 1_000;
 
 /** The JSON that one secret holds. */
 export type SecretFormat<Value> = {
@@ -91,8 +94,8 @@ export function holdValue<Value>(value: Value): ReadableSecret<Value> {
 
 /**
  * One secret in Secrets Manager: read once, kept, and read again only when something rejected its value, at most
- * once in ten seconds. A failed first read is answered again for as long; one that fails later changes nothing, so
- * that an outage of Secrets Manager takes no value away.
+ * once in ten seconds. A failed first read is repeated after a second at the earliest; one that fails later changes
+ * nothing, so that an outage of Secrets Manager takes no value away.
  */
 export class Secret<Value> {
   readonly #secretsManager: SecretsReader;
@@ -116,7 +119,7 @@ export class Secret<Value> {
     try {
       return await lastRead.value;
     } catch (error) {
-      if (this.#mayReadAgain(lastRead)) {
+      if (this.#mayReadAgain(lastRead, RETRY_INTERVAL_MILLISECONDS)) {
         return this.#startRead().value;
       }
       throw error;
@@ -131,8 +134,8 @@ export class Secret<Value> {
    */
   async renew(rejected: Value): Promise<Value> {
     const lastRead = this.#lastRead;
-    if (lastRead !== null && (await lastRead.value) === rejected && this.#mayReadAgain(lastRead)) {
-      this.#startRead(rejected);
+    if (lastRead !== null && (await lastRead.value) === rejected) {
+      if (this.#mayReadAgain(lastRead, RENEWAL_INTERVAL_MILLISECONDS)) this.#startRead(rejected);
     }
     return this.read();
   }
@@ -142,9 +145,9 @@ export class Secret<Value> {
     return atSeconds > this.#knownSinceSeconds;
   }
 
-  #mayReadAgain(lastRead: { readonly at: number }): boolean {
+  #mayReadAgain(lastRead: { readonly at: number }, intervalInMillis: number): boolean {
     const isLast = lastRead === this.#lastRead;
-    return isLast && this.#clock.monotonicMilliseconds() - lastRead.at >= READ_INTERVAL_MILLISECONDS;
+    return isLast && this.#clock.monotonicMilliseconds() - lastRead.at >= intervalInMillis;
   }
 
   #startRead(known?: Value): { readonly at: number; readonly value: Promise<Value> } {

@@ -1,24 +1,9 @@
 import { expect, test } from '@jest/globals';
-import axe from 'axe-core';
-import type { Locator, Page } from 'playwright-core';
+import type { Locator } from 'playwright-core';
 import { describeInBrowser, headingAppears, holdBack, press, signIn } from './demo-stack.ts';
+import { expectNoViolations } from './violations.ts';
 
 describeInBrowser('the page, for everybody', { mayRequestsFail: true }, (stack) => {
-  /** Expects no violation in light and dark colours, of the best practices neither. */
-  async function expectNoViolations(page: Page) {
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme });
-      // Gone after each load.
-      if (!(await page.evaluate("'axe' in window"))) await page.evaluate(axe.source);
-      const { violations } = await page.evaluate<axe.AxeResults>("axe.run({ resultTypes: ['violations'] })");
-      const found = violations.flatMap(({ id, nodes }) =>
-        nodes.map(({ html, failureSummary }) => `${colorScheme}, ${id}: ${html} ${failureSummary}`),
-      );
-      expect(found).toEqual([]);
-    }
-  }
-
-  // axe is evaluated in the page, which the page's own policy forbids.
   const options = { bypassCSP: true };
 
   test('axe finds no violation on the way from signing in to a connection', async () => {

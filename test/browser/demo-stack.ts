@@ -96,7 +96,8 @@ export class DemoStack {
 
   /** A page of a browser that was never here. */
   async newPage(options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
-    const context = await this.#browser.newContext(options);
+    // Without one, a browser on a system without a locale names its language in a way that Intl refuses.
+    const context = await this.#browser.newContext({ locale: 'en-GB', ...options });
     context.setDefaultTimeout(15_000);
     this.#contexts.push(context);
     context.on('console', (message) => {

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { startDemo } from '../../demo/demo-server.ts';
 import { startStack } from '../../local/stack.ts';
 import { findBrowser, launchBrowser } from './browser.ts';
+import { takeDashboardScreenshot } from './dashboard-screenshot.ts';
 
 const imagesDirectory = join(import.meta.dirname, '../../docs/images');
 
-/** Takes the README's screenshots of the demo page. */
+/** Takes the README's screenshots. */
 await using cleanup = new AsyncDisposableStack();
 const directory = await mkdtemp(join(tmpdir(), 'screenshots-'));
 cleanup.defer(() => rm(directory, { recursive: true, force: true }));
@@ -40,3 +41,5 @@ await page.getByRole('button', { name: 'Expire my token' }).click();
 await page.getByRole('button', { name: 'Check again' }).click();
 await page.getByText('has asked for a pause').waitFor();
 await page.screenshot({ path: join(imagesDirectory, 'demo-faults.png') });
+
+await takeDashboardScreenshot({ browser, stack, demo }, join(imagesDirectory, 'dashboard.png'));

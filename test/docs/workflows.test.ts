@@ -8,7 +8,7 @@ type Step = { readonly uses?: string; readonly run?: string; readonly with?: Rec
 type Job = {
   readonly uses?: string;
   readonly with?: Record<string, unknown>;
-  readonly needs?: string;
+  readonly needs?: string | readonly string[];
   readonly environment?: string;
   readonly permissions?: Record<string, string>;
   readonly concurrency?: { readonly group: string; readonly 'cancel-in-progress': boolean };
@@ -39,12 +39,13 @@ const commandsOf = ({ steps = [] }: Job) => steps.flatMap(({ run }) => run ?? []
 describe.each(Object.keys(workflows))('%s', (name) => {
   const jobs = Object.entries(workflow(name).jobs);
 
-  test('gives no job more than it needs, and none of them a right to write to the repository', () => {
-    const granted = [workflow(name), ...Object.values(workflow(name).jobs)].flatMap(({ permissions }) =>
-      Object.entries(permissions ?? {}).map(([scope, access]) => `${scope}: ${access}`),
+  test('gives no job more than it needs, and none but the one that publishes a release a right to write', () => {
+    const granted = [['', workflow(name)] as const, ...jobs].flatMap(([id, { permissions }]) =>
+      Object.entries(permissions ?? {}).map(([scope, access]) => `${id} ${scope}: ${access}`.trim()),
     );
+    const beyond = granted.filter((grant) => !/contents: read$|id-token: write$/.test(grant));
     expect(workflow(name).permissions).toBeDefined();
-    expect(granted.filter((grant) => grant !== 'contents: read' && grant !== 'id-token: write')).toEqual([]);
+    expect(beyond).toEqual(name === 'release.yml' ? ['publish contents: write'] : []);
   });
 
   test('pins each action to a commit, and says which version that is', () => {
@@ -128,4 +129,19 @@ test('what is deployed is what the diff has shown, no deployment is cut off, and
     'npm run operate -- doctor --stage "$STAGE"',
   ]);
   expect(deploy.concurrency).toMatchObject({ 'cancel-in-progress': false });
+});
+
+test('a tag becomes a release once it is checked; what may write to the repository runs none of its code', () => {
+  const { check, make, publish } = workflow('release.yml').jobs;
+  expect(workflow('release.yml').on).toEqual({ push: { tags: ['v*'] } });
+  expect(check?.uses).toBe('./.github/workflows/check.yml');
+  expect(publish?.needs).toEqual(['check', 'make']);
+  expect(commandsOf(make as Job)).toEqual(['npm ci', 'npm run release -- "$GITHUB_REF_NAME"']);
+  expect(commandsOf(publish as Job)).toEqual([
+    'gh release create "$GITHUB_REF_NAME" --verify-tag --title "$GITHUB_REF_NAME" --notes-file release/notes.md release/assets/*',
+  ]);
+  expect(publish?.steps?.map(({ uses = '' }) => uses.split('@')[0])).toEqual([
+    'actions/download-artifact',
+    '',
+  ]);
 });

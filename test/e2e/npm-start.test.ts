@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { loadTemplate } from 'cdk-out-local';
+import type { DashboardView } from 'cdk-out-local/dashboard-view';
 import pg from 'pg';
 import { type Postgres, startPostgres } from '../../stand-ins/supabase/postgres.ts';
 
@@ -124,6 +125,22 @@ describe('npm start', () => {
     expect(rows.at(-1)).toContain(demoPage);
   });
 
+  test('prints where the dashboard is, which shows how far back it is asked to', async () => {
+    const [, address = ''] = /Dashboard {2}(http\S+)/.exec(first.output) ?? [];
+    const page = await fetch(address);
+    const answer = await fetch(`${address}/view?seconds=60`);
+    const view = (await answer.json()) as DashboardView;
+    const refused = await fetch(`${address}/view?seconds=soon`);
+
+    expect(address).toBe(`${readState().demoUrl}/dashboard`);
+    expect([page.status, page.headers.get('content-security-policy')]).toEqual([
+      200,
+      expect.stringContaining("script-src 'self'"),
+    ]);
+    expect(view.until - view.from).toBe(60_000);
+    expect(refused.status).toBe(400);
+  });
+
   test('writes the state file that scripts start from', () => {
     const state = readState();
 
@@ -161,12 +178,12 @@ describe('npm start', () => {
 
   test('prints three commands that can be pasted as they are', async () => {
     const [, commands = ''] = /in this folder:\n\n((?:.+\n)+)/.exec(first.output) ?? [];
-    const [curl = '', show = '', refresh = ''] = commands.replaceAll('\\\n', '').trimEnd().split('\n');
+    const [curl = '', explain = '', refresh = ''] = commands.replaceAll('\\\n', '').trimEnd().split('\n');
     const { id } = readState().users.find((user: { state: string }) => user.state === 'expiring');
 
     expect(curl).toMatch(/^curl -sS /);
     expect(JSON.parse(await paste(curl))).toMatchObject({ connected: true });
-    expect(await paste(show)).toMatch(/^state +connected$/m);
+    expect(await paste(explain)).toContain('Connected, and the token works.');
     expect(await paste(refresh)).toMatch(new RegExp(`^user id +${id}$`, 'm'));
   });
 

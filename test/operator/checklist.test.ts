@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { type Check, isComplete, STEPS, toChecklist } from '../../operator/checklist.ts';
+import { type Check, inOrder, isComplete, STEPS, toChecklist } from '../../operator/checklist.ts';
 
 const guide = readFileSync(join(import.meta.dirname, '../../docs/deploy.md'), 'utf8');
 const names = Object.values(STEPS).flatMap((items) => items.map(({ name }) => name));
@@ -27,6 +27,13 @@ describe('the checklist', () => {
 
     expect(headings.filter((heading) => steps.includes(heading as string))).toEqual(steps);
     expect(toChecklist(checksWithout({})).match(/^\d\. .+$/gm)).toEqual(steps);
+  });
+
+  test("is in the guide's order for programs too, with what no step knows at its end", () => {
+    const unknown = { name: 'moon', ok: true, detail: 'full' };
+    const checks = [unknown, ...checksWithout({}).toReversed()];
+
+    expect(inOrder(checks).map(({ name }) => name)).toEqual([...names, 'moon']);
   });
 
   test('is ok line by line where everything is in place', () => {

@@ -38,13 +38,13 @@ describe('how a connection stands, and what to do', () => {
       'the token ran out',
       { ...connected, seconds_left: -60 },
       /^Connected, but the token has run out\.$/,
-      new RegExp(`^"refresh ${USER}" refreshes it now`),
+      new RegExp(`^"npm run operate -- refresh ${USER} --stage dev" refreshes it now`),
     ],
     [
       'refreshes fail',
       { ...connected, failures: 3 },
       /^Connected, but the last 3 refreshes failed; the token still works\.$/,
-      new RegExp(`^"refresh ${USER}" tries again`),
+      new RegExp(`^"npm run operate -- refresh ${USER} --stage dev" tries again`),
     ],
     [
       'the grant is held',
@@ -93,7 +93,7 @@ describe('how a connection stands, and what to do', () => {
       /connect Spotify/,
     ],
   ])('where %s', (_name, connection, summary, advice) => {
-    const explanation = explain(connection, NOW);
+    const explanation = explain(connection, 'dev', NOW);
 
     expect(explanation.summary).toMatch(summary);
     expect(explanation.advice).toMatch(advice);
@@ -102,7 +102,7 @@ describe('how a connection stands, and what to do', () => {
   test('a refusal that a refresh has followed is over', () => {
     const changes = [{ changed_at: '2026-11-26T11:00:00Z', change: 'refused', reason: '23514' }];
 
-    expect(explain({ ...connected, changes }, NOW).summary).toBe('Connected, and the token works.');
+    expect(explain({ ...connected, changes }, 'dev', NOW).summary).toBe('Connected, and the token works.');
   });
 });
 
@@ -114,7 +114,7 @@ describe('the history', () => {
       { changed_at: '2026-10-24T04:30:00Z', change: 'refreshed', reason: null },
       { changed_at: '2026-10-24T04:00:00Z', change: 'authorized', reason: null },
     ];
-    const { history } = explain({ ...dead, refreshed_at: '2026-11-25T02:40:00Z', changes }, NOW);
+    const { history } = explain({ ...dead, refreshed_at: '2026-11-25T02:40:00Z', changes }, 'dev', NOW);
 
     expect(history.map(({ at, change, text }) => `${at} ${change}: ${text}`)).toEqual([
       '2026-11-25T03:42:00Z told: other teams were told, by event, that the user has to reconnect',
@@ -126,7 +126,7 @@ describe('the history', () => {
   });
 
   test('that does not go back so far begins with the time that the profile knows', () => {
-    const { history } = explain({ ...connected, refreshes: 1 }, NOW);
+    const { history } = explain({ ...connected, refreshes: 1 }, 'dev', NOW);
 
     expect(history.map(({ at, text }) => [at, text])).toEqual([
       [
@@ -152,7 +152,7 @@ describe('the history', () => {
     'refused',
   ])('has words for %s', (change) => {
     const changes = [{ changed_at: '2026-11-25T03:12:00Z', change, reason: null }];
-    const { history } = explain({ user_id: USER, state: 'disconnected', changes }, NOW);
+    const { history } = explain({ user_id: USER, state: 'disconnected', changes }, 'dev', NOW);
 
     expect(history[0]?.text.split(' ').length).toBeGreaterThan(3);
   });

@@ -96,6 +96,7 @@ export class AsynchronousInvoker {
           name: 'AsyncEventsDropped',
           dimensions: { FunctionName: this.#functionNames.get(functionArn) ?? functionArn },
           value: 1,
+          unit: 'Count',
           at: Date.now(),
         });
       };

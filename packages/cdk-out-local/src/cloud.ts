@@ -1,7 +1,6 @@
 import { AccessControl } from './access.ts';
 import { AsynchronousInvoker } from './asynchronous-invoker.ts';
 import { CloudWatch } from './cloudwatch/cloud-watch.ts';
-import { readEmbeddedMetrics } from './cloudwatch/embedded-metrics.ts';
 import { CredentialIssuer } from './credentials.ts';
 import { EventBridge } from './event-bridge.ts';
 import { EventSourceMappings } from './event-source-mappings.ts';
@@ -64,6 +63,10 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const queues = new Queues(template, options.visibilityTimeoutSeconds);
   const cloudWatch = new CloudWatch(template, queues);
   const { metrics } = cloudWatch;
+  const onLog: OnLog = (source, line) => {
+    cloudWatch.measureLogLine(source, line);
+    options.onLog(source, line);
+  };
 
   // Stops what has been started where a later part refuses to.
   await using started = new AsyncDisposableStack();
@@ -93,10 +96,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     environmentOverrides: options.environmentOverrides,
     ...(options.clockOffsetSeconds !== undefined && { clockOffsetSeconds: options.clockOffsetSeconds }),
     metrics,
-    onLog(source, line) {
-      for (const datapoint of readEmbeddedMetrics(line)) metrics.put(datapoint);
-      options.onLog(source, line);
-    },
+    onLog,
   });
   started.defer(() => lambda.stop());
 
@@ -124,7 +124,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     template,
     invoke: (functionArn, event) => lambda.invoke(functionArn, event),
     metrics,
-    onLog: options.onLog,
+    onLog,
     preferredPort: options.preferredPorts?.api ?? 0,
   });
   started.defer(() => api.stop());

@@ -2,6 +2,7 @@
 
 export { type Cloud, type CloudOptions, startCloud } from './cloud.ts';
 export type { AlarmChange } from './cloudwatch/cloud-watch.ts';
+export type { Dashboard } from './cloudwatch/dashboard.ts';
 export type { OnLog } from './invocation.ts';
 export { OperatorEndpoint } from './operator-endpoint.ts';
 export type { Timetable } from './schedule.ts';

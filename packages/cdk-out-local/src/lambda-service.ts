@@ -94,7 +94,7 @@ export class LambdaService {
   ): Promise<InvocationResult> {
     const target = this.#find(functionId);
     if (this.#running >= this.#concurrencyLimit) {
-      this.#metrics.put({ ...metricOf(target), name: 'Throttles', value: 1, at: Date.now() });
+      this.#metrics.put({ ...metricOf(target), name: 'Throttles', value: 1, unit: 'Count', at: Date.now() });
       return platformError('TooManyRequestsException', 'Rate Exceeded.');
     }
     this.#running += 1;
@@ -175,9 +175,14 @@ export class LambdaService {
   /** @see https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html */
   #measure(target: DeployedFunction, startedAt: number, { functionError }: InvocationResult): void {
     const metric = { ...metricOf(target), at: startedAt };
-    this.#metrics.put({ ...metric, name: 'Invocations', value: 1 });
-    this.#metrics.put({ ...metric, name: 'Errors', value: functionError === undefined ? 0 : 1 });
-    this.#metrics.put({ ...metric, name: 'Duration', value: Date.now() - startedAt });
+    this.#metrics.put({ ...metric, name: 'Invocations', value: 1, unit: 'Count' });
+    this.#metrics.put({
+      ...metric,
+      name: 'Errors',
+      value: functionError === undefined ? 0 : 1,
+      unit: 'Count',
+    });
+    this.#metrics.put({ ...metric, name: 'Duration', value: Date.now() - startedAt, unit: 'Milliseconds' });
   }
 
   #busyEnvironments(): ExecutionEnvironment[] {

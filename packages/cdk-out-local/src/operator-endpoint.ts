@@ -31,7 +31,7 @@ class AwsError extends Error {
   }
 }
 
-const operations: Readonly<Record<string, Operation>> = {
+export const operations: Readonly<Record<string, Operation>> = {
   DescribeStacks({ template }, { StackName }) {
     const { stackName, region, accountId, outputs } = template;
     if (StackName !== undefined && StackName !== stackName) {

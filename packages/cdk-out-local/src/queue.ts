@@ -46,6 +46,7 @@ export class Queue {
   readonly #visibilityTimeoutSeconds: number;
   readonly #listeners: (() => void)[] = [];
   #redrive: Redrive | null = null;
+  #sentCount = 0;
 
   /** @param visibilityTimeoutSeconds @default - as the template says */
   constructor(
@@ -70,6 +71,11 @@ export class Queue {
     return this.#messages.filter(({ visibleAt }) => visibleAt <= now).length;
   }
 
+  /** How many have been sent to it, those aside that were moved to it. */
+  get sentCount(): number {
+    return this.#sentCount;
+  }
+
   /** What has been received too often goes there instead of being received once more. */
   redriveTo(deadLetterQueue: Queue, maxReceiveCount: number): void {
     this.#redrive = { deadLetterQueue, maxReceiveCount };
@@ -83,6 +89,7 @@ export class Queue {
   send(body: string, attributes: Readonly<Record<string, string>> = {}): QueueMessage {
     const message = { messageId: randomUUID(), body, md5OfBody: md5(body), sentAt: Date.now(), attributes };
     this.#add(message);
+    this.#sentCount += 1;
     return message;
   }
 

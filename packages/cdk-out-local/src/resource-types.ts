@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
+import { dashboardBody } from './cloudwatch/dashboard-body.ts';
 import { ARITHMETIC } from './cloudwatch/metric-math.ts';
 import { STATISTIC } from './cloudwatch/statistic.ts';
 import type { ResourceIdentity } from './intrinsic-functions.ts';
@@ -164,7 +165,7 @@ export const resourceTypes = {
       return { ref: arn, attributes: { Id: arn } };
     },
     limits: [
-      'secrets are not encrypted, and have one version only',
+      'secrets are not encrypted, and keep two versions, the current and the previous one',
       'signatures are not verified: the access key id alone tells who calls',
     ],
   },
@@ -332,7 +333,7 @@ export const resourceTypes = {
               ),
             ),
             Id: v.string(),
-            Label: withoutEffect('there are no graphs'),
+            Label: withoutEffect('alarms have no graphs'),
             MetricStat: v.optional(
               v.strictObject({
                 Metric: v.strictObject({
@@ -366,7 +367,7 @@ export const resourceTypes = {
   },
   'AWS::CloudWatch::Dashboard': {
     properties: v.strictObject({
-      DashboardBody: withoutEffect('there are no graphs'),
+      DashboardBody: dashboardBody,
       DashboardName: v.optional(v.string()),
       Tags: tags,
     }),

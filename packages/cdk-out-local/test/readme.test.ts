@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, test } from '@jest/globals';
+import { operations } from '../src/operator-endpoint.ts';
 import { resourceTypes } from '../src/resource-types.ts';
 import { createFakeCdkOut } from './fake-cdk-out.ts';
 
@@ -51,4 +52,10 @@ test('every resource type is in the table of what is simulated', () => {
     });
   });
   expect(listed.toSorted()).toEqual(Object.keys(resourceTypes).toSorted());
+});
+
+test('every operation that operators may use is named', () => {
+  const paragraph = readme.split('\n\n').find((text) => text.startsWith('`OperatorEndpoint.start(')) ?? '';
+  const named = [...paragraph.matchAll(/`([A-Z]\w+)`/g)].map(([, name]) => name);
+  expect(named.toSorted()).toEqual([...Object.keys(operations), 'Invoke'].toSorted());
 });

@@ -155,11 +155,11 @@ describe('a secret without a usable value', () => {
     });
   });
 
-  test('that was malformed when it was first read is read again 10 s later', async () => {
+  test('that was malformed when it was first read is read again a second later', async () => {
     server.respond = holding({ ...CLIENT, client_secret: 'sec\u200bret' });
     await failureOf(secret.read());
     server.respond = holding(CLIENT);
-    clock.advance(10_000);
+    clock.advance(1_000);
     expect(await secret.read()).toEqual(CLIENT);
   });
 
@@ -182,11 +182,11 @@ describe('a secret without a usable value', () => {
     expect(error.message).toContain(`secret ${ARN} could not be read: ${name}`);
   });
 
-  test('is asked for again only after 10 s', async () => {
+  test('is asked for again after a second, and not before', async () => {
     server.respond = refusal('AccessDeniedException', 'no');
     await failureOf(secret.read());
     server.respond = holding(CLIENT);
-    clock.advance(9_999);
+    clock.advance(999);
     expect((await failureOf(secret.read())).code).toBe('SECRET_UNREADABLE');
     expect(server.requests).toHaveLength(1);
     clock.advance(1);

@@ -1,7 +1,11 @@
-import type { Queues } from '../queue.ts';
+import type { Queue, Queues } from '../queue.ts';
 import type { Resource, StackTemplate } from '../template.ts';
 import { evaluateAlarm } from './alarm.ts';
 import type { AlarmState } from './alarm-state.ts';
+import { Dashboard } from './dashboard.ts';
+import type { AlarmView } from './dashboard-view.ts';
+import { readEmbeddedMetrics } from './embedded-metrics.ts';
+import { bytesOf, logGroupsOf } from './log-groups.ts';
 import { Metrics } from './metrics.ts';
 
 /** An alarm that has left one state for another. */
@@ -11,17 +15,46 @@ export interface AlarmChange {
   readonly to: AlarmState;
 }
 
-/** What is measured, and the template's alarms over it. */
+/** What is measured, and the template's alarms and dashboards over it. */
 export class CloudWatch {
   readonly metrics = new Metrics();
+  /** The template's. */
+  readonly dashboards: readonly Dashboard[];
   readonly #alarms: readonly Resource<'AWS::CloudWatch::Alarm'>[];
   readonly #queues: Queues;
+  readonly #logGroups: ReadonlyMap<string, string>;
+  /** How many messages of each queue have been measured. */
+  readonly #measuredMessages = new Map<Queue, number>();
   readonly #states = new Map<string, AlarmState>();
   #createdAt = Date.now();
 
   constructor(template: StackTemplate, queues: Queues) {
     this.#alarms = template.resourcesOfType('AWS::CloudWatch::Alarm');
     this.#queues = queues;
+    this.#logGroups = logGroupsOf(template);
+    const findAlarm = (arn: string) => this.#viewAlarm(arn);
+    this.dashboards = template
+      .resourcesOfType('AWS::CloudWatch::Dashboard')
+      .map((resource) => new Dashboard(resource, { metrics: this.metrics, findAlarm }));
+  }
+
+  /**
+   * Measures what a line brings to its log group, and takes the measurements that it holds.
+   *
+   * @param source the function or the API that wrote it
+   */
+  measureLogLine(source: string, line: string): void {
+    for (const datapoint of readEmbeddedMetrics(line)) this.metrics.put(datapoint);
+    const logGroup = this.#logGroups.get(source);
+    if (logGroup === undefined) return;
+    this.metrics.put({
+      namespace: 'AWS/Logs',
+      name: 'IncomingBytes',
+      dimensions: { LogGroupName: logGroup },
+      value: bytesOf(line),
+      unit: 'Bytes',
+      at: Date.now(),
+    });
   }
 
   /** The states of all alarms by their names, as they were when they were last evaluated. */
@@ -36,7 +69,7 @@ export class CloudWatch {
    * @returns those that have changed
    */
   evaluateAlarms(at: Date): AlarmChange[] {
-    for (const queue of this.#queues.all) this.#measureQueue(queue.name, queue.visibleCount);
+    for (const queue of this.#queues.all) this.#measureQueue(queue);
     return this.#alarms.flatMap((alarm) => {
       const from = this.#stateOf(alarm.name);
       const to = evaluateAlarm(alarm.properties, this.metrics, at, from, this.#createdAt);
@@ -56,14 +89,29 @@ export class CloudWatch {
     return this.#states.get(name) ?? 'INSUFFICIENT_DATA';
   }
 
+  #viewAlarm(arn: string): AlarmView {
+    const alarm = this.#alarms.find(({ attributes }) => attributes.Arn === arn);
+    if (!alarm) throw new Error(`the stack has no alarm ${arn}`);
+    const { name, properties } = alarm;
+    return { name, description: properties.AlarmDescription, state: this.#stateOf(name) };
+  }
+
   /** @see https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html */
-  #measureQueue(queueName: string, value: number): void {
-    this.metrics.put({
-      namespace: 'AWS/SQS',
-      name: 'ApproximateNumberOfMessagesVisible',
-      dimensions: { QueueName: queueName },
-      value,
-      at: Date.now(),
-    });
+  #measureQueue(queue: Queue): void {
+    const measured = {
+      ApproximateNumberOfMessagesVisible: queue.visibleCount,
+      NumberOfMessagesSent: queue.sentCount - (this.#measuredMessages.get(queue) ?? 0),
+    };
+    this.#measuredMessages.set(queue, queue.sentCount);
+    for (const [name, value] of Object.entries(measured)) {
+      this.metrics.put({
+        namespace: 'AWS/SQS',
+        name,
+        dimensions: { QueueName: queue.name },
+        value,
+        unit: 'Count',
+        at: Date.now(),
+      });
+    }
   }
 }

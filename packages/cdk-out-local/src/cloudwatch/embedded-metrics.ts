@@ -4,7 +4,7 @@ import type { Datapoint } from './metrics.ts';
 const metricDirective = v.object({
   Namespace: v.string(),
   Dimensions: v.array(v.array(v.string())),
-  Metrics: v.array(v.object({ Name: v.string() })),
+  Metrics: v.array(v.object({ Name: v.string(), Unit: v.optional(v.string()) })),
 });
 
 const document = v.pipe(
@@ -40,7 +40,7 @@ export function readEmbeddedMetrics(line: string): Datapoint[] {
         Object.fromEntries(names.map((name) => [name, members[name]])),
       );
       if (!dimensions.success) return [];
-      return Metrics.flatMap(({ Name }) => {
+      return Metrics.flatMap(({ Name, Unit }) => {
         const values = v.safeParse(metricValue, members[Name]);
         if (!values.success) return [];
         return values.output.map((value) => ({
@@ -49,6 +49,7 @@ export function readEmbeddedMetrics(line: string): Datapoint[] {
           dimensions: dimensions.output,
           value,
           at: _aws.Timestamp,
+          unit: Unit,
         }));
       });
     }),

@@ -1,4 +1,9 @@
-import { runInNewContext } from 'node:vm';
+import { createContext, runInContext } from 'node:vm';
+
+/** Without anything that an expression could reach. */
+const NOTHING = createContext({});
+
+const NAME = /\b[a-z]\w*/g;
 
 const FILL = /FILL\(\s*([a-z]\w*)\s*,\s*(\d+)\s*\)/g;
 
@@ -20,8 +25,13 @@ export function evaluateExpression(
   const filled = expression.replace(FILL, (_, name: string, filler: string) =>
     String(operands[name] ?? filler),
   );
-  const names = filled.match(/\b[a-z]\w*/g) ?? [];
+  const names = filled.match(NAME) ?? [];
   if (names.some((name) => operands[name] === undefined)) return undefined;
-  const value = Number(runInNewContext(filled, { ...operands }));
+  const value = Number(
+    runInContext(
+      filled.replaceAll(NAME, (name) => `(${operands[name]})`),
+      NOTHING,
+    ),
+  );
   return Number.isFinite(value) ? value : undefined;
 }

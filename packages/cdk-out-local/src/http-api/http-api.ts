@@ -108,6 +108,7 @@ export class HttpApi {
         name,
         dimensions: { ApiId: this.#api.ref },
         value,
+        unit: name === 'Latency' ? 'Milliseconds' : 'Count',
         at: receivedAt.getTime(),
       });
     }

@@ -11,7 +11,7 @@ function line(members: Record<string, unknown>, directive: Record<string, unknow
 }
 
 function datapoint(value: number, dimensions: Record<string, string> = { service: 'stack' }) {
-  return { namespace: 'App', name: 'Sent', dimensions, value, at: AT };
+  return { namespace: 'App', name: 'Sent', dimensions, value, at: AT, unit: 'Count' };
 }
 
 describe('a line of the embedded metric format', () => {
