@@ -66,9 +66,8 @@ export class ConnectionFunction extends Construct {
         format: OutputFormat.ESM,
         mainFields: FUNCTION_BUNDLE.mainFields,
         target: FUNCTION_BUNDLE.target,
-        // The versions of the lock file, not those that Lambda happens to bring.
+        // AWS's signer in the version of the lock file, not the one that Lambda happens to bring.
         bundleAwsSDK: true,
-        externalModules: FUNCTION_BUNDLE.external,
         esbuildArgs: Object.fromEntries(
           Object.entries(FUNCTION_BUNDLE.alias).map(([name, file]) => [`--alias:${name}`, file]),
         ),

@@ -1,9 +1,6 @@
-import {
-  DescribeEventBusCommand,
-  type EventBridgeClient,
-  PutEventsCommand,
-} from '@aws-sdk/client-eventbridge';
+import * as v from 'valibot';
 import type { EventBus, ReauthorizationEvent, SentEvents } from '../connection/reauthorization-event.ts';
+import type { AwsCaller } from './aws-service.ts';
 import { getErrorName } from './error-name.ts';
 
 /** As many as EventBridge takes at once. */
@@ -17,15 +14,20 @@ const SOURCE = 'bondhu.spotify-auth';
 /** Of `docs/events.md`. Raised when a consumer of the present one would misunderstand the next. */
 const EVENT_VERSION = '1';
 
+/** In the order of the events; each has one or the other. */
+const PutEntries = v.object({
+  Entries: v.array(v.object({ EventId: v.optional(v.string()), ErrorCode: v.optional(v.string()) })),
+});
+
 /** EventBridge; the events are described in `docs/events.md`. */
 export class EventBridgeBus implements EventBus {
-  readonly #client: EventBridgeClient;
+  readonly #eventBridge: AwsCaller;
   readonly #eventBus: string;
   readonly #stackName: string;
 
   /** @param eventBus its name or ARN */
-  constructor(client: EventBridgeClient, eventBus: string, stackName: string) {
-    this.#client = client;
+  constructor(eventBridge: AwsCaller, eventBus: string, stackName: string) {
+    this.#eventBridge = eventBridge;
     this.#eventBus = eventBus;
     this.#stackName = stackName;
   }
@@ -54,7 +56,7 @@ export class EventBridgeBus implements EventBus {
     if (this.#eventBus === 'default') {
       return false;
     }
-    return this.#client.send(new DescribeEventBusCommand({ Name: this.#eventBus })).then(
+    return this.#eventBridge.call('DescribeEventBus', { Name: this.#eventBus }, v.unknown()).then(
       () => false,
       // Whatever else it may be, such as a bus of another account that we may only put to: sending will tell.
       (error: unknown) => error instanceof Error && error.name === 'ResourceNotFoundException',
@@ -62,16 +64,16 @@ export class EventBridgeBus implements EventBus {
   }
 
   async #sendBatch(events: readonly ReauthorizationEvent[]): Promise<SentEvents> {
-    const command = new PutEventsCommand({
+    const input = {
       Entries: events.map((event) => ({
         EventBusName: this.#eventBus,
         Source: SOURCE,
         DetailType: DETAIL_TYPES[event.kind],
         Detail: JSON.stringify(toDetail(event, this.#stackName)),
       })),
-    });
+    };
     try {
-      const { Entries = [] } = await this.#client.send(command);
+      const { Entries } = await this.#eventBridge.call('PutEvents', input, PutEntries);
       return {
         taken: events.filter((_, index) => Entries[index]?.EventId !== undefined),
         failure: Entries.find(({ ErrorCode }) => ErrorCode !== undefined)?.ErrorCode ?? null,

@@ -2,14 +2,17 @@ import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
 import type { Clock } from '../connection/clock.ts';
 import { SecretError } from '../connection/secret-error.ts';
+import type { AwsCaller } from './aws-service.ts';
 import { getErrorName } from './error-name.ts';
-import type { SecretsManager } from './secrets-manager.ts';
 
 /** Between two reads because something rejected the value. */
 const RENEWAL_INTERVAL_MILLISECONDS = 10_000;
 
 /** Between two reads because the last one failed and no value is known: short, for an operator may just have filled it in. */
 const RETRY_INTERVAL_MILLISECONDS = 1_000;
+
+/** What Secrets Manager says of a secret; a binary one has no text. */
+const SecretValue = v.object({ SecretString: v.optional(v.string(), '') });
 
 /** The JSON that one secret holds. */
 export type SecretFormat<Value> = {
@@ -81,9 +84,6 @@ export const RESCUE_KEY: SecretFormat<RescueKey> = {
   advice: { write: 'write one into it', find: 'it was deleted: restore it' },
 };
 
-/** What a secret is read with. */
-export type SecretsReader = Pick<SecretsManager, 'getSecretValue' | 'describeSecret'>;
-
 /** A value that may turn out to be rejected. */
 export type ReadableSecret<Value> = Pick<Secret<Value>, 'read' | 'renew'>;
 
@@ -98,7 +98,7 @@ export function holdValue<Value>(value: Value): ReadableSecret<Value> {
  * nothing, so that an outage of Secrets Manager takes no value away.
  */
 export class Secret<Value> {
-  readonly #secretsManager: SecretsReader;
+  readonly #secretsManager: AwsCaller;
   readonly #arn: string;
   readonly #format: SecretFormat<Value>;
   readonly #clock: Clock;
@@ -106,7 +106,7 @@ export class Secret<Value> {
   /** When the known value was asked for, in seconds since 1970. */
   #knownSinceSeconds = Number.NEGATIVE_INFINITY;
 
-  constructor(secretsManager: SecretsReader, arn: string, format: SecretFormat<Value>, clock: Clock) {
+  constructor(secretsManager: AwsCaller, arn: string, format: SecretFormat<Value>, clock: Clock) {
     this.#secretsManager = secretsManager;
     this.#arn = arn;
     this.#format = format;
@@ -189,7 +189,12 @@ export class Secret<Value> {
 
   async #fetchText(): Promise<string> {
     try {
-      return await this.#secretsManager.getSecretValue(this.#arn);
+      const { SecretString } = await this.#secretsManager.call(
+        'GetSecretValue',
+        { SecretId: this.#arn },
+        SecretValue,
+      );
+      return SecretString;
     } catch (error) {
       const name = getErrorName(error);
       if (name === 'ResourceNotFoundException') {
@@ -213,7 +218,7 @@ export class Secret<Value> {
   /** Whether there is such a secret, with a value or without. Secrets Manager has one code for both. */
   async #isThere(): Promise<boolean> {
     try {
-      await this.#secretsManager.describeSecret(this.#arn);
+      await this.#secretsManager.call('DescribeSecret', { SecretId: this.#arn }, v.unknown());
       return true;
     } catch (error) {
       return getErrorName(error) !== 'ResourceNotFoundException';

@@ -1,10 +1,3 @@
-import {
-  DeleteMessageCommand,
-  type Message,
-  ReceiveMessageCommand,
-  SendMessageCommand,
-  type SQSClient,
-} from '@aws-sdk/client-sqs';
 import * as v from 'valibot';
 import {
   type RescueMessage,
@@ -12,6 +5,7 @@ import {
   RescueQueueError,
   type Rotation,
 } from '../connection/rescue-queue.ts';
+import type { AwsCaller } from './aws-service.ts';
 import { getErrorName } from './error-name.ts';
 import { openText, sealText } from './sealed-text.ts';
 import type { RescueKey, Secret } from './secret.ts';
@@ -21,6 +15,10 @@ const LARGEST_BATCH = 10;
 
 /** With it SQS asks all of its servers; without it only some, and a message is easily missed. */
 const WAIT_SECONDS = 1;
+
+const Message = v.object({ MessageId: v.string(), ReceiptHandle: v.string(), Body: v.string() });
+
+const Received = v.object({ Messages: v.optional(v.array(Message), []) });
 
 const Json = v.pipe(v.string(), v.parseJson());
 
@@ -48,12 +46,12 @@ const Content = v.pipe(
 
 /** The rescue queue in SQS. A message names the user; everything else in it is sealed. */
 export class SqsRescueQueue implements RescueQueue {
-  readonly #client: SQSClient;
+  readonly #sqs: AwsCaller;
   readonly #queueUrl: string;
   readonly #secret: Secret<RescueKey>;
 
-  constructor(client: SQSClient, queueUrl: URL, secret: Secret<RescueKey>) {
-    this.#client = client;
+  constructor(sqs: AwsCaller, queueUrl: URL, secret: Secret<RescueKey>) {
+    this.#sqs = sqs;
     this.#queueUrl = queueUrl.href;
     this.#secret = secret;
   }
@@ -61,27 +59,26 @@ export class SqsRescueQueue implements RescueQueue {
   async put(rotation: Rotation, timeoutMilliseconds: number): Promise<void> {
     const { key } = await this.#secret.read();
     // From here on: where the key had to be read first, the only copy of a token is not given up for that.
-    const abortSignal = AbortSignal.timeout(timeoutMilliseconds);
-    const command = new SendMessageCommand({
-      QueueUrl: this.#queueUrl,
-      MessageBody: createMessageBody(rotation, key),
-    });
-    await this.#client.send(command, { abortSignal }).catch(reject('SendMessage'));
+    await this.#call(
+      'SendMessage',
+      { MessageBody: createMessageBody(rotation, key) },
+      v.unknown(),
+      timeoutMilliseconds,
+    );
   }
 
   async receive(): Promise<readonly RescueMessage[]> {
     // First, for a message that is received and then cannot be opened is hidden for a while.
     const known = await this.#secret.read();
-    const command = new ReceiveMessageCommand({
-      QueueUrl: this.#queueUrl,
-      MaxNumberOfMessages: LARGEST_BATCH,
-      WaitTimeSeconds: WAIT_SECONDS,
-    });
-    const { Messages = [] } = await this.#client.send(command).catch(reject('ReceiveMessage'));
+    const { Messages } = await this.#call(
+      'ReceiveMessage',
+      { MaxNumberOfMessages: LARGEST_BATCH, WaitTimeSeconds: WAIT_SECONDS },
+      Received,
+    );
     return Promise.all(
       Messages.map(async (message) => ({
-        messageId: message.MessageId ?? '',
-        receipt: message.ReceiptHandle ?? '',
+        messageId: message.MessageId,
+        receipt: message.ReceiptHandle,
         rotation:
           readRotation(message, known.key) ??
           // Another instance may have sealed it with a key that was put in place since.
@@ -91,8 +88,28 @@ export class SqsRescueQueue implements RescueQueue {
   }
 
   async remove(message: RescueMessage): Promise<void> {
-    const command = new DeleteMessageCommand({ QueueUrl: this.#queueUrl, ReceiptHandle: message.receipt });
-    await this.#client.send(command).catch(reject('DeleteMessage'));
+    await this.#call('DeleteMessage', { ReceiptHandle: message.receipt }, v.unknown());
+  }
+
+  async #call<Output>(
+    operation: string,
+    input: object,
+    schema: v.GenericSchema<unknown, Output>,
+    timeoutMilliseconds?: number,
+  ): Promise<Output> {
+    try {
+      return await this.#sqs.call(
+        operation,
+        { QueueUrl: this.#queueUrl, ...input },
+        schema,
+        timeoutMilliseconds,
+      );
+    } catch (error) {
+      // Its name alone: its message may quote what was sent.
+      throw new RescueQueueError(`${operation} on the rescue queue failed: ${getErrorName(error)}`, {
+        cause: error,
+      });
+    }
   }
 }
 
@@ -119,7 +136,7 @@ function createMessageBody({ lease, outcome }: Rotation, key: string): string {
   return JSON.stringify(envelope);
 }
 
-function readRotation({ Body }: Message, key: string): Rotation | null {
+function readRotation({ Body }: v.InferOutput<typeof Message>, key: string): Rotation | null {
   const envelope = v.safeParse(Envelope, Body);
   if (!envelope.success) {
     return null;
@@ -145,13 +162,5 @@ function readRotation({ Body }: Message, key: string): Rotation | null {
             refreshToken: refresh_token,
             retryAfterSeconds: content.output.retry_after,
           },
-  };
-}
-
-/** Names the error; its message is left out, and stays with the cause. */
-function reject(operation: string): (error: unknown) => never {
-  return (error) => {
-    const name = getErrorName(error);
-    throw new RescueQueueError(`${operation} on the rescue queue failed: ${name}`, { cause: error });
   };
 }

@@ -1,17 +1,20 @@
-import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import * as v from 'valibot';
 import { type SweepQueue, SweepQueueError, type WakeUp } from '../connection/sweep-queue.ts';
+import type { AwsCaller } from './aws-service.ts';
 import { getErrorName } from './error-name.ts';
 
 /** As many as SQS takes at once. */
 const LARGEST_BATCH = 10;
 
+const SentBatch = v.object({ Failed: v.optional(v.array(v.unknown()), []) });
+
 /** The sweep queue in SQS. */
 export class SqsSweepQueue implements SweepQueue {
-  readonly #client: SQSClient;
+  readonly #sqs: AwsCaller;
   readonly #queueUrl: string;
 
-  constructor(client: SQSClient, queueUrl: URL) {
-    this.#client = client;
+  constructor(sqs: AwsCaller, queueUrl: URL) {
+    this.#sqs = sqs;
     this.#queueUrl = queueUrl.href;
   }
 
@@ -22,11 +25,11 @@ export class SqsSweepQueue implements SweepQueue {
   }
 
   async #sendBatch(wakeUps: readonly WakeUp[]): Promise<void> {
-    const command = new SendMessageBatchCommand({
+    const input = {
       QueueUrl: this.#queueUrl,
       Entries: wakeUps.map((wakeUp, index) => ({ Id: String(index), MessageBody: JSON.stringify(wakeUp) })),
-    });
-    const { Failed = [] } = await this.#client.send(command).catch((error: unknown) => {
+    };
+    const { Failed } = await this.#sqs.call('SendMessageBatch', input, SentBatch).catch((error: unknown) => {
       const name = getErrorName(error);
       throw new SweepQueueError(`SendMessageBatch on the sweep queue failed: ${name}`, { cause: error });
     });

@@ -1,3 +1,4 @@
+import { AwsService } from '../adapters/aws-service.ts';
 import type { PowertoolsLog } from '../adapters/powertools-log.ts';
 import { PowertoolsMetrics } from '../adapters/powertools-metrics.ts';
 import {
@@ -10,25 +11,19 @@ import {
   SUPABASE_CREDENTIALS,
   type SupabaseCredentials,
 } from '../adapters/secret.ts';
-import { readAwsEnvironment, SecretsManager } from '../adapters/secrets-manager.ts';
 import { SpotifyTokenEndpoint } from '../adapters/spotify-token-endpoint.ts';
+import { SqsRescueQueue } from '../adapters/sqs-rescue-queue.ts';
 import { SupabaseConnectionStore } from '../adapters/supabase-connection-store.ts';
 import { SupabaseFunctions } from '../adapters/supabase-functions.ts';
 import { systemClock } from '../adapters/system-clock.ts';
 import type { RefreshDependencies } from '../connection/refresh-connection.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
 import type { RefreshEnvironment } from './environment.ts';
-import { RescueQueueOnDemand } from './rescue-queue-on-demand.ts';
-
-/** Bounds of a call to an AWS service; the answer comes from within the region. */
-export const AWS_CLIENT_OPTIONS = {
-  maxAttempts: 2,
-  requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000, throwOnRequestTimeout: true },
-};
 
 /** The real things that both functions refresh connections with. */
 export type Adapters = {
   readonly refresh: RefreshDependencies;
+  readonly sqs: AwsService;
   readonly supabase: SupabaseFunctions;
   readonly clientCheck: ClientCheck;
   readonly secrets: {
@@ -46,10 +41,8 @@ export type Adapters = {
 /** Creates what both functions need from their environment. */
 export function createAdapters(environment: RefreshEnvironment, log: PowertoolsLog): Adapters {
   const metrics = new PowertoolsMetrics(environment.STACK_NAME);
-  const secretsManager = new SecretsManager({
-    ...readAwsEnvironment(process.env),
-    timeoutMilliseconds: AWS_CLIENT_OPTIONS.requestHandler.requestTimeout,
-  });
+  const secretsManager = new AwsService('secretsmanager', process.env);
+  const sqs = new AwsService('sqs', process.env);
   const createSecret = <Value>(arn: string, format: SecretFormat<Value>) =>
     new Secret(secretsManager, arn, format, systemClock);
   const secrets = {
@@ -62,20 +55,14 @@ export function createAdapters(environment: RefreshEnvironment, log: PowertoolsL
   return {
     refresh: {
       store: new SupabaseConnectionStore(supabase, systemClock),
-      rescueQueue: new RescueQueueOnDemand(async () => {
-        const [{ createSqsClient }, { SqsRescueQueue }] = await Promise.all([
-          import('../adapters/sqs-client.ts'),
-          import('../adapters/sqs-rescue-queue.ts'),
-        ]);
-        const sqs = createSqsClient(AWS_CLIENT_OPTIONS);
-        return new SqsRescueQueue(sqs, environment.RESCUE_QUEUE_URL, secrets.rescueKey);
-      }),
+      rescueQueue: new SqsRescueQueue(sqs, environment.RESCUE_QUEUE_URL, secrets.rescueKey),
       tokenEndpoint,
       clock: systemClock,
       random: Math.random,
       log,
       metrics,
     },
+    sqs,
     supabase,
     clientCheck: tokenEndpoint,
     secrets,

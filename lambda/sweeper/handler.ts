@@ -1,17 +1,16 @@
-import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import middy from '@middy/core';
 import * as v from 'valibot';
+import { AwsService } from '../adapters/aws-service.ts';
 import { EventBridgeBus } from '../adapters/event-bridge-bus.ts';
 import { PowertoolsLog } from '../adapters/powertools-log.ts';
 import { holdValue, SPOTIFY_CLIENT, SUPABASE_CREDENTIALS } from '../adapters/secret.ts';
 import { SpotifyTokenEndpoint } from '../adapters/spotify-token-endpoint.ts';
-import { createSqsClient } from '../adapters/sqs-client.ts';
 import { SqsSweepQueue } from '../adapters/sqs-sweep-queue.ts';
 import { SupabaseAdministration } from '../adapters/supabase-administration.ts';
 import { readPublishedTokens } from '../adapters/supabase-discovery.ts';
 import { SupabaseEventStore } from '../adapters/supabase-event-store.ts';
 import { SupabaseFunctions } from '../adapters/supabase-functions.ts';
-import { AWS_CLIENT_OPTIONS, createAdapters } from '../composition/create-adapters.ts';
+import { createAdapters } from '../composition/create-adapters.ts';
 import { parseEnvironment, SweeperEnvironment } from '../composition/environment.ts';
 import { logInvocations } from '../composition/log-invocations.ts';
 import { type DiagnoseDependencies, diagnose } from './diagnose.ts';
@@ -37,20 +36,20 @@ class SweepFailedError extends Error {
 
 const environment = parseEnvironment(SweeperEnvironment, process.env);
 const log = new PowertoolsLog('sweeper');
-const { refresh, supabase, secrets, warmUp } = createAdapters(environment, log);
+const { refresh, sqs, supabase, secrets, warmUp } = createAdapters(environment, log);
 const administration = new SupabaseAdministration(supabase);
 const sweepDependencies: RunSweepDependencies = {
   ...refresh,
   windowSeconds: environment.SWEEP_WINDOW_SECONDS,
   batchSize: environment.SWEEP_BATCH_SIZE,
   callsPerSecond: environment.SPOTIFY_CALLS_PER_SECOND ?? null,
-  sweepQueue: new SqsSweepQueue(createSqsClient(AWS_CLIENT_OPTIONS), environment.SWEEP_QUEUE_URL),
+  sweepQueue: new SqsSweepQueue(sqs, environment.SWEEP_QUEUE_URL),
   connectionsPerInvocation: environment.SWEEP_CONNECTIONS_PER_INVOCATION,
   intervalSeconds: environment.SWEEP_INTERVAL_SECONDS,
   administration,
   eventStore: new SupabaseEventStore(supabase),
   eventBus: new EventBridgeBus(
-    new EventBridgeClient(AWS_CLIENT_OPTIONS),
+    new AwsService('events', process.env),
     environment.EVENT_BUS,
     environment.STACK_NAME,
   ),

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { EventBridgeClient } from '@aws-sdk/client-eventbridge';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
+import { AwsService } from '../../../lambda/adapters/aws-service.ts';
 import { EventBridgeBus } from '../../../lambda/adapters/event-bridge-bus.ts';
 import type { ReauthorizationEvent } from '../../../lambda/connection/reauthorization-event.ts';
+import { awsEnvironment } from '../fakes/aws-environment.ts';
 import { FakeHttpServer } from '../fakes/http-server.ts';
 
 type Entry = {
@@ -33,18 +34,13 @@ const due: ReauthorizationEvent = {
 };
 
 let eventBridge: FakeHttpServer;
-let client: EventBridgeClient;
+let service: AwsService;
 let bus: EventBridgeBus;
 
 beforeAll(async () => {
   eventBridge = await FakeHttpServer.start();
-  client = new EventBridgeClient({
-    endpoint: eventBridge.url.href,
-    region: 'us-east-1',
-    credentials: { accessKeyId: 'a', secretAccessKey: 'b' },
-    maxAttempts: 1,
-  });
-  bus = new EventBridgeBus(client, 'bondhu-events', 'SpotifyAuth-test');
+  service = new AwsService('events', awsEnvironment(eventBridge.url));
+  bus = new EventBridgeBus(service, 'bondhu-events', 'SpotifyAuth-test');
 });
 afterAll(() => eventBridge.stop());
 beforeEach(() => {
@@ -142,7 +138,7 @@ describe('events', () => {
   });
 
   test('for the default bus, which always exists, need no look at it', async () => {
-    await new EventBridgeBus(client, 'default', 'SpotifyAuth-test').send([due]);
+    await new EventBridgeBus(service, 'default', 'SpotifyAuth-test').send([due]);
     expect(eventBridge.requests).toEqual(puts());
     expect(puts()).toHaveLength(1);
   });

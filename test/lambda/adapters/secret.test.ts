@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { AwsService } from '../../../lambda/adapters/aws-service.ts';
 import {
   RESCUE_KEY,
   Secret,
@@ -7,8 +8,8 @@ import {
   type SpotifyClient,
   SUPABASE_CREDENTIALS,
 } from '../../../lambda/adapters/secret.ts';
-import { SecretsManager } from '../../../lambda/adapters/secrets-manager.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
+import { awsEnvironment } from '../fakes/aws-environment.ts';
 import { FakeHttpServer, hang, html, json, type Respond, reset } from '../fakes/http-server.ts';
 import { VirtualClock } from '../fakes/virtual-clock.ts';
 
@@ -16,18 +17,13 @@ const ARN = 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:spotify-cli
 const CLIENT: SpotifyClient = { client_id: 'the-client-id', client_secret: 'the-client-secret' };
 
 let server: FakeHttpServer;
-let secretsManager: SecretsManager;
+let secretsManager: AwsService;
 let clock: VirtualClock;
 let secret: Secret<SpotifyClient>;
 
 beforeAll(async () => {
   server = await FakeHttpServer.start();
-  secretsManager = new SecretsManager({
-    endpoint: server.url,
-    region: 'eu-central-1',
-    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
-    timeoutMilliseconds: 250,
-  });
+  secretsManager = new AwsService('secretsmanager', awsEnvironment(server.url), 250);
 });
 afterAll(() => server.stop());
 
@@ -173,7 +169,7 @@ describe('a secret without a usable value', () => {
     ['slow', hang, 'no answer in time'],
     ['reset', reset, 'ECONNRESET'],
     ['broken', html(500), 'status 500'],
-    ['in the hands of a proxy', html(200), 'an answer that is no secret value'],
+    ['in the hands of a proxy', html(200), 'an answer that is not understood'],
   ];
   test.each(unreadable)('because Secrets Manager is %s says so', async (_name, respond, name) => {
     server.respond = respond;

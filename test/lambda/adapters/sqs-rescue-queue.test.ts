@@ -1,4 +1,3 @@
-import { SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import {
   AccessControl,
@@ -9,9 +8,11 @@ import {
   SqsEndpoint,
 } from 'cdk-out-local';
 import { createFakeCdkOut, createRole } from 'cdk-out-local/testing';
+import { AwsService } from '../../../lambda/adapters/aws-service.ts';
 import { RESCUE_KEY, Secret } from '../../../lambda/adapters/secret.ts';
 import { SqsRescueQueue } from '../../../lambda/adapters/sqs-rescue-queue.ts';
 import { RescueQueueError, type Rotation } from '../../../lambda/connection/rescue-queue.ts';
+import { awsEnvironment } from '../fakes/aws-environment.ts';
 import { FakeSecretsManager } from '../fakes/fake-secrets-manager.ts';
 import { FakeHttpServer, hang } from '../fakes/http-server.ts';
 import { aLease } from '../fakes/leases.ts';
@@ -209,13 +210,10 @@ function connect({
   secretsManager = new FakeSecretsManager({ key }),
   clock = new VirtualClock(),
 } = {}): SqsRescueQueue {
-  const client = new SQSClient({
-    endpoint: endpointUrl,
-    useQueueUrlAsEndpoint: false,
-    region: 'us-east-1',
-    credentials: credentials.issue({ functionName: 'test', roleArn }),
-    maxAttempts: 1,
-  });
+  const sqs = new AwsService(
+    'sqs',
+    awsEnvironment(endpointUrl, credentials.issue({ functionName: 'test', roleArn })),
+  );
   const secret = new Secret(secretsManager.reader, 'arn:rescue-key', RESCUE_KEY, clock);
-  return new SqsRescueQueue(client, new URL(queue.url), secret);
+  return new SqsRescueQueue(sqs, new URL(queue.url), secret);
 }

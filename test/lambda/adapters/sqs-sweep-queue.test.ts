@@ -1,4 +1,3 @@
-import { SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import {
   AccessControl,
@@ -9,8 +8,10 @@ import {
   SqsEndpoint,
 } from 'cdk-out-local';
 import { createFakeCdkOut, createRole } from 'cdk-out-local/testing';
+import { AwsService } from '../../../lambda/adapters/aws-service.ts';
 import { SqsSweepQueue } from '../../../lambda/adapters/sqs-sweep-queue.ts';
 import type { WakeUp } from '../../../lambda/connection/sweep-queue.ts';
+import { awsEnvironment } from '../fakes/aws-environment.ts';
 import { FakeHttpServer, json } from '../fakes/http-server.ts';
 
 const wakeUp: WakeUp = { scheduledAt: '2026-11-24T12:30:00Z', ageSeconds: 7, link: 1 };
@@ -34,7 +35,10 @@ beforeAll(async () => {
   endpoint = await SqsEndpoint.start({ queues, access: new AccessControl(template), credentials });
   const roleArn = template.resourcesOfType('AWS::IAM::Role')[0]?.attributes.Arn ?? '';
   sweepQueue = new SqsSweepQueue(
-    clientOf(endpoint.url, credentials.issue({ functionName: 'sweeper', roleArn })),
+    new AwsService(
+      'sqs',
+      awsEnvironment(endpoint.url, credentials.issue({ functionName: 'sweeper', roleArn })),
+    ),
     new URL(queue.url),
   );
 });
@@ -70,7 +74,7 @@ describe('wake-ups', () => {
         Failed: [{ Id: '0', SenderFault: false, Code: 'InternalError' }],
       });
       const partial = new SqsSweepQueue(
-        clientOf(server.url.href, { accessKeyId: 'a', secretAccessKey: 'b' }),
+        new AwsService('sqs', awsEnvironment(server.url)),
         new URL(queue.url),
       );
 
@@ -82,16 +86,3 @@ describe('wake-ups', () => {
     }
   });
 });
-
-function clientOf(
-  endpointUrl: string,
-  credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string },
-): SQSClient {
-  return new SQSClient({
-    endpoint: endpointUrl,
-    region: 'us-east-1',
-    credentials,
-    maxAttempts: 1,
-    useQueueUrlAsEndpoint: false,
-  });
-}

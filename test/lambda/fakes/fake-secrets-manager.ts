@@ -1,4 +1,5 @@
-import type { SecretsReader } from '../../../lambda/adapters/secret.ts';
+import * as v from 'valibot';
+import type { AwsCaller } from '../../../lambda/adapters/aws-service.ts';
 
 /** A Secrets Manager that holds one secret. */
 export class FakeSecretsManager {
@@ -11,14 +12,13 @@ export class FakeSecretsManager {
     this.value = value;
   }
 
-  get reader(): SecretsReader {
+  get reader(): AwsCaller {
     return {
-      getSecretValue: async () => {
+      call: async (_operation, _input, schema) => {
         this.reads += 1;
         if (this.hangs) await new Promise(() => {});
-        return JSON.stringify(this.value);
+        return v.parse(schema, { SecretString: JSON.stringify(this.value) });
       },
-      describeSecret: async () => {},
     };
   }
 }
