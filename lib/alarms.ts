@@ -100,7 +100,7 @@ export class Alarms extends Construct {
         warmUp: Duration.minutes(silentPeriods * period.toMinutes()),
       }),
       createAlarm('TokensExpired', {
-        meaning: 'Tokens of several connected users had run out when a sweep ended.',
+        meaning: 'Several connected users had expired tokens at the end of a sweep.',
         metric: takeHighest('expired'),
         // One or two users can do this to themselves, with values that they write into their own rows.
         threshold: 3,

@@ -37,7 +37,7 @@ export function createErrorRow(
       }),
     ]),
     createGraph(
-      'What somebody has to look at',
+      'Needs attention',
       [
         countWaiting(refreshSweeper.deadLetterQueue, 'sweeps in the dead-letter queue'),
         countWaiting(rescueQueue.queue, 'rescued tokens that wait'),

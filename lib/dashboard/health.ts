@@ -7,7 +7,7 @@ export function createHealthRows(metrics: DashboardMetrics): IWidget[][] {
   return [
     [
       new SingleValueWidget({
-        title: 'As the last sweep left it',
+        title: 'State after the last sweep',
         metrics: [
           metrics.readPerSweep('connected', Stats.MAXIMUM),
           metrics.readPerSweep('sweepDue', Stats.MAXIMUM, 'due when it began'),
@@ -27,7 +27,7 @@ export function createHealthRows(metrics: DashboardMetrics): IWidget[][] {
         metrics.readPerSweep('reauthorizationsDue', Stats.MAXIMUM, 'have to within 30 days'),
       ]),
       createGraph(
-        'Tokens that had run out when a sweep ended',
+        'Expired tokens at the end of a sweep',
         [metrics.readPerSweep('expired', Stats.MAXIMUM)],
         [metrics.readPerSweep('oldestOverdueSeconds', Stats.MAXIMUM, 'the oldest, seconds')],
       ),

@@ -56,7 +56,7 @@ export const resourceTypes = {
       MemorySize: v.pipe(
         v.optional(v.number(), 128),
         v.description(
-          'functions are told it, and Node.js gets the flags that Lambda derives from it, but neither memory nor processor are limited',
+          'functions see the value, and Node.js gets the flags that Lambda derives from it, but their memory and CPU are not limited',
         ),
       ),
       Role: v.string(),
@@ -73,7 +73,7 @@ export const resourceTypes = {
       'a cold start is the start of a process, which is faster than on Lambda',
       'processes are not frozen between invocations',
       'payload size and disk are not limited',
-      'a throttled invocation fails as one whose function throws an error, and is retried no longer than that',
+      'a throttled invocation fails like one whose function throws, and is retried as often',
     ],
   },
   'AWS::Lambda::Permission': {
@@ -104,7 +104,7 @@ export const resourceTypes = {
       Tags: tags,
     }),
     identify: (name) => ({ ref: name, attributes: {} }),
-    limits: ['messages that nobody has capacity for wait without being received'],
+    limits: ['messages wait in the queue, without being received, while no invocation is free'],
   },
   'AWS::IAM::Role': {
     properties: v.strictObject({
@@ -166,7 +166,7 @@ export const resourceTypes = {
     },
     limits: [
       'secrets are not encrypted, and keep two versions, the current and the previous one',
-      'signatures are not verified: the access key id alone tells who calls',
+      'signatures are not verified: the access key id alone identifies the caller',
     ],
   },
   'AWS::ApiGatewayV2::Api': {
@@ -245,7 +245,7 @@ export const resourceTypes = {
         Arn: v.string(),
         DeadLetterConfig: v.optional(queueArn),
         Input: v.optional(v.string(), '{}'),
-        RetryPolicy: withoutEffect('a delivery fails only for a missing grant, which no retry cures'),
+        RetryPolicy: withoutEffect('a delivery fails only if a permission is missing, and is not retried'),
         RoleArn: v.string(),
       }),
     }),
@@ -273,7 +273,7 @@ export const resourceTypes = {
       ref: `https://sqs.${region}.amazonaws.com/${accountId}/${name}`,
       attributes: { Arn: `arn:aws:sqs:${region}:${accountId}:${name}`, QueueName: name },
     }),
-    limits: ['no message is delivered twice, and whoever asks an empty queue need not wait'],
+    limits: ['no message is delivered twice, and receiving from an empty queue need not wait'],
   },
   'AWS::SQS::QueuePolicy': {
     properties: v.strictObject({ PolicyDocument: policyDocument, Queues: v.array(v.string()) }),
@@ -301,7 +301,7 @@ export const resourceTypes = {
   },
   'AWS::SNS::Subscription': {
     properties: v.strictObject({
-      Endpoint: withoutEffect('whoever is subscribed to a topic counts as confirmed, and hears nothing'),
+      Endpoint: withoutEffect('every subscription counts as confirmed, and receives nothing'),
       Protocol: v.literal('email'),
       TopicArn: v.string(),
     }),
@@ -363,7 +363,7 @@ export const resourceTypes = {
       ref: name,
       attributes: { Arn: `arn:aws:cloudwatch:${region}:${accountId}:alarm:${name}` },
     }),
-    limits: ['alarms look back two periods more than they need, where CloudWatch publishes no number'],
+    limits: ['alarms look back two periods more than they need; CloudWatch publishes no number'],
   },
   'AWS::CloudWatch::Dashboard': {
     properties: v.strictObject({
