@@ -14,7 +14,7 @@ interface ErrorSources {
   readonly rescueQueue: RescueQueue;
 }
 
-/** What fails, and what somebody has to look at. */
+/** Failures, and what needs an operator's attention. */
 export function createErrorRow(
   metrics: DashboardMetrics,
   { statusApi, refreshSweeper, rescueQueue }: ErrorSources,
@@ -40,7 +40,7 @@ export function createErrorRow(
       'Needs attention',
       [
         countWaiting(refreshSweeper.deadLetterQueue, 'sweeps in the dead-letter queue'),
-        countWaiting(rescueQueue.queue, 'rescued tokens that wait'),
+        countWaiting(rescueQueue.queue, 'waiting rescued tokens'),
         countWaiting(rescueQueue.deadLetterQueue, 'rescued tokens in their dead-letter queue'),
       ],
       [

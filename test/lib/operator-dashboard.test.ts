@@ -31,7 +31,7 @@ describe('the dashboard', () => {
       'Functions',
       'Needs attention',
       "What is wrong in Bondhu's profiles",
-      '## What it costs',
+      '## Cost',
       'Invocations and requests',
       'Functions, GB-seconds',
       'Logs, bytes',
