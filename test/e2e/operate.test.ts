@@ -127,7 +127,7 @@ describe('what operators do', () => {
     expect(await operate(['show', 'nobody@example.com'])).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: `no account has this e-mail in the Supabase project of ${STACK}: is it another stage, or the address at Spotify?\n`,
+      stderr: `no account has this e-mail address in the Supabase project of ${STACK}: is it another stage, or the user's address at Spotify?\n`,
     });
   });
 
@@ -141,7 +141,7 @@ describe('what operators do', () => {
     const { history } = await resultOf('explain', user.id);
 
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/^The user has to reconnect since .*: the user, or Spotify, took back/m);
+    expect(stdout).toMatch(/^The user has had to reconnect since .*: the user, or Spotify, took back/m);
     expect(stdout).toMatch(/^What to do: Ask the user to reconnect Spotify in Bondhu\./m);
     expect(history.map(({ change }: { change: string }) => change)).toEqual([
       'revoked',
@@ -228,7 +228,7 @@ describe('what operators do', () => {
     expect(await operate(['restore', '--since', since])).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: `this would restore 11 connections that have been marked since ${since}: add --yes, for there is no terminal to ask at\n`,
+      stderr: `this would restore 11 connections marked dead since ${since}: add --yes, because there is no terminal to confirm at\n`,
     });
     expect(await resultOf('restore', '--since', since, '--dry-run')).toEqual({ restorable: 11 });
     expect(await resultOf('restore', '--since', since, '--yes')).toEqual({ restored: 11 });
@@ -247,7 +247,7 @@ describe('what operators do', () => {
 describe('filling a secret', () => {
   test.each([
     ['spotify', 'canary-in-no-json', 'the value is not JSON: it must be {"client_id": "...", "client_secret'],
-    ['spotify', '', 'nothing came from standard input: it must be {"client_id'],
+    ['spotify', '', 'standard input is empty: it must be {"client_id'],
     [
       'spotify',
       '{"client_id": "canary-in-half-a-client"}',
@@ -363,7 +363,7 @@ describe('filling a secret', () => {
     spotify.setFault(undefined);
     expect(refused).toMatchObject({ exitCode: 1, stdout: '' });
     expect(refused.stderr).toMatch(
-      /^nothing was written, for the value could not be tried: .*; try again, or/,
+      /^nothing was written, because the value could not be tested: .*; try again, or/,
     );
     expect(sure).toMatchObject({ exitCode: 0, stderr: '' });
     expect(Object.keys(JSON.parse(sure.stdout))).toEqual(await fieldsOf('fill-secret'));
@@ -466,8 +466,7 @@ describe('what is not there', () => {
 
     expect({ exitCode, stderr }).toEqual({
       exitCode: 1,
-      stderr:
-        'no local stack is running: start one with "npm start" and wait until it says that it is ready\n',
+      stderr: 'no local stack is running: start one with "npm start" and wait for "Ready."\n',
     });
   });
 });

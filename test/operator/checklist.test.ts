@@ -86,7 +86,7 @@ describe('the checklist', () => {
     const checks = checksWithout({ 'stored values': null });
 
     expect(toChecklist(checks)).toMatch(
-      /^FAIL {2}stored values {4}not known: deploy the version that these commands are of$/m,
+      /^FAIL {2}stored values {4}not known: deploy the version that these commands belong to$/m,
     );
     expect([isComplete(checks), isComplete(checksWithout({}))]).toEqual([false, true]);
   });

@@ -23,7 +23,7 @@ describe('a value that fits', () => {
 
 describe('a value that does not fit', () => {
   test.each([
-    ['nothing', SPOTIFY_CLIENT, ' \n', /^nothing came from standard input: it must be \{"client_id"/],
+    ['nothing', SPOTIFY_CLIENT, ' \n', /^standard input is empty: it must be \{"client_id"/],
     ['not JSON', SPOTIFY_CLIENT, `{"client_id": ${CANARY}`, /^the value is not JSON: it must be/],
     ['text', SPOTIFY_CLIENT, `"${CANARY}"`, /^the value is wrong at its top: it must be/],
     ['null', SPOTIFY_CLIENT, 'null', /^the value is wrong at its top: it must be/],
@@ -49,7 +49,7 @@ describe('a value that does not fit', () => {
       'a member too many',
       SPOTIFY_CLIENT,
       `{"client_id": "i", "client_secret": "s", "${CANARY}": "${CANARY}"}`,
-      /^the value has a member too many: it must be/,
+      /^the value has an unknown member: it must be/,
     ],
     [
       'a character that nobody sees',
