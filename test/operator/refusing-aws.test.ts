@@ -331,8 +331,6 @@ FAIL  alarm topic      no subscription has been confirmed yet: open the link in 
     expect(exitCode).toBe(1);
     expect(stdout).toMatch(/^ok {4}stack {12}SpotifyAuth-dev is UPDATE_COMPLETE$/m);
     expect(stdout).toMatch(/^FAIL {2}sweeper .*the answer of the sweeper is not valid: deploy the version/m);
-    expect(stdout).toMatch(
-      /^FAIL {2}alarm topic .*need SNS:ListSubscriptionsByTopic on arn:aws:x$/m,
-    );
+    expect(stdout).toMatch(/^FAIL {2}alarm topic .*need SNS:ListSubscriptionsByTopic on arn:aws:x$/m);
   });
 });

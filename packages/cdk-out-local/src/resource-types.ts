@@ -6,26 +6,26 @@ import { STATISTIC } from './cloudwatch/statistic.ts';
 import type { ResourceIdentity } from './intrinsic-functions.ts';
 import { policyDocument } from './policy-document.ts';
 
-/** Where the stack pretends to be deployed. */
+/** The account and region of the simulated deployment. */
 interface Deployment {
   readonly region: string;
   readonly accountId: string;
 }
 
 export interface ResourceTypeDefinition {
-  /** The properties that are implemented, and those that have no effect here; all others are refused. */
+  /** The implemented properties, and those without effect here; all others are rejected. */
   readonly properties: v.StrictObjectSchema<v.ObjectEntries, undefined>;
-  /** The property that names the resource; without it, CloudFormation makes a name up. */
+  /** The property with the resource's name; without it, CloudFormation generates a name. */
   readonly nameProperty?: string;
   /** @default - CloudFormation's usual `<stack>-<logical id>-<random>` */
   makeUpName?(logicalId: string): string;
-  /** What `Ref` and `Fn::GetAtt` answer for a resource of that name. */
+  /** The values of `Ref` and `Fn::GetAtt` for a resource of that name. */
   identify(name: string, deployment: Deployment): ResourceIdentity;
-  /** What this machine does differently from AWS for every resource of the type. */
+  /** The differences from AWS that apply to every resource of the type. */
   readonly limits?: readonly string[];
 }
 
-/** A property that is accepted although it has no effect on this machine, because of the reason given. */
+/** A property that is accepted but has no effect on this machine, for the given reason. */
 const withoutEffect = (reason: string) => v.pipe(v.optional(v.unknown()), v.description(reason));
 
 const tags = withoutEffect('tags are not kept');
@@ -245,7 +245,9 @@ export const resourceTypes = {
         Arn: v.string(),
         DeadLetterConfig: v.optional(queueArn),
         Input: v.optional(v.string(), '{}'),
-        RetryPolicy: withoutEffect('a delivery fails only if a permission is missing, and is not retried'),
+        RetryPolicy: withoutEffect(
+          'a delivery fails only if a permission is missing, and retries cannot fix that',
+        ),
         RoleArn: v.string(),
       }),
     }),
@@ -281,7 +283,7 @@ export const resourceTypes = {
   },
   'AWS::SNS::Topic': {
     properties: v.strictObject({
-      DisplayName: withoutEffect('nobody is subscribed to a topic'),
+      DisplayName: withoutEffect('topics have no subscribers'),
       KmsMasterKeyId: withoutEffect('nothing is sent to a topic'),
       Tags: tags,
       TopicName: v.optional(v.string()),
@@ -386,17 +388,17 @@ export const resourceTypes = {
 
 export type ResourceType = keyof typeof resourceTypes;
 
-/** A resource's properties, as its type's table gives them: defaults filled in. */
+/** A resource's properties as its type's schema parses them, with defaults. */
 export type Properties<Type extends ResourceType> = v.InferOutput<(typeof resourceTypes)[Type]['properties']>;
 
-/** What `Ref` and `Fn::GetAtt` of a resource answer, attribute by attribute. */
+/** The values of a resource's `Ref` and `Fn::GetAtt`, by attribute. */
 export type Identity<Type extends ResourceType> = ReturnType<(typeof resourceTypes)[Type]['identify']>;
 
 export function isResourceType(type: string): type is ResourceType {
   return Object.hasOwn(resourceTypes, type);
 }
 
-/** AWS's made-up suffixes and ids are random; these are the same at every start. */
+/** AWS generates random suffixes and ids; these are the same at every start. */
 export function shortHash(name: string, length: number): string {
   return createHash('sha256').update(name).digest('hex').slice(0, length);
 }
