@@ -16,10 +16,10 @@ import { getErrorName } from './error-name.ts';
 import { openText, sealText } from './sealed-text.ts';
 import type { RescueKey, Secret } from './secret.ts';
 
-/** As many as SQS hands out at once. */
+/** SQS's limit per receive. */
 const LARGEST_BATCH = 10;
 
-/** With it SQS asks all of its servers; without it only some, and a message is easily missed. */
+/** Long polling: SQS asks all of its servers; otherwise it asks only some and easily misses a message. */
 const WAIT_SECONDS = 1;
 
 const Json = v.pipe(v.string(), v.parseJson());
@@ -46,7 +46,7 @@ const Content = v.pipe(
   ]),
 );
 
-/** The rescue queue in SQS. A message names the user; everything else in it is sealed. */
+/** The rescue queue in SQS. A message names the user; everything else in it is encrypted. */
 export class SqsRescueQueue implements RescueQueue {
   readonly #client: SQSClient;
   readonly #queueUrl: string;
@@ -60,7 +60,7 @@ export class SqsRescueQueue implements RescueQueue {
 
   async put(rotation: Rotation, timeoutMilliseconds: number): Promise<void> {
     const { key } = await this.#secret.read();
-    // From here on: where the key had to be read first, the only copy of a token is not given up for that.
+    // From here on: reading the key first must not use up the time for the only copy of a token.
     const abortSignal = AbortSignal.timeout(timeoutMilliseconds);
     const command = new SendMessageCommand({
       QueueUrl: this.#queueUrl,
@@ -70,7 +70,7 @@ export class SqsRescueQueue implements RescueQueue {
   }
 
   async receive(): Promise<readonly RescueMessage[]> {
-    // First, for a message that is received and then cannot be opened is hidden for a while.
+    // First, because a message that is received and then cannot be decrypted is hidden for a while.
     const known = await this.#secret.read();
     const command = new ReceiveMessageCommand({
       QueueUrl: this.#queueUrl,
@@ -84,7 +84,7 @@ export class SqsRescueQueue implements RescueQueue {
         receipt: message.ReceiptHandle ?? '',
         rotation:
           readRotation(message, known.key) ??
-          // Another instance may have sealed it with a key that was put in place since.
+          // Another instance may have encrypted it with a newer key.
           readRotation(message, (await this.#secret.renew(known)).key),
       })),
     );
@@ -148,7 +148,7 @@ function readRotation({ Body }: Message, key: string): Rotation | null {
   };
 }
 
-/** Names the error; its message is left out, and stays with the cause. */
+/** Names the error; its message stays in the cause. */
 function reject(operation: string): (error: unknown) => never {
   return (error) => {
     const name = getErrorName(error);

@@ -2,7 +2,7 @@ import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { type SweepQueue, SweepQueueError, type WakeUp } from '../connection/sweep-queue.ts';
 import { getErrorName } from './error-name.ts';
 
-/** As many as SQS takes at once. */
+/** SQS's limit per call. */
 const LARGEST_BATCH = 10;
 
 /** The sweep queue in SQS. */
@@ -32,7 +32,7 @@ export class SqsSweepQueue implements SweepQueue {
     });
     if (Failed.length > 0) {
       throw new SweepQueueError(
-        `the sweep queue took ${wakeUps.length - Failed.length} of ${wakeUps.length}`,
+        `the sweep queue accepted ${wakeUps.length - Failed.length} of ${wakeUps.length}`,
       );
     }
   }

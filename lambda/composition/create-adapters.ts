@@ -20,13 +20,13 @@ import type { ClientCheck } from '../connection/token-endpoint.ts';
 import type { RefreshEnvironment } from './environment.ts';
 import { RescueQueueOnDemand } from './rescue-queue-on-demand.ts';
 
-/** Bounds of a call to an AWS service; the answer comes from within the region. */
+/** Limits of a call to an AWS service in the same region. */
 export const AWS_CLIENT_OPTIONS = {
   maxAttempts: 2,
   requestHandler: { connectionTimeout: 1_000, requestTimeout: 2_000, throwOnRequestTimeout: true },
 };
 
-/** The real things that both functions refresh connections with. */
+/** The real adapters of both functions. */
 export type Adapters = {
   readonly refresh: RefreshDependencies;
   readonly supabase: SupabaseFunctions;
@@ -37,13 +37,13 @@ export type Adapters = {
     readonly rescueKey: Secret<RescueKey>;
   };
   /**
-   * Reads Supabase's key, which every answer needs, and then begins to read the other secrets. Resolves after the first,
-   * whatever came of it: what needs a secret is told of a failure.
+   * Reads Supabase's key, which every answer needs, and then starts to read the other secrets. Resolves after the first
+   * read, even if it failed: code that needs a secret gets the failure.
    */
   readonly warmUp: () => Promise<unknown>;
 };
 
-/** Creates what both functions need from their environment. */
+/** Creates the adapters that both functions need, from their environment. */
 export function createAdapters(environment: RefreshEnvironment, log: PowertoolsLog): Adapters {
   const metrics = new PowertoolsMetrics(environment.STACK_NAME);
   const secretsManager = new SecretsManager({

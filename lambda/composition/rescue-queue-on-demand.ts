@@ -1,8 +1,8 @@
 import type { RescueMessage, RescueQueue, Rotation } from '../connection/rescue-queue.ts';
 
 /**
- * A rescue queue that is created when it is first used: only a write that failed needs it, and every cold start would load
- * the client of SQS for it (docs/decisions/0012).
+ * A rescue queue that is created at its first use: only a failed write needs it, and otherwise every cold start would load
+ * the SQS client (docs/decisions/0012).
  */
 export class RescueQueueOnDemand implements RescueQueue {
   readonly #create: () => Promise<RescueQueue>;
