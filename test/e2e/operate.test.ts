@@ -216,7 +216,7 @@ describe('what operators do', () => {
     await resultOf('sweep');
   });
 
-  test('restore: more than ten only with --yes, where nobody can be asked', async () => {
+  test('restore: more than ten only with --yes, without a terminal to ask at', async () => {
     const since = new Date().toISOString();
     const users = await stack.createDueConnections(11);
     await stack.sql(
@@ -352,7 +352,7 @@ describe('filling a secret', () => {
     expect(stages()).toEqual({ [before]: ['AWSCURRENT'], [current]: ['AWSPREVIOUS'] });
   });
 
-  test('that cannot be tried now waits, unless somebody is sure', async () => {
+  test('that cannot be tested now waits, unless the operator is sure', async () => {
     const { spotifyClient, spotify } = stack.stack;
     const value = JSON.stringify(spotifyClient);
     spotify.setFault({ kind: 'status', status: 503 });
@@ -369,7 +369,7 @@ describe('filling a secret', () => {
     expect(Object.keys(JSON.parse(sure.stdout))).toEqual(await fieldsOf('fill-secret'));
   });
 
-  test('that somebody else broke shows in doctor and sweep, and is over once it is filled in', async () => {
+  test('that was broken shows in doctor and sweep, and is fixed once it is filled in', async () => {
     const { spotifyClient, cloud } = stack.stack;
     const name = cloud.template.outputs['SpotifySecretArn'] ?? '';
     const user = await stack.createConnectedUser(60);
@@ -497,7 +497,7 @@ describe('a stack in which nothing is in place', () => {
       /^FAIL {2}sweeper .*ResourceNotFoundException: the stack has no function nowhere$/m,
     );
     expect(stdout).toMatch(/^FAIL {2}schedule .* is disabled, nothing sweeps: enable it in EventBridge/m);
-    expect(stdout).toMatch(/^FAIL {2}alarm topic .*an alarm reaches nobody: set alarmEmail in cdk\.json/m);
+    expect(stdout).toMatch(/^FAIL {2}alarm topic .*alarms reach no one: set alarmEmail in cdk\.json/m);
     expect(stdout).toMatch(/^FAIL {2}event bus .*there is no bus nowhere: create it, or set eventBus/m);
   });
 
@@ -515,7 +515,7 @@ describe('a stack in which nothing is in place', () => {
   });
 });
 
-/** Outputs that lead nowhere, a schedule that does not run, a topic that nobody hears. */
+/** Outputs that lead nowhere, a schedule that does not run, a topic without subscribers. */
 function breakTemplate(text: string): string {
   const template = JSON.parse(text);
   if (!('Outputs' in template)) return text;

@@ -52,7 +52,7 @@ describe('a value that does not fit', () => {
       /^the value has an unknown member: it must be/,
     ],
     [
-      'a character that nobody sees',
+      'an invisible character',
       SUPABASE_CREDENTIALS,
       `{"secret_key": "sb_secret_${CANARY}\u200b"}`,
       /^the value is wrong at secret_key: it must be .*, in visible ASCII characters$/,
@@ -70,7 +70,7 @@ describe('a value that does not fit', () => {
       /^secret_key is not the project's secret key/,
     ],
     [
-      'the JWT secret in the place of the key',
+      'the JWT secret instead of the key',
       SUPABASE_CREDENTIALS,
       `{"secret_key": "${CANARY}"}`,
       /^secret_key is not the project's secret key/,

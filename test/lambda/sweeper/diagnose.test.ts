@@ -149,7 +149,7 @@ describe('what is wrong is said with what to do:', () => {
   });
 });
 
-test('values that cannot be right are counted, with who writes them', async () => {
+test('values that cannot be right are counted, with their cause', async () => {
   statistics = async () => ({ ...healthyStatistics, implausible_expiries: 5, shared_tokens: 2 });
   expect(await findingOf('stored_values')).toEqual({
     ok: false,
@@ -187,7 +187,7 @@ test('Spotify is not called while it lets nobody', async () => {
   expect(spotifyCalls).toBe(0);
 });
 
-test('a defect of ours is not a finding', async () => {
+test('a defect in our code is not a finding', async () => {
   readSecret = async () => {
     throw new RangeError('a defect');
   };
