@@ -184,7 +184,7 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
       faults.set(fault);
       if (fault?.kind === 'refused') stopListening();
       else if (!server.listening && (await listen(server, ownPort)) !== ownPort)
-        throw new Error(`somebody else listens on port ${ownPort} by now`);
+        throw new Error(`port ${ownPort} is in use by now`);
     },
     async stop() {
       stopListening();
