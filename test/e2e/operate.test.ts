@@ -141,7 +141,9 @@ describe('what operators do', () => {
     const { history } = await resultOf('explain', user.id);
 
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/^The user has had to reconnect since .*: the user or Spotify revoked the permission/m);
+    expect(stdout).toMatch(
+      /^The user has had to reconnect since .*: the user or Spotify revoked the permission/m,
+    );
     expect(stdout).toMatch(/^What to do: Ask the user to reconnect Spotify in Bondhu\./m);
     expect(history.map(({ change }: { change: string }) => change)).toEqual([
       'revoked',
