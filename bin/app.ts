@@ -3,13 +3,13 @@ import { AwsSolutionsChecks, ServerlessChecks } from 'cdk-nag';
 import { SpotifyAuthStack } from '../lib/spotify-auth-stack.ts';
 import { parseStageConfiguration, StageConfigurationError } from '../lib/stage-configuration.ts';
 
-// The stage is chosen with `-c stage=<stage>` among those of cdk.json; without it, it is `dev`.
+// `-c stage=<stage>` chooses one of the stages in cdk.json; the default is `dev`.
 const app = new App();
-// A finding that is neither fixed nor acknowledged where it stands fails the synthesis.
+// Synthesis fails on a finding that is neither fixed nor acknowledged at its construct.
 Validations.of(app).addPlugins(new AwsSolutionsChecks(app), new ServerlessChecks(app));
 try {
   const stage = app.node.tryGetContext('stage') ?? 'dev';
-  // Without credentials the CDK makes a region up, so it counts only together with an account.
+  // Without credentials the CDK invents a region, so we only use it together with an account.
   const { CDK_DEFAULT_ACCOUNT: account, CDK_DEFAULT_REGION: region } = process.env;
   const settings = parseStageConfiguration(
     stage,

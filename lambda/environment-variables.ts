@@ -7,9 +7,9 @@ export const EnvironmentVariables = {
   stackName: 'STACK_NAME',
   /** Address of the Supabase project, without a path: `https://<project>.supabase.co`. */
   supabaseUrl: 'SUPABASE_URL',
-  /** What the project writes into the `iss` of user tokens: a JSON array of addresses, any of which counts. */
+  /** Accepted values of `iss` in user tokens: a JSON array of addresses. */
   supabaseTokenIssuers: 'SUPABASE_TOKEN_ISSUERS',
-  /** ARN of the secret with Supabase's key, and its JWT secret where one is used. */
+  /** ARN of the secret with Supabase's key, and its JWT secret if the project uses one. */
   supabaseSecretArn: 'SUPABASE_SECRET_ARN',
   /** ARN of the secret with the Spotify app's client id and client secret. */
   spotifySecretArn: 'SPOTIFY_SECRET_ARN',
@@ -17,26 +17,26 @@ export const EnvironmentVariables = {
   spotifyTokenUrl: 'SPOTIFY_TOKEN_URL',
   /** Address of the queue for rotated refresh tokens that could not be stored. */
   rescueQueueUrl: 'RESCUE_QUEUE_URL',
-  /** ARN of the secret with the key that seals the messages of that queue. */
+  /** ARN of the secret with the key that encrypts the messages of that queue. */
   rescueKeyArn: 'RESCUE_KEY_ARN',
-  /** Status function: seconds before expiry from which a status call refreshes the token. */
+  /** Status function: a status call refreshes a token with less time left than this, in seconds. */
   statusRefreshMarginSeconds: 'STATUS_REFRESH_MARGIN_SECONDS',
-  /** Status function: seconds that a request may take for its own work. */
+  /** Status function: seconds that a request may spend on its own work. */
   statusBudgetSeconds: 'STATUS_BUDGET_SECONDS',
   /** Sweeper: seconds before expiry from which a sweep refreshes a token. */
   sweepWindowSeconds: 'SWEEP_WINDOW_SECONDS',
-  /** Sweeper: connections that one claim takes. */
+  /** Sweeper: connections per claim. */
   sweepBatchSize: 'SWEEP_BATCH_SIZE',
   /** Sweeper: seconds from one scheduled sweep to the next. */
   sweepIntervalSeconds: 'SWEEP_INTERVAL_SECONDS',
   /** Sweeper: seconds after which Lambda ends an invocation. */
   sweeperTimeoutSeconds: 'SWEEPER_TIMEOUT_SECONDS',
-  /** Sweeper: connections that one invocation is expected to refresh; for more, further ones are woken. */
+  /** Sweeper: due connections per invocation; a sweep with more wakes helpers. */
   sweepConnectionsPerInvocation: 'SWEEP_CONNECTIONS_PER_INVOCATION',
-  /** Sweeper: calls to Spotify that all sweeping invocations together start in a second. Not set: no ceiling. */
+  /** Sweeper: calls to Spotify per second, across all sweeping invocations. Not set: no limit. */
   spotifyCallsPerSecond: 'SPOTIFY_CALLS_PER_SECOND',
-  /** Sweeper: address of the queue that wakes further invocations. */
+  /** Sweeper: address of the queue that wakes helpers. */
   sweepQueueUrl: 'SWEEP_QUEUE_URL',
-  /** Sweeper: name or ARN of the EventBridge bus that other teams listen to. */
+  /** Sweeper: name or ARN of the EventBridge bus for the events to other teams. */
   eventBus: 'EVENT_BUS',
 } as const;

@@ -1,6 +1,6 @@
 /**
- * What the functions (`lambda/`) write to CloudWatch and the stack (`lib/`) watches. This file imports nothing.
- * Every metric has one dimension, the name of the stack, and none that names a user.
+ * The metrics that the functions (`lambda/`) write to CloudWatch and the stack (`lib/`) watches. This file imports nothing.
+ * Every metric has one dimension, the name of the stack; none identifies a user.
  */
 export const METRIC_NAMESPACE = 'SpotifyAuth';
 
@@ -14,7 +14,7 @@ export const METRIC_DIMENSION = 'service';
 export const MetricNames = {
   /** Connections whose new tokens one sweeping invocation stored. Count, at its end. */
   sweepRefreshed: 'SweepRefreshed',
-  /** Attempts of one sweeping invocation that failed for now, whatever the cause. Count, at its end. */
+  /** Attempts of one sweeping invocation that failed temporarily, for any reason. Count, at its end. */
   sweepFailed: 'SweepFailed',
   /** Attempts of one sweeping invocation to which Spotify gave no usable answer. Count, at its end. */
   sweepUnavailable: 'SweepUnavailable',
@@ -22,7 +22,7 @@ export const MetricNames = {
   sweepRevoked: 'SweepRevoked',
   /** Calls of one sweeping invocation that Spotify answered with 429. Count, at its end. */
   sweepThrottled: 'SweepThrottled',
-  /** Outcomes of one sweeping invocation that came too late: somebody else had changed the connection. Count, at its end. */
+  /** Outcomes of one sweeping invocation that came too late: the connection had changed meanwhile. Count, at its end. */
   sweepStale: 'SweepStale',
   /** Connections that are still due when one sweeping invocation ends. Count. */
   sweepRemaining: 'SweepRemaining',
@@ -33,39 +33,39 @@ export const MetricNames = {
   /** 1 when a sweep that the schedule started came to its end and could do its work, or waits for secrets that are still empty; not written by helpers or by hand. Count. */
   scheduledSweepFinished: 'ScheduledSweepFinished',
 
-  /** Connections whose grant lives. Count, at the end of a sweep. */
+  /** Connections whose grant is alive. Count, at the end of a sweep. */
   connected: 'Connected',
-  /** Connections whose grant lives and whose token has run out. Count, at the end of a sweep. */
+  /** Connections whose grant is alive and whose token has expired. Count, at the end of a sweep. */
   expired: 'Expired',
-  /** Time since the first of the tokens that have run out did so; 0 when none has. Seconds, at the end of a sweep. */
+  /** Time since the first of the expired tokens expired; 0 if there is none. Seconds, at the end of a sweep. */
   oldestOverdueSeconds: 'OldestOverdue',
-  /** Connections that wait for their user to authorize again. Count, at the end of a sweep. */
+  /** Connections whose user has to reconnect. Count, at the end of a sweep. */
   reauthorizationRequired: 'ReauthorizationRequired',
   /** Living connections that Spotify's six-month limit ends within 30 days. Count, at the end of a sweep. */
   reauthorizationsDue: 'ReauthorizationsDue',
-  /** Connections whose last expiry from outside cannot be true: whoever writes it has a bug. Count, at the end of a sweep. */
+  /** Connections whose last expiry from outside cannot be true, because its writer has a bug. Count, at the end of a sweep. */
   implausibleExpiries: 'ImplausibleExpiries',
-  /** Connections whose refresh token another profile holds too. Count, at the end of a sweep. */
+  /** Connections that share a refresh token with another profile. Count, at the end of a sweep. */
   sharedTokens: 'SharedTokens',
-  /** Changes of profiles since the last sweep that did not reach the queue at once; the next sweep heals it. Count. */
+  /** Changes of profiles since the last sweep that did not reach the queue at once; the next sweep repairs that. Count. */
   missedProfileChanges: 'MissedProfileChanges',
 
-  /** Reauthorization events that the event bus took. Count, a batch at a time. */
+  /** Reauthorization events that the event bus accepted. Count, per batch. */
   eventsSent: 'EventsSent',
-  /** Reauthorization events that the event bus did not take; the next sweep sends them again. Count, a batch at a time. */
+  /** Reauthorization events that the event bus rejected; the next sweep sends them again. Count, per batch. */
   eventsNotSent: 'EventsNotSent',
 
-  /** 1 when Spotify refused our client, or a sweep stopped because it refused everything; a sweep writes 0 otherwise. Count. */
+  /** 1 when Spotify rejected our client, or when a sweep stopped because Spotify rejected everything; otherwise a sweep writes 0. Count. */
   clientRejected: 'ClientRejected',
-  /** 1 when Supabase refused our key, a freshly read one included. Count, each time. */
+  /** 1 when Supabase rejected our key, even when read again. Count, each time. */
   supabaseKeyRejected: 'SupabaseKeyRejected',
-  /** New refresh tokens that Supabase did not take and the rescue queue did. Count, each time. */
+  /** New refresh tokens that Supabase could not store and the rescue queue accepted. Count, each time. */
   rescueQueued: 'RescueQueued',
   /** Refresh tokens that waited in the rescue queue and are stored, or no longer needed. Count, each time. */
   rescueStored: 'RescueStored',
-  /** New refresh tokens that neither Supabase nor the rescue queue took: they are lost. Count, each time. */
+  /** New refresh tokens that neither Supabase nor the rescue queue accepted: they are lost. Count, each time. */
   rescueFailed: 'RescueFailed',
-  /** Profiles for which Bondhu's schema did not take tokens, or did not let them go. Count, each time. */
+  /** Profiles whose new tokens, or whose removal of tokens, Bondhu's schema rejected. Count, each time. */
   profilesRefused: 'ProfilesRefused',
   /** 1 at the end of a sweep that finds nearly every grant refused, as if the credentials were another app's; else 0. Count. */
   nearlyAllRevoked: 'NearlyAllRevoked',
@@ -78,16 +78,16 @@ export const MetricNames = {
   statusDegraded: 'StatusDegraded',
   /** Status calls that answered: never connected, or disconnected. Count. */
   statusNotConnected: 'StatusNotConnected',
-  /** Status calls that answered: the grant is dead, the user has to authorize again. Count. */
+  /** Status calls that answered: the grant is dead, the user has to reconnect. Count. */
   statusReauthorizationRequired: 'StatusReauthorizationRequired',
-  /** Status calls that answered: the token has run out and could not be refreshed for now. Count. */
+  /** Status calls that answered: the token has expired and could not be refreshed for now. Count. */
   statusRefreshFailed: 'StatusRefreshFailed',
-  /** Status calls that were refused: 400, 401 or 403. Count. */
+  /** Status calls that were rejected: 400, 401 or 403. Count. */
   statusRefused: 'StatusRefused',
   /** Status calls answered with 503 because their token names a signing key that may be newer than the known ones. Count. */
   statusKeyUnknown: 'StatusKeyUnknown',
-  /** Status calls to which the state could not be told right now: 503. Count. */
+  /** Status calls that could not find out the state: 503. Count. */
   statusUnavailable: 'StatusUnavailable',
-  /** How long the function took for the answer to a status call, whichever. Milliseconds. */
+  /** How long the function took to answer a status call, whatever the answer. Milliseconds. */
   statusLatencyMilliseconds: 'StatusLatency',
 } as const;

@@ -20,7 +20,7 @@ import { RunbookAlarm, type RunbookAlarmProps } from './runbook-alarm.ts';
 import type { StageSettings } from './settings/stage-settings.ts';
 import type { StatusApi } from './status-api.ts';
 
-/** Most alarms look at this much at a time, and go off at once. */
+/** Most alarms evaluate one period of this length. */
 const period = Duration.minutes(5);
 
 export interface AlarmsProps
@@ -39,9 +39,9 @@ export interface AlarmsProps
   readonly address: DashboardAddress;
 }
 
-/** What wakes somebody: an alarm for each way to fail, and one for not running at all. */
+/** An alarm for each kind of failure, and one for sweeps that do not run at all. */
 export class Alarms extends Construct {
-  /** Hears of every alarm, and of its end. */
+  /** Is notified when an alarm goes off, and when it ends. */
   readonly topic: ITopic;
 
   readonly all: readonly RunbookAlarm[];
@@ -85,30 +85,30 @@ export class Alarms extends Construct {
 
     this.all = [
       createAlarm('SweepFailed', {
-        meaning: 'A sweep was given up after its retries.',
+        meaning: 'Lambda gave up on a sweep after its retries.',
         metric: refreshSweeper.function.metric('AsyncEventsDropped', { statistic: Stats.SUM, period }),
         threshold: 1,
       }),
       createAlarm('NoScheduledSweepFinished', {
-        meaning: `No sweep that the schedule started has finished for ${silentPeriods * period.toMinutes()} minutes.`,
+        meaning: `No scheduled sweep has finished for ${silentPeriods * period.toMinutes()} minutes.`,
         metric: count('scheduledSweepFinished'),
         comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
         threshold: 1,
         evaluationPeriods: silentPeriods,
-        // Silence is the very thing that this one listens for, but not that of a stage which has just been deployed.
+        // This alarm is about silence, but not about that of a newly deployed stage.
         treatMissingData: TreatMissingData.BREACHING,
         warmUp: Duration.minutes(silentPeriods * period.toMinutes()),
       }),
       createAlarm('TokensExpired', {
-        meaning: 'Tokens of several connected users had run out when a sweep ended.',
+        meaning: 'Several connected users had expired tokens at the end of a sweep.',
         metric: takeHighest('expired'),
-        // One or two users can do this to themselves, with values that they write into their own rows.
+        // One or two users can cause this themselves, with values that they write into their own rows.
         threshold: 3,
-        // Written once per sweep: in between, it is as it was.
+        // Written once per sweep: the state stays as it is in between.
         treatMissingData: TreatMissingData.IGNORE,
       }),
       createAlarm('BreakerOpen', {
-        meaning: 'Spotify calls so many grants revoked at once that it is not believed.',
+        meaning: 'Spotify calls so many grants revoked at once that the system does not believe it.',
         metric: takeHighest('breakerOpen'),
         threshold: 1,
         treatMissingData: TreatMissingData.IGNORE,
@@ -120,33 +120,33 @@ export class Alarms extends Construct {
         treatMissingData: TreatMissingData.IGNORE,
       }),
       createAlarm('ClientRejected', {
-        meaning: 'Spotify refuses our client, so nothing is refreshed.',
+        meaning: 'Spotify rejects our client, so nothing is refreshed.',
         metric: count('clientRejected'),
         threshold: 1,
       }),
       createAlarm('SupabaseKeyRejected', {
-        meaning: 'Supabase refuses our key, so nothing is refreshed and the status call answers 503.',
+        meaning: 'Supabase rejects our key, so nothing is refreshed and the status call answers 503.',
         metric: count('supabaseKeyRejected'),
         threshold: 1,
       }),
       createAlarm('SweepsInDeadLetterQueue', {
-        meaning: 'Sweeps that failed for good wait for somebody to look at them.',
+        meaning: 'Sweeps that failed for good are waiting in the dead-letter queue.',
         metric: countWaiting(refreshSweeper.deadLetterQueue),
         threshold: 1,
       }),
       createAlarm('RescuedTokensInDeadLetterQueue', {
-        meaning: 'Rescued tokens, perhaps the only living ones of their users, could not be stored.',
+        meaning: 'Rescued tokens, perhaps the only valid ones of their users, could not be stored.',
         metric: countWaiting(rescueQueue.deadLetterQueue),
         threshold: 1,
       }),
       createAlarm('ProfilesRefuseTokens', {
-        meaning: "A constraint or trigger of Bondhu's refuses the tokens of some users.",
+        meaning: "One of Bondhu's constraints or triggers rejects the tokens of some users.",
         metric: count('profilesRefused'),
         threshold: 1,
       }),
       createAlarm('ApiErrors', {
         meaning:
-          'More than 5 % of the status calls are answered with 5xx, those for made-up signing keys aside.',
+          'More than 5 % of the status calls are answered with 5xx, not counting made-up signing keys.',
         metric: new MathExpression({
           expression: '100 * (errors - FILL(unknown, 0)) / requests',
           label: '5xx answers, %',
@@ -162,12 +162,12 @@ export class Alarms extends Construct {
         evaluationPeriods: 3,
       }),
       createAlarm('StatusCallsThrottled', {
-        meaning: 'Lambda turned status calls away, because too many functions of the account ran at once.',
+        meaning: 'Lambda rejected status calls, because too many functions of the account ran at once.',
         metric: statusApi.function.metricThrottles({ statistic: Stats.SUM, period }),
         threshold: 1,
       }),
       createAlarm('SweepsThrottled', {
-        meaning: 'Lambda put sweeps off, because too many functions of the account ran at once.',
+        meaning: 'Lambda delayed sweeps, because too many functions of the account ran at once.',
         metric: refreshSweeper.function.metricThrottles({ statistic: Stats.SUM, period }),
         threshold: 1,
       }),
@@ -179,7 +179,7 @@ export class Alarms extends Construct {
         evaluationPeriods: 3,
       }),
       createAlarm('EventsNotSent', {
-        meaning: 'The event bus takes no events, so other teams do not hear who has to authorize again.',
+        meaning: 'The event bus rejects events, so other teams do not learn which users have to reconnect.',
         metric: createConnectionMetric(this, 'eventsNotSent', {
           statistic: Stats.SUM,
           period: sweepInterval,
@@ -196,11 +196,11 @@ export class Alarms extends Construct {
   }
 }
 
-/** A policy of its own takes the place of the one that lets the whole account publish, CloudWatch included. */
+/** Replaces the default policy, which lets the whole account publish, CloudWatch included. */
 function letAlarmsPublish(topic: Topic, alarms: readonly IAlarm[]): void {
   topic.grantPublish(
     new ServicePrincipal('cloudwatch.amazonaws.com', {
-      // Each by its ARN: a pattern that the stage's name begins would take in a stage whose name goes on from there.
+      // Each by its ARN: a pattern that starts with the stage's name would also match stages whose names start with it.
       conditions: { ArnEquals: { 'aws:SourceArn': alarms.map(({ alarmArn }) => alarmArn) } },
     }),
   );
@@ -209,6 +209,6 @@ function letAlarmsPublish(topic: Topic, alarms: readonly IAlarm[]): void {
 function subscribe(topic: Topic, email: string): void {
   Validations.of(topic.addSubscription(new EmailSubscription(email))).acknowledge({
     id: 'Serverless-SNSRedrivePolicy',
-    reason: 'A mail that does not arrive has nobody else to tell: the alarm stays on the dashboard.',
+    reason: 'There is nobody else to tell when a mail does not arrive: the alarm stays on the dashboard.',
   });
 }

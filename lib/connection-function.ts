@@ -18,7 +18,7 @@ export interface ConnectionFunctionProps
     StageSettings,
     'supabaseUrl' | 'tokenIssuers' | 'spotifyTokenUrl' | 'logLevel' | 'logRetentionDays'
   > {
-  /** The folder of `lambda/` whose `handler.ts` the function runs. Also ends the name of its log group. */
+  /** The folder in `lambda/` with the function's `handler.ts`; also the end of the log group's name. */
   readonly capability: 'status' | 'sweeper';
 
   readonly description: string;
@@ -27,7 +27,7 @@ export interface ConnectionFunctionProps
 
   readonly rescueQueue: RescueQueue;
 
-  /** Variables of this function alone, besides those that every connection function has. */
+  /** Variables that only this function has, in addition to those of every connection function. */
   readonly environment: Record<string, string>;
 
   readonly timeoutSeconds: number;
@@ -35,7 +35,7 @@ export interface ConnectionFunctionProps
   readonly memoryMegabytes: number;
 }
 
-/** A function that may refresh connections: knows Supabase and Spotify, may read their credentials, and may send to the rescue queue. */
+/** A function that can refresh connections: it knows Supabase and Spotify, may read their credentials, and may send to the rescue queue. */
 export class ConnectionFunction extends Construct {
   readonly function: NodejsFunction;
 
@@ -45,11 +45,11 @@ export class ConnectionFunction extends Construct {
     const logGroup = new LogGroup(this, 'Logs', {
       logGroupName: `/aws/lambda/${Stack.of(this).stackName}-${props.capability}`,
       retention: props.logRetentionDays,
-      // Kept, its fixed name would stand in the way of the next deployment.
+      // If it were retained, its fixed name would block the next deployment.
       removalPolicy: RemovalPolicy.DESTROY,
     });
 
-    // A role of its own, because CDK's default role may write to every log group of the account.
+    // A dedicated role, because CDK's default role may write to every log group of the account.
     const role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
     logGroup.grantWrite(role);
     props.credentials.grantRead(role);
@@ -66,7 +66,7 @@ export class ConnectionFunction extends Construct {
         format: OutputFormat.ESM,
         mainFields: FUNCTION_BUNDLE.mainFields,
         target: FUNCTION_BUNDLE.target,
-        // AWS's signer in the version of the lock file, not the one that Lambda happens to bring.
+        // AWS's signer in the version of the lock file, not that of Lambda's runtime.
         bundleAwsSDK: true,
         esbuildArgs: Object.fromEntries(
           Object.entries(FUNCTION_BUNDLE.alias).map(([name, file]) => [`--alias:${name}`, file]),
@@ -98,7 +98,7 @@ export class ConnectionFunction extends Construct {
     Validations.of(this.function).acknowledge({
       id: 'Serverless-LambdaTracing',
       reason:
-        'Traces would show what the latency metrics and the request ids of both logs tell already, and X-Ray can be permitted for every resource of the account only.',
+        'The latency metrics and the request ids in both logs already show what traces would, and a permission for X-Ray cannot be limited to a resource.',
     });
   }
 }

@@ -3,10 +3,10 @@ import { Metric, type MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Construct } from 'constructs';
 import { METRIC_DIMENSION, METRIC_NAMESPACE, MetricNames } from '../lambda/metric-names.ts';
 
-/** What a metric of the functions is called in this code; `MetricNames` has its name in CloudWatch. */
+/** The name of a metric in this code; `MetricNames` has its name in CloudWatch. */
 export type ConnectionMetricName = keyof typeof MetricNames;
 
-/** Describes a metric that the functions of the scope's stack write, for an alarm or a graph. */
+/** A metric written by the functions of the scope's stack, for an alarm or a graph. */
 export function createConnectionMetric(
   scope: Construct,
   name: ConnectionMetricName,

@@ -6,12 +6,12 @@ import type { StageSettings } from './settings/stage-settings.ts';
 
 export type CredentialsProps = Pick<StageSettings, 'spotifySecretArn' | 'supabaseSecretArn'>;
 
-/** The two secrets that the functions read: existing ones, or empty ones that an operator fills in once, after the first deployment. */
+/** The two secrets that the functions read: existing ones, or empty ones that an operator fills in after the first deployment. */
 export class Credentials extends Construct {
   /** The Spotify app: `{"client_id": "...", "client_secret": "..."}`. */
   readonly spotify: Secret | ISecret;
 
-  /** The Supabase project: `{"secret_key": "...", "jwt_secret": "..."}`, `jwt_secret` only where user tokens are HS256. */
+  /** The Supabase project: `{"secret_key": "...", "jwt_secret": "..."}`, with `jwt_secret` only if user tokens are HS256. */
   readonly supabase: Secret | ISecret;
 
   constructor(scope: Construct, id: string, { spotifySecretArn, supabaseSecretArn }: CredentialsProps) {
@@ -37,11 +37,11 @@ export class Credentials extends Construct {
 }
 
 /**
- * Creates a secret without a value, and keeps it when the stack goes; not when its creation fails, which would leave one
- * more behind each time.
+ * Creates a secret without a value, and keeps it when the stack is deleted. It does not keep it when the creation fails,
+ * which would leave another secret behind each time.
  *
- * `Secret` generates a value when it is given none, and CloudFormation writes a new version, over the operator's
- * value, whenever `GenerateSecretString` or `SecretString` changes. So the template must have neither.
+ * `Secret` generates a value unless it is given one, and CloudFormation overwrites the operator's value with a new version
+ * whenever `GenerateSecretString` or `SecretString` changes. So the template must have neither.
  */
 function createEmptySecret(scope: Construct, id: string, description: string): Secret {
   const secret = new Secret(scope, id, {
@@ -52,7 +52,7 @@ function createEmptySecret(scope: Construct, id: string, description: string): S
   Validations.of(secret).acknowledge({
     id: 'AwsSolutions-SMG4',
     reason:
-      'Spotify and Supabase issue the value by hand. The runbook says how to rotate it without an interruption.',
+      'Spotify and Supabase issue the value only by hand. The runbook says how to rotate it without an interruption.',
   });
   return secret;
 }

@@ -1,10 +1,10 @@
 /**
- * How esbuild bundles a function. `cdk synth` does it for a deployment, and `npm run dev` after each change; it imports
- * nothing, so that both can have it.
+ * How esbuild bundles a function: for `cdk synth`, and for `npm run dev` after each change. This file imports nothing, so
+ * that both can use it.
  */
 export const FUNCTION_BUNDLE = {
   target: 'node24',
-  // The ES modules of packages that have both: their CommonJS calls `require`, which an ES module has not.
+  // The ES modules of packages that have both formats: CommonJS calls `require`, which ES modules lack.
   mainFields: ['module', 'main'],
   alias: { 'node:http': './lambda/node-http.cjs' },
 };

@@ -10,9 +10,9 @@ export interface LogQueriesProps {
   readonly refreshSweeper: RefreshSweeper;
 }
 
-/** Queries saved in CloudWatch Logs Insights, in a folder with the name of the stack. */
+/** Queries saved in CloudWatch Logs Insights, in a folder named after the stack. */
 export class LogQueries extends Construct {
-  /** The queries' names there. */
+  /** The names of the queries in Logs Insights. */
   readonly names: readonly string[];
 
   constructor(scope: Construct, id: string, { statusApi, refreshSweeper }: LogQueriesProps) {
@@ -45,8 +45,8 @@ export class LogQueries extends Construct {
       }),
       save('FailuresByReason', 'failures by reason in the last day', [statusLogs, sweeperLogs], {
         filterStatements: [
-          // A refresh is a warning unless a new token is stored and nothing was odd about the answer, or a dead grant
-          // is dead still.
+          // A refresh is a warning, unless a new token is stored and the answer was unremarkable, or a dead grant
+          // is still dead.
           'message = "token refresh" and level = "WARN"',
           `toMillis(@timestamp) >= now() * 1000 - ${24 * 60 * 60 * 1000}`,
         ],

@@ -43,7 +43,7 @@ export interface OperatorDashboardProps
   readonly logQueries: LogQueries;
 }
 
-/** The page that tells at a glance whether connections are kept alive, and what to do where they are not. */
+/** Shows at a glance whether connections are alive, and what to do if they are not. */
 export class OperatorDashboard extends Construct {
   constructor(scope: Construct, id: string, props: OperatorDashboardProps) {
     super(scope, id);
@@ -53,7 +53,7 @@ export class OperatorDashboard extends Construct {
     new Dashboard(this, 'Dashboard', {
       dashboardName: props.address.name,
       defaultInterval: Duration.days(1),
-      // The periods of the metrics hold, not those that would fit the width of the screen.
+      // Keeps the metrics' own periods instead of periods that fit the screen.
       periodOverride: PeriodOverride.INHERIT,
       widgets: [
         createAlarmRow(props),
@@ -64,7 +64,7 @@ export class OperatorDashboard extends Construct {
         createLatencyRow(metrics, statusApi),
         [createHeading('Errors')],
         createErrorRow(metrics, props),
-        [createHeading('What it costs')],
+        [createHeading('Cost')],
         createCostRow(props),
         ...createRunbookRows(runbook),
       ],
@@ -74,8 +74,8 @@ export class OperatorDashboard extends Construct {
 
 function createAlarmRow({ alarms, logQueries, runbookUrl }: OperatorDashboardProps): IWidget[] {
   const lines = [
-    '**When an alarm goes off, its section of the runbook, at the end of this page, says what to do.**',
-    ...(runbookUrl === undefined ? [] : [`The same elsewhere: ${runbookUrl}`]),
+    '**When an alarm goes off, follow its section of the runbook at the end of this page.**',
+    ...(runbookUrl === undefined ? [] : [`Also at ${runbookUrl}`]),
     '',
     '**Saved queries in Logs Insights:**',
     ...logQueries.names,

@@ -43,22 +43,22 @@ export interface RefreshSweeperProps
   readonly rescueQueue: RescueQueue;
 }
 
-/** The function that refreshes every token before it expires, its schedule, the queue that wakes more of it, and that for sweeps that failed. */
+/** The function that refreshes every token before it expires, with its schedule, the queue that wakes helpers, and the dead-letter queue. */
 export class RefreshSweeper extends Construct {
   readonly function: NodejsFunction;
 
   readonly schedule: Schedule;
 
-  /** Other teams hear there who has to authorize again. */
+  /** Bus for the events to other teams. */
   readonly eventBus: IEventBus;
 
-  /** Wakes further invocations where a sweep has more to do than one can. Its messages carry no work. */
+  /** Wakes helpers if one invocation cannot do all the work of a sweep. Its messages carry no work. */
   readonly sweepQueue: IQueue;
 
-  /** Invocations that may run at once, those by hand left out: the scheduled ones, of which one may outlast the next, and helpers. */
+  /** Invocations that may run at once, without manual ones: scheduled ones, of which two may overlap, and helpers. */
   readonly mostAtOnce: number;
 
-  /** Sweeps that could not be delivered, and sweeps and wake-ups that failed in spite of their retries. */
+  /** Sweeps that could not be delivered, and sweeps and wake-ups that failed after all retries. */
   readonly deadLetterQueue: IQueue;
 
   constructor(scope: Construct, id: string, props: RefreshSweeperProps) {
@@ -74,15 +74,15 @@ export class RefreshSweeper extends Construct {
     });
     Validations.of(this.deadLetterQueue).acknowledge({
       id: 'Serverless-SQSRedrivePolicy',
-      reason: 'It is a dead-letter queue, and an alarm watches it.',
+      reason: 'This is a dead-letter queue itself, and an alarm watches it.',
     });
 
     this.sweepQueue = new Queue(this, 'SweepQueue', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
-      // Long enough for one that fails each time to reach the dead-letter queue.
+      // Long enough for a message that fails every time to reach the dead-letter queue.
       retentionPeriod: Duration.days(1),
-      // Both as AWS advises, so that throttles alone send no message to the dead-letter queue:
+      // Both as AWS advises, so that throttling alone sends no message to the dead-letter queue:
       // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
       visibilityTimeout: Duration.seconds(6 * props.sweeperTimeoutSeconds),
       deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: 5 },
@@ -95,7 +95,7 @@ export class RefreshSweeper extends Construct {
     this.function = new ConnectionFunction(this, 'SweeperFunction', {
       ...props,
       capability: 'sweeper',
-      description: 'Refreshes every Spotify token that would expire before the next sweep has refreshed it.',
+      description: 'Refreshes every Spotify token that would expire before the next sweep refreshes it.',
       timeoutSeconds: props.sweeperTimeoutSeconds,
       memoryMegabytes: props.sweeperMemoryMegabytes,
       environment: {
@@ -117,7 +117,7 @@ export class RefreshSweeper extends Construct {
     this.sweepQueue.grant(this.function, 'sqs:SendMessage');
     this.eventBus.grantPutEventsTo(this.function);
     if (props.eventBus !== 'default') {
-      // It makes sure that the bus exists: EventBridge drops events for one that does not, without a word.
+      // The function checks that the bus exists: EventBridge silently drops events for one that does not.
       Grant.addToPrincipal({
         grantee: this.function,
         actions: ['events:DescribeEventBus'],
@@ -134,15 +134,16 @@ export class RefreshSweeper extends Construct {
       this.function.node.findChild(`SqsEventSource:${Names.nodeUniqueId(this.sweepQueue.node)}`),
     ).acknowledge({
       id: 'Serverless-LambdaEventSourceMappingDestination',
-      reason: 'For SQS there is no such destination: the redrive policy of the queue keeps what failed.',
+      reason:
+        'SQS event sources have no such destination: the redrive policy of the queue keeps failed messages.',
     });
     Validations.of(this.function).acknowledge({
       id: 'Serverless-LambdaDLQ',
-      reason: 'The failure destination below keeps what failed, together with the error.',
+      reason: 'The failure destination below keeps failed events, together with the error.',
     });
 
-    // The Scheduler delivers within the first half of the interval, Lambda retries within another half: no attempt
-    // starts after the next sweep, which does the same work. The Scheduler sees only deliveries that fail, because
+    // The Scheduler delivers within the first half of the interval, and Lambda retries within the second: no attempt
+    // starts after the next sweep, which does the same work. The Scheduler only sees failed deliveries, because
     // it does not wait for the function: the function reports its own failures.
     const halfInterval = Duration.seconds(props.sweepIntervalMinutes * 30);
     this.function.configureAsyncInvoke({
@@ -150,7 +151,7 @@ export class RefreshSweeper extends Construct {
       maxEventAge: halfInterval,
       onFailure: new SqsDestination(this.deadLetterQueue),
     });
-    // The role that the CDK would make may invoke every version of the function.
+    // CDK's default role could invoke every version of the function.
     const role = new Role(this, 'ScheduleRole', {
       assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
         conditions: {

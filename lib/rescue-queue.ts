@@ -4,20 +4,20 @@ import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { type IQueue, Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 
-/** Longer than storing one batch of messages takes, shorter than Lambda waits before it repeats a failed sweep. */
+/** Longer than storing a batch of messages takes, shorter than Lambda waits before it retries a failed sweep. */
 const visibilityTimeout = Duration.seconds(30);
 
 /**
- * The queue for rotated refresh tokens that the database does not take, and the key that the functions seal them
- * with. All of it outlives a stack that was once created: it may hold the only living tokens of some users.
+ * The queue for rotated refresh tokens that the database cannot store, and the key that encrypts them. Both outlive the
+ * stack once it has been created: they may hold the only valid tokens of some users.
  */
 export class RescueQueue extends Construct {
   readonly queue: IQueue;
 
-  /** Messages that could not be opened or stored: an operator moves them back once the reason is gone. */
+  /** Messages that could not be decrypted or stored. An operator moves them back once the cause is fixed. */
   readonly deadLetterQueue: IQueue;
 
-  /** `{"key": "..."}`. Not an operator's business. */
+  /** `{"key": "..."}`. Generated; operators never need it. */
   readonly key: Secret;
 
   constructor(scope: Construct, id: string) {
@@ -26,26 +26,26 @@ export class RescueQueue extends Construct {
     const queueProps = {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
-      // As long as SQS allows. It counts from the first queue, so a message must be given up long before.
+      // SQS's maximum. It counts from the first queue, so messages must leave that one long before.
       retentionPeriod: Duration.days(14),
       removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     };
     this.deadLetterQueue = new Queue(this, 'DeadLetterQueue', queueProps);
     Validations.of(this.deadLetterQueue).acknowledge({
       id: 'Serverless-SQSRedrivePolicy',
-      reason: 'It is a dead-letter queue, and an alarm watches it.',
+      reason: 'This is a dead-letter queue itself, and an alarm watches it.',
     });
     this.queue = new Queue(this, 'Queue', {
       ...queueProps,
       visibilityTimeout,
-      // Nothing is received while the database is down: so many receipts are so many sweeps that failed on this message.
+      // Sweeps receive nothing while the database is down, so each receipt is a sweep that failed on this message.
       deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: 10 },
     });
 
     this.key = new Secret(this, 'Key', {
       description: `${Stack.of(this).stackName}, key of the rescue queue: generated, do not change it`,
       removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
-      // Never change these lines: CloudFormation would generate another key, and what waits could not be opened.
+      // Never change these lines: CloudFormation would generate another key, which cannot decrypt waiting messages.
       generateSecretString: {
         secretStringTemplate: '{}',
         generateStringKey: 'key',
@@ -55,17 +55,17 @@ export class RescueQueue extends Construct {
     });
     Validations.of(this.key).acknowledge({
       id: 'AwsSolutions-SMG4',
-      reason: 'With another key, what waits in the queue could not be opened any more.',
+      reason: 'Another key could not decrypt the waiting messages.',
     });
   }
 
-  /** May put messages in. */
+  /** Allows the function to send messages. */
   grantSend(grantee: IGrantable): void {
     this.queue.grant(grantee, 'sqs:SendMessage');
     this.key.grantRead(grantee);
   }
 
-  /** May take messages out. */
+  /** Allows the function to receive messages. */
   grantDrain(grantee: IGrantable): void {
     this.queue.grant(grantee, 'sqs:ReceiveMessage', 'sqs:DeleteMessage');
     this.key.grantRead(grantee);

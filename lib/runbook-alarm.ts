@@ -6,32 +6,32 @@ import type { Construct } from 'constructs';
 import type { Runbook } from './runbook.ts';
 
 export interface RunbookAlarmProps extends Omit<AlarmProps, 'alarmName' | 'alarmDescription'> {
-  /** What is wrong, in one sentence. */
+  /** The problem, in one sentence. */
   readonly meaning: string;
 
-  /** Has a section that names the alarm by its id. */
+  /** Must have a section that names the alarm by its id. */
   readonly runbook: Runbook;
 
-  /** Address of the dashboard, on which that section stands. */
+  /** URL of the dashboard with that section. */
   readonly dashboardUrl: string;
 
   /**
-   * Address of the runbook elsewhere.
-   * @default - the dashboard alone is linked
+   * URL of another copy of the runbook.
+   * @default - only the dashboard is linked
    */
   readonly runbookUrl: string | undefined;
 
   /**
-   * How long after it was created the alarm waits for its first data.
-   * @default - not at all
+   * How long a new alarm waits for its first data.
+   * @default - it does not wait
    */
   readonly warmUp?: Duration;
 
-  /** Hears of it when the alarm goes off, and when it is over. */
+  /** Is notified when the alarm goes off, and when it ends. */
   readonly topic: ITopic;
 }
 
-/** An alarm that tells whoever it wakes what is wrong, what to do first and where to read on. */
+/** An alarm whose description says what is wrong, what to do first and where to read on. */
 export class RunbookAlarm extends Alarm {
   constructor(
     scope: Construct,

@@ -5,7 +5,7 @@ import { join, posix } from 'node:path';
 export interface RunbookSection {
   readonly title: string;
 
-  /** The anchor of its heading, as GitHub and most wikis make it. */
+  /** The anchor of its heading, as GitHub and most wikis generate it. */
   readonly anchor: string;
 
   /** Markdown, the heading included. */
@@ -14,24 +14,24 @@ export interface RunbookSection {
 
 /** What to do about one alarm. */
 export interface AlarmSection extends RunbookSection {
-  /** What to do before anything else, in plain text. */
+  /** The first thing to do, in plain text. */
   readonly firstStep: string;
 }
 
-/** What the runbook leaves open, for one stage. */
+/** Replacements for the runbook's placeholders, for one stage. */
 export interface RunbookPlaces {
   readonly stage: string;
 
-  /** What stands for `<...>` in it: outputs of the stack by their names. */
+  /** Replacements of `<...>`: outputs of the stack by name. */
   readonly outputs: Readonly<Record<string, string>>;
 }
 
 /**
- * docs/runbook.md as one stage reads it: with the stage's own name and addresses in every command, and with the names of
- * sections and files where the document has links, for in the AWS console a link of that kind leads nowhere.
+ * docs/runbook.md for one stage: with the stage's own name and addresses in every command, and with the names of
+ * sections and files instead of links, which lead nowhere in the AWS console.
  */
 export class Runbook {
-  /** All sections, in the document's order. The first is what stands before the first heading of its own. */
+  /** All sections, in the document's order. The first is the text before the first section heading. */
   readonly sections: readonly RunbookSection[];
 
   /** @param markdown the document, read from docs/runbook.md by default */
@@ -40,9 +40,9 @@ export class Runbook {
   }
 
   /**
-   * The section of an alarm: the one that names it below its heading, as `*Alarm \`SweepFailed\`...*`.
+   * The section of an alarm: it names the alarm below its heading, as `*Alarm \`SweepFailed\`...*`.
    *
-   * @throws Error where there is none, or it does not begin with a first step
+   * @throws Error if there is none, or if it lacks a first step
    */
   sectionOf(alarm: string): AlarmSection {
     const naming = new RegExp(`^\\*Alarms? .*\`${alarm}\``, 'm');
@@ -81,12 +81,12 @@ function writeForStage(markdown: string, { stage, outputs }: RunbookPlaces): str
       )
       .replaceAll(/(--stage |stage=|SpotifyAuth-)prod\b/g, `$1${stage}`)
       .replaceAll(/<(\w+)>/g, (placeholder, name: string) => outputs[name] ?? placeholder)
-      // CloudWatch's Markdown has code blocks, but none of a language.
+      // CloudWatch's Markdown has code blocks, but without a language.
       .replaceAll(/^( *```)\w+$/gm, '$1')
   );
 }
 
-/** A link in words: the section as it is called here, or the file in the repository. */
+/** A link in words: the name of the section, or the file in the repository. */
 function nameTarget(text: string, target: string): string {
   if (/^[a-z]+:/.test(target)) return `[${text}](${target})`;
   if (target.startsWith('#')) return `**${text}**`;

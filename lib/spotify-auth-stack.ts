@@ -20,10 +20,10 @@ import type { StageSettings } from './settings/stage-settings.ts';
 import { StatusApi } from './status-api.ts';
 
 export interface SpotifyAuthStackProps {
-  /** Name of the stage: ends the stack's name, so that several stages fit into one account. */
+  /** Name of the stage: the end of the stack's name, so that one account can hold several stages. */
   readonly stage: string;
 
-  /** All settings of the stage. The stack hands each construct those that it picks. */
+  /** All settings of the stage. Each construct gets those that it picks. */
   readonly settings: StageSettings;
 }
 
@@ -35,7 +35,7 @@ export class SpotifyAuthStack extends Stack {
       terminationProtection: settings.terminationProtection,
       tags: settings.tags ?? {},
       ...(settings.bootstrapQualifier !== undefined && {
-        // The CDK's own types do not agree here under `exactOptionalPropertyTypes`.
+        // The CDK's own types are incompatible here under `exactOptionalPropertyTypes`.
         synthesizer: new DefaultStackSynthesizer({
           qualifier: settings.bootstrapQualifier,
         }) as IReusableStackSynthesizer,
@@ -43,7 +43,7 @@ export class SpotifyAuthStack extends Stack {
     });
     this.#limitRoles(settings.permissionsBoundary);
 
-    // A warning, so that the examples can be synthesized to try this out; `npm run deploy` refuses to deploy with one.
+    // Only a warning, so that a fresh checkout can be synthesized; `npm run deploy` refuses to deploy with one.
     for (const setting of findExamples(settings)) {
       Annotations.of(this).addWarningV2(
         `spotify-auth:example-${setting}`,
@@ -79,12 +79,12 @@ export class SpotifyAuthStack extends Stack {
       value: statusApi.function.functionName,
     });
     new CfnOutput(this, 'SweeperFunctionName', {
-      description: 'Function that sweeps. Invoke it with {"command": "sweep"} to sweep now.',
+      description: 'The refresh sweeper. Invoke it with {"command": "sweep"} to sweep now.',
       value: refreshSweeper.function.functionName,
     });
     new CfnOutput(this, 'SweepsAtOnce', {
       description:
-        'Invocations of the sweeper that may run at once, besides those by hand; the rest is for status calls.',
+        'Invocations of the sweeper that may run at once, without manual ones; the rest of the quota is for status calls.',
       value: String(refreshSweeper.mostAtOnce),
     });
     new CfnOutput(this, 'SpotifySecretArn', {
@@ -96,11 +96,11 @@ export class SpotifyAuthStack extends Stack {
       value: credentials.supabase.secretArn,
     });
     new CfnOutput(this, 'DeadLetterQueueUrl', {
-      description: 'Queue with the sweeps that failed for good.',
+      description: 'Queue of the sweeps that failed for good.',
       value: refreshSweeper.deadLetterQueue.queueUrl,
     });
     new CfnOutput(this, 'RescueDeadLetterQueueArn', {
-      description: 'Queue with the rescued tokens that could not be stored.',
+      description: 'Queue of the rescued tokens that could not be stored.',
       value: rescueQueue.deadLetterQueue.queueArn,
     });
     new CfnOutput(this, 'ScheduleName', {
@@ -108,11 +108,11 @@ export class SpotifyAuthStack extends Stack {
       value: refreshSweeper.schedule.scheduleName,
     });
     new CfnOutput(this, 'EventBusName', {
-      description: 'Event bus on which other teams hear who has to authorize again: name or ARN.',
+      description: 'Event bus that tells other teams which users have to reconnect: name or ARN.',
       value: settings.eventBus,
     });
     new CfnOutput(this, 'AlarmTopicArn', {
-      description: 'Topic that hears of alarms. Subscribe to it to be woken.',
+      description: 'Topic for alarms. Subscribe to it to be notified.',
       value: alarms.topic.topicArn,
     });
     new CfnOutput(this, 'DashboardUrl', {

@@ -4,19 +4,19 @@ import { consistentStageSettings } from './settings/rules-between-settings.ts';
 import { display, isRecord } from './settings/setting-rules.ts';
 import type { StageSettings } from './settings/stage-settings.ts';
 
-/** cdk.json cannot be used as it is. The message is one line: the place, and what to write there. */
+/** cdk.json is invalid. The message is one line: the place, and what to write there. */
 export class StageConfigurationError extends Error {
   readonly code = 'INVALID_STAGE_CONFIGURATION';
 }
 
 /**
- * Reads the settings of one stage out of `context.stages` of cdk.json.
+ * Reads the settings of one stage from `context.stages` of cdk.json.
  *
  * @param stage name of the stage, as chosen with `-c stage=<stage>`
  * @param stages the value of `context.stages`
- * @param region where the stack is to be deployed, as far as that is known
- * @returns all settings, those that the stage leaves out by their defaults
- * @throws StageConfigurationError when the stage or one of its settings is wrong, missing or unknown
+ * @param region region of the deployment, if it is known
+ * @returns all settings, including defaults
+ * @throws StageConfigurationError if the stage or one of its settings is wrong, missing or unknown
  */
 export function parseStageConfiguration(stage: string, stages: unknown, region?: string): StageSettings {
   if (!isRecord(stages)) {
@@ -41,7 +41,7 @@ export function parseStageConfiguration(stage: string, stages: unknown, region?:
       `${place}: must be an object with the settings of the stage, got ${display(values)}`,
     );
   }
-  // A required key that is missing is refused by the rule for its value, which says what to write.
+  // The rule for its value rejects a missing setting, and says what to write.
   const result = v.safeParse(consistentStageSettings, {
     supabaseUrl: undefined,
     allowedOrigins: undefined,

@@ -21,14 +21,14 @@ import type { Credentials } from './credentials.ts';
 import type { RescueQueue } from './rescue-queue.ts';
 import type { StageSettings } from './settings/stage-settings.ts';
 
-/** Bondhu's frontend calls the first. The others are what its backend served before. */
+/** Bondhu's frontend calls the first path. Its old backend served the others. */
 const paths = [
   '/api/v1/agents/music/status/{user_id}',
   '/agents/music/status/{user_id}',
   '/music/status/{user_id}',
 ];
 
-/** The access log carries the route, not the path or the caller's address: those tell who asked. */
+/** The access log contains the route, but neither path nor address, which would identify the user. */
 const accessLogFormat = AccessLogFormat.custom(
   JSON.stringify({
     requestId: field.contextRequestId(),
@@ -74,10 +74,10 @@ export class StatusApi extends Construct {
 
   readonly accessLogs: ILogGroup;
 
-  /** The API's own domain, where it has one. */
+  /** The API's custom domain, if it has one. */
   readonly domain: DomainName | null;
 
-  /** Address of the API, without a trailing slash. */
+  /** URL of the API, without a trailing slash. */
   readonly url: string;
 
   constructor(scope: Construct, id: string, props: StatusApiProps) {
@@ -87,7 +87,7 @@ export class StatusApi extends Construct {
       ...props,
       capability: 'status',
       description:
-        'Tells whether a user is connected to Spotify, and refreshes a token that is about to expire.',
+        'Says whether a user is connected to Spotify, and refreshes a token that is about to expire.',
       timeoutSeconds: props.statusTimeoutSeconds,
       memoryMegabytes: props.statusMemoryMegabytes,
       environment: {
@@ -97,12 +97,12 @@ export class StatusApi extends Construct {
     }).function;
     Validations.of(this.function).acknowledge({
       id: 'Serverless-LambdaDLQ',
-      reason: 'The API waits for its answer: there is no event that could be lost.',
+      reason: 'The API waits for the answer, so no event can be lost.',
     });
 
     this.api = new HttpApi(this, 'HttpApi', {
       apiName: Stack.of(this).stackName,
-      description: 'Tells whether a user is connected to Spotify.',
+      description: 'Says whether a user is connected to Spotify.',
       createDefaultStage: false,
       corsPreflight: {
         allowOrigins: props.allowedOrigins,
@@ -118,7 +118,7 @@ export class StatusApi extends Construct {
       for (const route of this.api.addRoutes({ path, methods: [HttpMethod.GET], integration })) {
         Validations.of(route).acknowledge({
           id: 'AwsSolutions-APIG4',
-          reason: 'The function checks the token: the JWT authorizers of an HTTP API know RSA only.',
+          reason: 'The function checks the token: the JWT authorizers of HTTP APIs only support RSA.',
         });
       }
     }
@@ -127,7 +127,7 @@ export class StatusApi extends Construct {
       // API Gateway adds each log group without this prefix to a resource policy that soon is full.
       logGroupName: `/aws/vendedlogs/${Stack.of(this).stackName}-access`,
       retention: props.logRetentionDays,
-      // Kept, its fixed name would stand in the way of the next deployment.
+      // If it were retained, its fixed name would block the next deployment.
       removalPolicy: RemovalPolicy.DESTROY,
     });
     const stage = new HttpStage(this, 'Stage', {
@@ -151,7 +151,7 @@ export class StatusApi extends Construct {
       certificate: Certificate.fromCertificateArn(this, 'Certificate', props.certificateArn),
       securityPolicy: SecurityPolicy.TLS_1_2,
     });
-    // The address that AWS made up stays open beside it: pages that still use that one must not be cut off.
+    // The generated address stays enabled, so that pages that still use it keep working.
     new ApiMapping(this, 'DomainMapping', { api: this.api, domainName: this.domain, stage });
     this.url = `https://${props.domainName}`;
   }

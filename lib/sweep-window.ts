@@ -1,12 +1,12 @@
-/** Minutes that an access token of Spotify lives. */
+/** Lifetime of Spotify's access tokens, in minutes. */
 const accessTokenLifetimeMinutes = 60;
 
-/** Minutes kept in hand for a late schedule, a slow start and clocks that differ. */
+/** Minutes of reserve for a late schedule, a slow start and clocks that differ. */
 const marginMinutes = 5;
 
 /**
- * The window of a sweep: a sweep refreshes every token that has less than this left, so that a token it passes
- * over outlives the sweep after it, that sweep's own duration included.
+ * The window of a sweep. A sweep refreshes every token with less time left than this, so a token that it leaves
+ * alone outlives the next sweep, including that sweep's own duration.
  *
  * @returns minutes before expiry
  */
@@ -18,8 +18,8 @@ export function sweepWindowMinutes(sweep: {
 }
 
 /**
- * The longest interval between sweeps that the life of a token can carry. With a longer one the window would
- * reach the whole life, and every sweep would refresh even the tokens that the one before has just stored.
+ * The longest interval between sweeps that the lifetime of a token allows. With a longer one, the window would cover
+ * the whole lifetime, and every sweep would even refresh the tokens that the previous one has just stored.
  */
 export function longestSweepIntervalMinutes(expectedSweepMinutes: number): number {
   return accessTokenLifetimeMinutes - 1 - marginMinutes - expectedSweepMinutes;

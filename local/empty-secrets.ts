@@ -1,6 +1,6 @@
 import type { Stack } from './stack.ts';
 
-/** What is printed where the secrets were left empty: the way from there to a stage that works. */
+/** Printed if the secrets were left empty: how to get from there to a working stage. */
 export function describeEmptySecrets({ supabase, spotifyClient }: Stack): string {
   const fill = (secret: string, value: object) =>
     `echo '${JSON.stringify(value)}' | npm run operate -- fill-secret ${secret} --stage local`;
@@ -9,7 +9,7 @@ export function describeEmptySecrets({ supabase, spotifyClient }: Stack): string
     '',
     'npm run operate -- doctor --stage local',
     '',
-    'It says what is missing and the command for it. What this stack takes:',
+    'It shows what is missing, and the command that fixes it. For this stack:',
     '',
     fill('spotify', spotifyClient),
     fill('supabase', { secret_key: supabase.secretKey, jwt_secret: supabase.jwtSecret }),

@@ -1,20 +1,20 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Temporary folders are named after the process that makes them: `stack.ts` and `stand-ins/supabase/postgres.ts`. */
+/** Temporary folders contain the id of the process that created them: `stack.ts` and `stand-ins/supabase/postgres.ts`. */
 const TEMPORARY_FOLDER = /^spotify-auth-(?:cdk|postgres)-(?<pid>\d+)-/;
 
 /**
- * Removes temporary folders of processes that were killed before they could do it.
+ * Removes temporary folders of processes that were killed before they could remove them.
  *
- * @returns the names of those that were removed
+ * @returns the names of the removed folders
  */
 export async function removeAbandonedFolders(directory: string): Promise<readonly string[]> {
   const removed: string[] = [];
   for (const name of await readdir(directory)) {
     const pid = TEMPORARY_FOLDER.exec(name)?.groups?.['pid'];
     if (pid === undefined || isRunning(Number(pid))) continue;
-    // One of another account stays.
+    // Folders of other accounts stay.
     await rm(join(directory, name), { recursive: true, force: true }).then(
       () => removed.push(name),
       () => {},
@@ -23,7 +23,7 @@ export async function removeAbandonedFolders(directory: string): Promise<readonl
   return removed;
 }
 
-/** Whether a process of that id lives, whoever owns it. */
+/** Whether the process is running, whichever account owns it. */
 export function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);

@@ -6,13 +6,13 @@ import { type BuildContext, context } from 'esbuild';
 import type { Demo } from '../demo/demo-server.ts';
 import { FUNCTION_BUNDLE } from '../lib/function-bundle.ts';
 
-/** Where Node's inspector listens, and a debugger looks for it. */
+/** The default port of Node's inspector, which debuggers try. */
 const INSPECTOR_PORT = 9229;
 
-/** Sources are looked at so often. Asking the system for changes instead misses some, on WSL and of editors that rename. */
+/** Interval of polling the sources. Watching instead misses changes, on WSL and from editors that rename files. */
 const LOOK_EVERY_MILLISECONDS = 500;
 
-/** The functions, by the name of their folder in `lambda/`, and the output of the template that names each. */
+/** The functions by the name of their folder in `lambda/`, and the template's output with each one's name. */
 const FUNCTIONS = { status: 'StatusFunctionName', sweeper: 'SweeperFunctionName' } as const;
 
 /** A function of this project, by its folder. */
@@ -20,25 +20,25 @@ export type FunctionName = keyof typeof FUNCTIONS;
 
 export const functionNames = Object.keys(FUNCTIONS) as FunctionName[];
 
-/** What of the demo takes on changes. */
+/** The part of the demo that takes changes. */
 type Page = Pick<Demo, 'renewPage'>;
 
 export interface LiveSourcesOptions {
   readonly cloud: Cloud;
   readonly demo: Page;
-  /** Lets a debugger attach to this function. @default - to none */
+  /** Lets a debugger attach to this function. @default - none */
   readonly inspect?: FunctionName | undefined;
-  /** Where Node's inspector listens. @default 9229, where debuggers look for it */
+  /** The inspector's port. @default 9229, which debuggers try */
   readonly inspectorPort?: number;
   /** The checkout whose sources are watched. @default - this one */
   readonly projectRoot?: string;
-  /** Receives a line for each change, and where a debugger can attach. */
+  /** Receives a line for each change, and the address for debuggers. */
   readonly onChange: (line: string) => void;
 }
 
 /**
- * Takes on changes of the sources while the stack runs: functions are bundled anew, readable and with source maps, and
- * so is the page. About a change that needs another synthesis or another database it only says so.
+ * Applies source changes while the stack runs: it bundles the functions again, readable and with source maps, and
+ * the page. It only reports changes that need another synthesis or another database.
  *
  * @returns stops watching
  */
@@ -107,7 +107,7 @@ export async function watchSources({
 
 const PAGE_FOLDERS = ['frontend/src', 'demo/page', 'demo/dashboard/page'];
 
-/** What the running stack was made from at its start. */
+/** The sources that the running stack was made from at its start. */
 const RESTART_FOLDERS = [
   'bin',
   'lib',
@@ -117,7 +117,7 @@ const RESTART_FOLDERS = [
   'packages/cdk-out-local/src',
 ];
 
-/** Files of `lambda/` from which the template is made too. */
+/** Files in `lambda/` that the template depends on as well. */
 const SHARED_WITH_THE_TEMPLATE = ['lambda/environment-variables.ts', 'lambda/metric-names.ts'];
 
 function needsRestart(file: string): boolean {
@@ -128,12 +128,12 @@ function inFolders(folders: readonly string[]): (file: string) => boolean {
   return (file) => folders.some((folder) => file.startsWith(`${folder}/`));
 }
 
-/** When each source was written, by its path in the checkout. */
+/** The modification time of each source, by its path in the checkout. */
 async function readTimes(projectRoot: string): Promise<ReadonlyMap<string, number>> {
   const times = new Map<string, number>();
   for (const folder of ['lambda', ...PAGE_FOLDERS, ...RESTART_FOLDERS]) {
     const entries = await readdir(join(projectRoot, folder), { recursive: true, withFileTypes: true }).catch(
-      // Somebody removes it.
+      // It has just been removed.
       () => [],
     );
     for (const entry of entries) {
@@ -155,7 +155,7 @@ function idOf({ template }: Cloud, name: FunctionName): string {
   return template.outputs[FUNCTIONS[name]] ?? '';
 }
 
-/** The bundle of a function, as `cdk synth` makes it, but for what a debugger wants. */
+/** A function's bundle as `cdk synth` makes it, except for what debuggers need. */
 function contextOf(name: FunctionName, projectRoot: string, directory: string): Promise<BuildContext> {
   return context({
     ...FUNCTION_BUNDLE,

@@ -3,7 +3,7 @@ import type { LogLine } from '../demo/live-view-events.ts';
 
 const COLOURS = { INFO: 'green', WARN: 'yellow', ERROR: 'red' } as const;
 
-/** One row for a terminal: time, function, what, user, outcome, milliseconds, and the rest. Coloured where it is one. */
+/** One row for a terminal: time, function, event, user, outcome, milliseconds, and the rest; in colour on a terminal. */
 export function formatLogLine({
   at,
   level,
@@ -14,7 +14,7 @@ export function formatLogLine({
   durationMillis,
   details,
 }: LogLine): string {
-  // Nothing stays nothing: no colour around it.
+  // An empty text stays empty, without colours around it.
   const colour = (format: Parameters<typeof styleText>[0], text: string) =>
     text === '' ? '' : styleText(format, text, { stream: process.stdout });
   const time = new Date(at).toLocaleTimeString('en-GB');

@@ -6,25 +6,25 @@ export const USAGE = `Usage: npm start [-- <option>...]
        npm run dev [-- <option>...]
 
 Runs the synthesized stack on this machine, with a real PostgreSQL, Supabase's
-REST and Auth interfaces, a stand-in for Spotify, and a page to try it on.
-Everything listens on 127.0.0.1. Ctrl-C stops it. With "npm run dev", changes in
-lambda/, frontend/ and the pages of demo/ are live at the next request.
+REST and Auth interfaces, a stand-in for Spotify, and a demo page. Everything
+listens on 127.0.0.1. Ctrl-C stops it. With "npm run dev", changes in lambda/,
+frontend/ and the pages of demo/ are live at the next request.
 
 Options:
-  --sweep-every 10s   sweeps this often (s, m or h), not as the template says
-  --empty-secrets     leaves the secrets empty, as a first deployment does,
-                      and shows the way from there
-  --json              prints log lines as the functions write them, metrics too
+  --sweep-every 10s   sweeps at this interval (s, m or h), not the template's
+  --empty-secrets     leaves the secrets empty, as after a first deployment,
+                      and shows the next steps
+  --json              prints the functions' raw log lines, including metrics
   --inspect=status    lets a debugger attach to that function, or to "sweeper";
                       "npm run dev" only
-  --not-simulated     prints how this machine differs from AWS, and ends
-  --help              prints this, and ends
+  --not-simulated     prints how this machine differs from AWS, and exits
+  --help              prints this, and exits
 
 Environment:
   DEMO_PORT, API_PORT, SUPABASE_PORT, SPOTIFY_PORT, POSTGRES_PORT, AWS_PORT
-                      ports to listen on; 0 is any free one. By default those
-                      in docs/local.md, and a free one for each that is taken
-  DATABASE_URL        a PostgreSQL server to use, as one of its superusers:
+                      ports to listen on; 0 is any free one. The defaults are in
+                      docs/local.md; if one is taken, a free one is used
+  DATABASE_URL        your own PostgreSQL server, as a superuser:
                       postgres://user:password@127.0.0.1:5432/postgres
                       The database is dropped at the end; Supabase's roles stay
   SPOTIFY_TOKEN_URL   another token endpoint for the functions
@@ -35,15 +35,15 @@ While it runs, in another terminal:
   sh .local/users.sh                            asks the API about every sample user
   npm run sweep                                 sweeps now
   npm run operate -- refresh <id> --stage local refreshes one user's token now
-  npm run operate -- explain <id> --stage local says why a user is connected or not
-  npm run operate -- doctor --stage local       checks that everything is in place
+  npm run operate -- explain <id> --stage local explains a user's connection
+  npm run operate -- doctor --stage local       checks everything a stage needs
   npm run operate -- --help                     lists the other commands
 
-.local/stack.json has every address, key and sample user, for scripts.
+.local/stack.json has all addresses, keys and sample users, for scripts.
 docs/local.md has the rest.
 `;
 
-/** Used where the environment names no port, so that addresses stay the same from start to start. */
+/** Defaults, so that addresses stay the same from start to start. */
 const DEFAULT_PORTS = {
   demo: 8788,
   api: 8787,
@@ -59,20 +59,20 @@ export type Ports = Required<StackPorts> & { readonly demo: number };
 export interface StartOptions
   extends Pick<StackOptions, 'sweepEverySeconds' | 'spotifyTokenUrl' | 'databaseUrl' | 'emptySecrets'> {
   readonly ports: Ports;
-  /** Those of them that the environment names: nothing else will do. The key is the variable. */
+  /** The ports that the environment names, by variable: these must be free. */
   readonly requestedPorts: ReadonlyMap<string, number>;
-  /** Whether changes of the sources are taken on while everything runs. */
+  /** Whether source changes are applied while everything runs. */
   readonly watch: boolean;
   /** The function that a debugger can attach to. */
   readonly inspect: FunctionName | undefined;
-  /** Whether log lines are printed as they are. */
+  /** Whether log lines are printed raw. */
   readonly isJson: boolean;
 }
 
 /**
  * Reads the command line and the environment.
  *
- * @returns the name of a flag that prints something and ends, or what to start
+ * @returns the name of a flag that prints something and exits, or what to start
  * @throws Error with one line that says what to write
  */
 export function readOptions(): 'help' | 'not-simulated' | StartOptions {
@@ -114,7 +114,7 @@ function readPorts(): Pick<StartOptions, 'ports' | 'requestedPorts'> {
   const isRequested = (port: number) => [...requestedPorts.values()].includes(port);
   const ports = Object.entries(DEFAULT_PORTS).map(([name, fallback]) => [
     name,
-    // A port that was asked for is not taken away by another server's default.
+    // Another server's default must not take a requested port.
     requestedPorts.get(variableOf(name)) ?? (isRequested(fallback) ? 0 : fallback),
   ]);
   return { ports: Object.fromEntries(ports) as Ports, requestedPorts };

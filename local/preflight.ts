@@ -3,18 +3,18 @@ import { access, constants, mkdir } from 'node:fs/promises';
 import net from 'node:net';
 
 export interface Requirements {
-  /** Ports that have to be free, by the variable that asks for each; 0 asks for nothing. */
+  /** Ports that must be free, by the variable that requests each; 0 is any free port. */
   readonly requestedPorts: ReadonlyMap<string, number>;
-  /** What `TMPDIR` names, or the system's own. */
+  /** The folder in `TMPDIR`, or the system's own. */
   readonly temporaryDirectory: string;
-  /** Holds `stack.json`; made where it is missing. */
+  /** Contains `stack.json`; created if it is missing. */
   readonly stateDirectory: string;
 }
 
 /**
- * Checks, before anything slow is begun, what would otherwise make a start fail later.
+ * Checks everything that would make a start fail later, before anything slow begins.
  *
- * @throws Error with one line that says what is wrong and names the variable to change, where there is one
+ * @throws Error with one line that describes the problem and names the variable to change, if there is one
  */
 export async function checkRequirements({
   requestedPorts,

@@ -3,14 +3,14 @@ import type { Demo } from '../demo/demo-server.ts';
 import type { SampleUser } from './seed.ts';
 import type { Stack } from './stack.ts';
 
-/** As long as anybody leaves a stack running. Supabase's own tokens live for an hour. */
+/** Longer than a stack usually runs. Supabase's own tokens live for an hour. */
 const TOKEN_LIFE_SECONDS = 7 * 86_400;
 
-/** Has a token that is about to run out, so that commands about it show something. */
+/** A user with a token that is about to expire, so that the printed commands have something to show. */
 const SHOWN_STATE = 'expiring';
 
 /**
- * What is printed once everything runs: at most 25 rows of 80 columns, with the demo page first and last.
+ * The text printed once everything runs: at most 25 rows of 80 columns, with the demo page first and last.
  *
  * @param isInStateFile whether commands and scripts reach this stack through `.local/`
  */
@@ -31,7 +31,7 @@ export function describeReady(stack: Stack, demo: Demo, isInStateFile: boolean):
     '',
     ...(isInStateFile ? commandsFor(stack) : HINT_AT_THE_OTHER),
     '',
-    'More: "npm start -- --help". Below, a line for each thing that happens.',
+    'More: "npm start -- --help". Below, a line per event.',
     'Ctrl-C stops everything.',
     '',
     demoPage,
@@ -60,7 +60,7 @@ function curlFor({ cloud }: Stack, { id, state }: SampleUser): readonly string[]
 }
 
 /**
- * What stands beside `stack.json`, by path: `users.sh`, which asks the API about every sample user, and the headers that
+ * The files next to `stack.json`, by path: `users.sh`, which asks the API about every sample user, and the headers that
  * it sends.
  */
 export async function filesFor(stack: Stack): Promise<Readonly<Record<string, string>>> {
@@ -88,7 +88,7 @@ function authorizationFileOf(state: string): string {
   return `authorization/${state}`;
 }
 
-/** The password stays out, and so does the role that a connection takes on. */
+/** Without the password, and without the role that connections switch to. */
 function withoutSecrets(databaseUrl: string): string {
   const url = new URL(databaseUrl);
   url.password = '';

@@ -2,17 +2,17 @@ import { type BondhuBackend, naiveUtc } from '../stand-ins/bondhu/backend.ts';
 import type { AccountsService } from '../stand-ins/spotify/accounts-service.ts';
 import type { Supabase } from '../stand-ins/supabase/server.ts';
 
-/** A state in which a connection is met in real data, and what to expect of it. */
+/** A state that connections have in real data, and what to expect of it. */
 interface SampleState {
   readonly state: string;
-  /** What the first status call answers, for the person who tries it. */
+  /** The answer of the first status call, for a person who tries it. */
   readonly expectation: string;
-  /** Seconds until the stored access token runs out; null: the expiry is unknown; absent: nothing is stored. */
+  /** Seconds until the stored access token expires; null: the expiry is unknown; absent: nothing is stored. */
   readonly expiresInSeconds?: number | null;
   readonly hasRefreshToken?: boolean;
   readonly isRevoked?: boolean;
   readonly monthsSinceAuthorization?: number;
-  /** So many days less have gone by since the authorization. */
+  /** The authorization is this many days younger. */
   readonly butDays?: number;
 }
 
@@ -26,7 +26,7 @@ const SAMPLE_STATES: readonly SampleState[] = [
   { state: 'expired', expectation: 'connected, auto_refreshed: true', expiresInSeconds: -600 },
   {
     state: 'revoked',
-    expectation: 'told to reconnect; now and then Spotify is asked whether that is still so',
+    expectation: 'told to reconnect; now and then Spotify is asked again',
     expiresInSeconds: -600,
     isRevoked: true,
   },
@@ -45,7 +45,7 @@ const SAMPLE_STATES: readonly SampleState[] = [
   },
   {
     state: 'without-refresh-token',
-    expectation: 'connected, degraded: true, until the token runs out',
+    expectation: 'connected, degraded: true, until the token expires',
     expiresInSeconds: 1_800,
     hasRefreshToken: false,
   },
@@ -53,7 +53,7 @@ const SAMPLE_STATES: readonly SampleState[] = [
   { state: 'never-connected', expectation: 'connected: false' },
 ];
 
-/** A user that can sign in at the local Supabase. */
+/** A user who can sign in at the local Supabase. */
 export interface SampleUser {
   readonly id: string;
   readonly email: string;
@@ -63,9 +63,9 @@ export interface SampleUser {
 }
 
 /**
- * Creates one user in every state: signed up, and connected as Bondhu's callback would have done it.
+ * Creates one user in every state: signed up, and connected as Bondhu's callback would do it.
  *
- * @param signal ends it after the user that is being created
+ * @param signal stops after the user that is being created
  */
 export async function seedUsers(
   supabase: Supabase,
@@ -74,7 +74,7 @@ export async function seedUsers(
   signal?: AbortSignal,
 ): Promise<readonly SampleUser[]> {
   const users: SampleUser[] = [];
-  // One after the other: each takes the processor for a while, to hash the password.
+  // One after the other, because hashing each password takes the processor for a while.
   for (const sample of SAMPLE_STATES) {
     signal?.throwIfAborted();
     const user = { email: `${sample.state}@example.com`, password: `password-of-${sample.state}` };

@@ -13,7 +13,7 @@ import { type Supabase, startSupabase } from '../stand-ins/supabase/server.ts';
 import { type SampleUser, seedUsers } from './seed.ts';
 import { synthesizeOrCopy } from './synthesize.ts';
 
-/** Ports to listen on; where one is taken, and by default, a free one serves. */
+/** Ports to listen on. By default, and if one is taken, the stack uses a free one. */
 export interface StackPorts {
   readonly api?: number;
   readonly supabase?: number;
@@ -24,35 +24,35 @@ export interface StackPorts {
 
 export interface StackOptions {
   readonly ports?: StackPorts;
-  /** Runs the schedule at this interval. @default - as the template says */
+  /** Runs the schedule at this interval. @default - the template's */
   readonly sweepEverySeconds?: number;
-  /** Spotify's token endpoint. @default - that of the local stand-in */
+  /** Spotify's token endpoint. @default - the local stand-in's */
   readonly spotifyTokenUrl?: string;
-  /** The app's credentials there. @default - made up */
+  /** The app's credentials at that endpoint. @default - made up */
   readonly spotifyClient?: SpotifyClient;
-  /** Leaves the secrets as empty as a deployment creates them. @default false */
+  /** Leaves the secrets empty, as a deployment creates them. @default false */
   readonly emptySecrets?: boolean;
-  /** A PostgreSQL server to use, as one of its superusers. @default - one is started */
+  /** A PostgreSQL server to use, as a superuser. @default - starts one */
   readonly databaseUrl?: string;
-  /** A database to use, with Bondhu's schema and the migrations; it stays. @default - one is created */
+  /** A database to use, with Bondhu's schema and the migrations; it is kept. @default - creates one */
   readonly database?: BondhuDatabase;
-  /** Whether there is a user in every state. Each takes the processor for a while, to hash a password. @default true */
+  /** Whether to create a user in every state. Hashing each password takes the processor for a while. @default true */
   readonly hasSampleUsers?: boolean;
-  /** Values that differ from the template's, for environment variables of its functions. @default {} */
+  /** Environment variables of the functions with values that differ from the template's. @default {} */
   readonly environmentOverrides?: Readonly<Record<string, string>>;
   /** How far the clocks of the functions' hosts are ahead. @default 0 */
   readonly clockOffsetSeconds?: number;
-  /** A synthesized stack to run. @default - one is synthesized */
+  /** A synthesized stack to run. @default - synthesizes one */
   readonly cdkOutDirectory?: string;
   /** Waiting times before the retries of asynchronous invocations. @default - Lambda's own */
   readonly retryDelaysInSeconds?: readonly [number, number];
-  /** Visibility timeout of every queue. @default - as the template says */
+  /** Visibility timeout of every queue. @default - the template's */
   readonly visibilityTimeoutSeconds?: number;
   /** Receives every line of the functions' logs and of the API's access log. */
   readonly onLog: OnLog;
-  /** Receives a line per step of the start, and of the end where it leaves something. */
+  /** Receives a line per step of the start, and of the end if something stays behind. */
   readonly onProgress: (line: string) => void;
-  /** Calls the start off: it rejects with the signal's reason once the step under way has ended, which is soon. */
+  /** Cancels the start: it rejects with the signal's reason soon, when the current step has ended. */
   readonly signal?: AbortSignal;
 }
 
@@ -62,17 +62,17 @@ export interface Stack {
   readonly supabase: Supabase;
   readonly database: BondhuDatabase;
   readonly spotify: AccountsService;
-  /** The app that the token endpoint knows. */
+  /** The app that the token endpoint accepts. */
   readonly spotifyClient: SpotifyClient;
   readonly bondhu: BondhuBackend;
   readonly users: readonly SampleUser[];
-  /** What operators use of AWS, all services at one address. */
+  /** One address for all AWS services, for operators' commands. */
   readonly awsEndpointUrl: string;
-  /** Stops every server and child process and removes the temporary files. */
+  /** Stops every server and child process, and removes the temporary files. */
   stop(): Promise<void>;
 }
 
-/** Starts everything, seeds users in every state and fills in the secrets, unless they are to be empty. On failure, nothing is left running. */
+/** Starts everything, seeds users in every state and fills in the secrets, unless they should stay empty. On failure, it leaves nothing running. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { ports = {}, onLog, onProgress, signal } = options;
   const step = (line: string) => {
@@ -81,7 +81,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
   await using started = new AsyncDisposableStack();
 
-  // First, for its address may be wrong.
+  // First, because its address may be wrong.
   const server =
     options.databaseUrl === undefined ? null : await connectToPostgres(options.databaseUrl, onProgress);
   if (server) started.defer(() => server.stop());
@@ -114,8 +114,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   step('Starting the synthesized stack');
   const cloud = await startCloud({
     cdkOutDirectory,
-    // The two addresses that are elsewhere on this machine. Written out, for nothing here may need `lambda/`: what
-    // runs is what was synthesized.
+    // The two addresses that are on this machine. Written out, because nothing here may depend on `lambda/`: the
+    // synthesized code runs.
     environmentOverrides: {
       SUPABASE_URL: supabase.url,
       SUPABASE_TOKEN_ISSUERS: JSON.stringify([`${supabase.url}/auth/v1`]),
@@ -150,7 +150,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   };
 }
 
-/** Creates Bondhu's database, on a server that is started for it unless there is one. */
+/** Creates Bondhu's database, and a server for it unless one is given. */
 async function createDatabase(
   started: AsyncDisposableStack,
   server: Postgres | null,
@@ -171,12 +171,12 @@ async function createDatabase(
   return openBondhuDatabase(postgres, { name: `bondhu${suffix}` });
 }
 
-/** Synthesizes the stack into a temporary folder, which the end of what was started ends and removes. */
+/** Synthesizes the stack into a temporary folder, which stopping the stack removes. */
 async function beginSynthesis(
   started: AsyncDisposableStack,
   onProgress: (line: string) => void,
 ): Promise<{ readonly cdkOutDirectory: string; readonly synthesis: Promise<void> }> {
-  // Its name tells a later start whose it was, should it be left (leftovers.ts).
+  // The name lets a later start find its owner if it is left behind (leftovers.ts).
   const cdkOutDirectory = await mkdtemp(join(tmpdir(), `spotify-auth-cdk-${process.pid}-`));
   started.defer(() => rm(cdkOutDirectory, { recursive: true, force: true }));
   onProgress('Synthesizing the stack (cdk synth), meanwhile:');
@@ -184,7 +184,7 @@ async function beginSynthesis(
   const synthesis = synthesizeOrCopy(cdkOutDirectory, ending.signal).then((isCopy) =>
     onProgress(isCopy ? 'The stack is as it was synthesized last' : 'The stack is synthesized'),
   );
-  // Awaited elsewhere; should something else fail first, its failure is not a second one.
+  // Awaited elsewhere; if something else fails first, its rejection must not count as unhandled.
   synthesis.catch(() => {});
   started.defer(async () => {
     ending.abort();
@@ -193,7 +193,7 @@ async function beginSynthesis(
   return { cdkOutDirectory, synthesis };
 }
 
-/** Waits for something, unless it is called off. */
+/** Waits for something, unless the start is cancelled. */
 async function abortable(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   const { promise: calledOff, reject } = Promise.withResolvers<never>();
   const callOff = () => reject(signal?.reason);
@@ -206,7 +206,7 @@ async function abortable(work: Promise<void>, signal: AbortSignal | undefined): 
   }
 }
 
-/** What an operator does once after the first deployment. */
+/** The operator's steps after a first deployment. */
 function fillInSecrets(
   { secretsManager, template }: Cloud,
   supabase: Supabase,

@@ -19,10 +19,10 @@ import { synthesize } from './synthesize.ts';
 
 const stateDirectory = join(import.meta.dirname, '../.local');
 
-/** As often as CloudWatch does. */
+/** CloudWatch's own interval. */
 const ALARM_EVALUATION_MILLISECONDS = 60_000;
 
-/** A signal that comes so much later than the first is meant: the end hangs, and is not waited for any longer. */
+/** A signal this much later than the first is deliberate: shutdown hangs, so the process exits at once. */
 const IMPATIENCE_MILLISECONDS = 2_000;
 
 const startedAt = performance.now();
@@ -36,8 +36,8 @@ function printProgress(line: string): void {
 }
 
 /**
- * Listens for every way in which a person or a system ends this process. Each may come more than once: in a terminal one
- * Ctrl-C sends SIGINT to all processes, and npm passes it on on top of that.
+ * Listens for every way to stop this process. Each may arrive more than once: in a terminal, Ctrl-C
+ * sends SIGINT to all processes, and npm forwards it as well.
  */
 function listenForTheEnd(): AbortSignal {
   const end = new AbortController();
@@ -51,13 +51,13 @@ function listenForTheEnd(): AbortSignal {
     }
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, request);
-  // What read the output is gone: a terminal that was closed, or the other end of a pipe.
+  // The reader of the output is gone: the terminal was closed, or the other end of a pipe.
   process.stdout.on('error', () => end.abort());
   end.signal.addEventListener('abort', () => print('\nStopping...'));
   return end.signal;
 }
 
-/** Starts everything, and resolves once it has been asked to end and is gone. */
+/** Starts everything, and resolves once it was asked to stop and has stopped. */
 async function run(options: StartOptions, end: AbortSignal): Promise<void> {
   const temporaryDirectory = tmpdir();
   await checkRequirements({ requestedPorts: options.requestedPorts, temporaryDirectory, stateDirectory });
@@ -67,7 +67,7 @@ async function run(options: StartOptions, end: AbortSignal): Promise<void> {
   let stack: Stack | undefined;
   let demo: Demo | undefined;
   const onLog = (source: string, line: string) => {
-    // While everything stops, functions end as if they had crashed.
+    // During shutdown, functions end as if they had crashed.
     if (end.aborted) return;
     demo?.log(source, line);
     if (options.isJson) return print(line);
@@ -111,19 +111,19 @@ async function run(options: StartOptions, end: AbortSignal): Promise<void> {
   await aborted(end);
 }
 
-/** Resolves once the signal is given. */
+/** Resolves once the signal is aborted. */
 async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort');
 }
 
-/** Removes what starts left that were killed. */
+/** Removes the leftovers of killed starts. */
 async function tidyUp(stateFile: StateFile, temporaryDirectory: string): Promise<void> {
   const folders = await removeAbandonedFolders(temporaryDirectory);
   const left = [...((await stateFile.removeAbandoned()) ? ['.local/stack.json'] : []), ...folders];
   if (left.length > 0) printProgress(`Removed what an earlier start left: ${left.join(', ')}`);
 }
 
-/** The line of an alarm that goes off or is over, which on AWS would go to the alarms' topic. */
+/** The line for an alarm that goes off or ends; AWS would send it to the alarms' topic. */
 function describeChange({ alarm, from, to }: AlarmChange): string {
   return JSON.stringify({
     level: to === 'ALARM' ? 'ERROR' : 'INFO',
@@ -132,7 +132,7 @@ function describeChange({ alarm, from, to }: AlarmChange): string {
   });
 }
 
-/** Prints how this machine differs from AWS for the stack as it is now. */
+/** Prints how this machine differs from AWS for the current stack. */
 async function printNotSimulated(end: AbortSignal): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), `spotify-auth-cdk-${process.pid}-`));
   try {
@@ -150,9 +150,9 @@ async function main(end: AbortSignal): Promise<void> {
   else await run(options, end);
 }
 
-/** @returns null for what is no failure: that a start ended when it was told to */
+/** @returns null if the error is only the cancelled start */
 function explainFailure(error: unknown, end: AbortSignal): string | null {
-  // Something could not be cleaned up, which is the news, whatever else had failed before.
+  // A failed cleanup is the news, whatever else failed before.
   if (error instanceof SuppressedError) return explainFailure(error.error, new AbortController().signal);
   if (end.aborted) return null;
   return error instanceof Error ? error.message : String(error);
@@ -168,5 +168,5 @@ try {
     process.exitCode = 1;
   }
 }
-// What a step that was called off has brought up ends here.
+// Also ends what a cancelled step has left running.
 process.exit();

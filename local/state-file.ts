@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { isRunning } from './leftovers.ts';
 
-/** Where the running stack is and who its sample users are. */
+/** The addresses of the running stack, and its sample users. */
 export interface StackState {
-  /** The page to try it on. */
+  /** The demo page. */
   readonly demoUrl: string;
-  /** The status API: put a path of the HTTP contract behind it. */
+  /** The status API: append a path of the HTTP contract. */
   readonly apiUrl: string;
   readonly supabaseUrl: string;
   readonly supabasePublishableKey: string;
@@ -16,7 +16,7 @@ export interface StackState {
   readonly databaseUrl: string;
   /** The stand-in for Spotify's accounts service. */
   readonly spotifyUrl: string;
-  /** What operators use of AWS, all services at one address; `operator/local-stack.ts` reads it. */
+  /** One address for all AWS services, for operators' commands; `operator/local-stack.ts` reads it. */
   readonly awsEndpointUrl: string;
   readonly users: readonly {
     readonly id: string;
@@ -26,35 +26,35 @@ export interface StackState {
   }[];
 }
 
-/** What stands beside `stack.json`. */
+/** The files next to `stack.json`. */
 const BESIDE = ['users.sh', 'authorization'];
 
-/** What tells whether the stack of a state file still runs. */
+/** Shows whether the stack of a state file is still running. */
 const Owner = v.pipe(v.string(), v.parseJson(), v.object({ pid: v.number(), awsEndpointUrl: v.string() }));
 
 /**
- * `stack.json` and the files beside it, which belong to one running stack: the first that is ready. Another one that
+ * `stack.json` and the files next to it. They belong to one running stack: the first to become ready. Another one that
  * is started in the same checkout leaves them alone.
  */
 export class StateFile {
   readonly #directory: string;
   readonly #path: string;
 
-  /** @param directory is there */
+  /** @param directory must exist */
   constructor(directory: string) {
     this.#directory = directory;
     this.#path = join(directory, 'stack.json');
   }
 
   /**
-   * Writes the files; once `stack.json` is there, the stack counts as ready.
+   * Writes the files. Once `stack.json` exists, the stack counts as ready.
    *
-   * @param files the texts of those beside it, by path: `users.sh`, and headers in `authorization/`
-   * @returns whether they are this stack's now: not where they are those of another one that runs
+   * @param files the texts of the other files, by path: `users.sh`, and headers in `authorization/`
+   * @returns whether the files are this stack's now: false if they belong to another running stack
    */
   async claim(state: StackState, files: Readonly<Record<string, string>>): Promise<boolean> {
     await this.removeAbandoned();
-    // A link is made only where there is none, and what it leads to is complete.
+    // Linking fails if the file exists, and what it links to is already complete.
     const draft = `${this.#path}.${process.pid}`;
     try {
       await writeFile(draft, `${JSON.stringify({ pid: process.pid, ...state }, null, 2)}\n`);
@@ -72,13 +72,13 @@ export class StateFile {
     return true;
   }
 
-  /** Removes this stack's files, and no other's. */
+  /** Removes the files if they are this stack's. */
   async release(): Promise<void> {
     const owner = await this.#readOwner();
     if (owner?.success && owner.output.pid === process.pid) await this.#remove();
   }
 
-  /** Removes the files of a stack that was killed. @returns whether there were any */
+  /** Removes the files of a killed stack. @returns whether there were any */
   async removeAbandoned(): Promise<boolean> {
     const owner = await this.#readOwner();
     if (!owner || (owner.success && (await isAlive(owner.output)))) return false;
@@ -86,7 +86,7 @@ export class StateFile {
     return true;
   }
 
-  /** @returns undefined where there is no file */
+  /** @returns undefined if there is no file */
   async #readOwner() {
     const text = await readFile(this.#path, 'utf8').catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error;
@@ -94,7 +94,7 @@ export class StateFile {
     return text === undefined ? undefined : v.safeParse(Owner, text);
   }
 
-  /** Its owner is told by `stack.json`, which therefore goes last. */
+  /** `stack.json` names the owner, so it goes last. */
   async #remove(): Promise<void> {
     for (const name of [...BESIDE, 'stack.json']) {
       await rm(join(this.#directory, name), { recursive: true, force: true });
@@ -102,7 +102,7 @@ export class StateFile {
   }
 }
 
-/** Its process id may be another's by now, after a restart of the machine: then nothing answers. */
+/** After a restart of the machine, another process may have its process id: then nothing answers. */
 async function isAlive({ pid, awsEndpointUrl }: v.InferOutput<typeof Owner>): Promise<boolean> {
   if (!isRunning(pid)) return false;
   return fetch(awsEndpointUrl).then(

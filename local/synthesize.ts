@@ -73,11 +73,11 @@ function exists(path: string): Promise<boolean> {
 }
 
 /**
- * Runs `cdk synth` for the stage `local`, just as for a deployment.
+ * Runs `cdk synth` for the stage `local`, as for a deployment.
  *
- * @param outputDirectory where the template and the bundled functions go
- * @param signal ends it: once the promise has rejected, nothing writes to the directory any more
- * @throws Error with what the CDK wrote, where it failed
+ * @param outputDirectory receives the template and the bundled functions
+ * @param signal stops it: once the promise has rejected, nothing writes to the directory any more
+ * @throws Error with the CDK's output, if it failed
  */
 export async function synthesize(outputDirectory: string, signal?: AbortSignal): Promise<void> {
   const cdk = join(projectRoot, 'node_modules/aws-cdk/bin/cdk');

@@ -5,7 +5,7 @@ import { SchedulerClient } from '@aws-sdk/client-scheduler';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SNSClient } from '@aws-sdk/client-sns';
 
-/** What operators use of AWS. */
+/** The AWS clients that the commands use. */
 export interface Aws {
   readonly cloudFormation: CloudFormationClient;
   readonly eventBridge: EventBridgeClient;
@@ -18,13 +18,13 @@ export interface Aws {
 const CONNECTION_TIMEOUT_MILLISECONDS = 5_000;
 const REQUEST_TIMEOUT_MILLISECONDS = 20_000;
 
-/** Longer than the longest sweep, which Lambda ends after 15 minutes. */
+/** Longer than the longest sweep: Lambda stops it after 15 minutes. */
 const INVOCATION_TIMEOUT_MILLISECONDS = 16 * 60_000;
 
 /**
- * Clients for the account and the region that the environment names, as for every tool of AWS.
+ * Clients for the account and region in the environment, as for every AWS tool.
  *
- * @param localEndpoint address that stands for all of AWS on this machine; nothing of the environment is used then
+ * @param localEndpoint one address for all of AWS on this machine; the environment is then ignored
  */
 export function connect(localEndpoint?: string): Aws {
   const place =
@@ -39,7 +39,7 @@ export function connect(localEndpoint?: string): Aws {
   return {
     cloudFormation: new CloudFormationClient(configuration),
     eventBridge: new EventBridgeClient(configuration),
-    // No retries: a sweep must not be started twice.
+    // No retries, so that a sweep is never started twice.
     lambda: new LambdaClient({
       ...place,
       maxAttempts: 1,

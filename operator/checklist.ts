@@ -1,19 +1,19 @@
-/** One thing that has to be in place. */
+/** One requirement of a stage. */
 export interface Check {
   readonly name: string;
   readonly ok: boolean;
   readonly detail: string;
-  /** What to run where it is not in place, if a command does it. */
+  /** The commands that fix it, if there are any. */
   readonly commands?: readonly string[];
 }
 
 interface Item {
   readonly name: string;
-  /** Check without which this one says nothing. */
+  /** The check that must pass before this one means anything. */
   readonly needs?: string;
 }
 
-/** The steps of docs/deploy.md, by their headings there, and what shows that each is done. */
+/** The steps of docs/deploy.md by their headings, and the checks that show that each is done. */
 export const STEPS: Readonly<Record<string, readonly Item[]>> = {
   '2. Apply the migrations': [{ name: 'migrations', needs: 'supabase' }],
   '5. Deploy': [
@@ -47,7 +47,7 @@ const NEEDS = new Map(
 /**
  * The guide's steps as lines, each `ok`, `FAIL` with what to do, or `wait` with what comes first.
  *
- * @param checks what is known, in any order; a check that is not there was not reached
+ * @param checks the results, in any order; a missing check was not reached
  */
 export function toChecklist(checks: readonly Check[]): string {
   const known = new Map(checks.map((check) => [check.name, check]));
@@ -59,7 +59,7 @@ export function toChecklist(checks: readonly Check[]): string {
     const line = `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(width)}  ${detail}`;
     return [line, ...(ok ? [] : commands.map((command) => `${' '.repeat(width + 8)}${command}`))];
   };
-  // A check of a newer sweeper belongs to no step yet, and must not be lost.
+  // Checks of a newer sweeper belong to no known step, and must not be lost.
   const others = checks.map(({ name }) => name).filter((name) => !NEEDS.has(name));
   const steps = Object.entries(STEPS).map(([step, items]) => [step, items.map(({ name }) => name)] as const);
   return [...steps, ...(others.length > 0 ? [['Also', others] as const] : [])]
@@ -82,15 +82,15 @@ export function isComplete(checks: readonly Check[]): boolean {
 
 const NOT_REPORTED: Omit<Check, 'name'> = {
   ok: false,
-  detail: 'not known: deploy the version that these commands are of',
+  detail: 'not known: deploy the version that these commands belong to',
 };
 
-/** What is missing of what a check needs, the first thing of all; null: nothing is. */
+/** The first unmet requirement of a check; null if there is none. */
 function findBlocker(name: string, known: ReadonlyMap<string, Check>): string | null {
   const needs = NEEDS.get(name);
   if (needs !== undefined) {
     return findBlocker(needs, known) ?? (known.get(needs)?.ok === true ? null : needs);
   }
-  // Nothing but the stack itself is looked at where it was never created.
+  // If the stack was never created, the stack is all there is to check.
   return known.has(name) || known.get('stack')?.ok === true ? null : 'stack';
 }

@@ -2,7 +2,7 @@ import type { ParseArgsOptionsConfig } from 'node:util';
 import type { Deployment } from './deployment.ts';
 import { type Fields, inOrder, toTable } from './fields.ts';
 
-/** What a command has to say. */
+/** The result of a command. */
 export interface CommandResult {
   /** For people, without the last line break. */
   readonly text: string;
@@ -12,12 +12,12 @@ export interface CommandResult {
 }
 
 /**
- * What is left to do once the command line is understood. Rejects with an OperatorError, or an error of AWS's SDK. What goes
- * on until somebody ends it has more than one result.
+ * The work of a command whose arguments are parsed. Rejects with an OperatorError, or an error of the AWS SDK. A command that
+ * runs until the user stops it has more than one result.
  */
 export type Task = (deployment: Deployment) => Promise<CommandResult> | AsyncIterable<CommandResult>;
 
-/** The command line behind the command's name, without the options that all commands have. */
+/** The arguments after the command's name, without the common options. */
 export interface CommandLine {
   readonly positionals: readonly string[];
   readonly values: Readonly<Record<string, unknown>>;
@@ -25,21 +25,21 @@ export interface CommandLine {
 
 /** One command of `npm run operate`. */
 export interface Command {
-  /** What follows its name on the command line; empty where nothing does. */
+  /** The arguments after its name; empty if there are none. */
   readonly synopsis: string;
   /** What it does, in a few words. */
   readonly summary: string;
-  /** All else that its `--help` says. */
+  /** The rest of its `--help`. */
   readonly description: string;
-  /** Options beside those that all commands have. */
+  /** Options in addition to the common ones. */
   readonly options: ParseArgsOptionsConfig;
-  /** What stands in its result with `--json`, in that order. */
+  /** The fields of its result with `--json`, in that order. */
   readonly fields: Fields;
   /** @throws UsageError */
   parse(commandLine: CommandLine): Task;
 }
 
-/** A result that is shown as a table of its fields. @param result what the sweeper returned */
+/** A result shown as a table of its fields. @param result what the sweeper returned */
 export function asTable(fields: Fields, result: Readonly<Record<string, unknown>>): CommandResult {
   const data = inOrder(fields, result);
   return { text: toTable(data), data, exitCode: 0 };

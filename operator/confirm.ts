@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 
-/** Asks at a terminal; everything but yes, also the end of the input, means no. */
+/** Asks at a terminal. Everything but yes means no, including the end of the input. */
 export async function confirm(
   question: string,
   input: NodeJS.ReadableStream,

@@ -15,7 +15,7 @@ const STACK_NAME_PREFIX = 'SpotifyAuth-';
 /** The stage that `npm start` runs on this machine. */
 const LOCAL_STAGE = 'local';
 
-/** The stack of one stage, and the account that it is in. Everything else is known from its outputs. */
+/** The stack of one stage, and its account. Everything else comes from the outputs. */
 export interface Deployment {
   readonly aws: Aws;
   readonly stage: string;
@@ -25,11 +25,11 @@ export interface Deployment {
   readonly isProtected: boolean;
   /** Number of the account. */
   readonly account: string;
-  /** An output of the stack. @throws OperatorError where it has none of that name */
+  /** An output of the stack. @throws OperatorError if it has no such output */
   output(name: string): string;
 }
 
-/** Finds the stack of a stage. Rejects with an OperatorError where there is none. */
+/** Finds the stack of a stage. Rejects with an OperatorError if there is none. */
 export async function findDeployment(stage: string): Promise<Deployment> {
   const aws = connect(stage === LOCAL_STAGE ? await findLocalAws() : undefined);
   const stackName = STACK_NAME_PREFIX + stage;
@@ -48,7 +48,7 @@ export async function findDeployment(stage: string): Promise<Deployment> {
       const value = stack.Outputs?.find(({ OutputKey }) => OutputKey === name)?.OutputValue;
       if (value === undefined) {
         throw new OperatorError(
-          `stack ${stackName} has no output ${name}: deploy it with the version of these commands`,
+          `stack ${stackName} has no output ${name}: deploy the version that these commands belong to`,
         );
       }
       return value;
@@ -71,7 +71,7 @@ function accountOf({ StackId = '' }: Stack): string {
   return StackId.split(':')[4] ?? '';
 }
 
-/** CloudFormation has no code of its own for it. */
+/** CloudFormation has no error code for this case. */
 function isUnknownStack(error: unknown): boolean {
   return (
     error instanceof CloudFormationServiceException &&
@@ -80,7 +80,7 @@ function isUnknownStack(error: unknown): boolean {
   );
 }
 
-/** Says what is deployed instead, as far as these credentials may see it. */
+/** Describes which stacks are deployed instead, as far as these credentials can see them. */
 async function explainUnknownStack(client: CloudFormationClient, stackName: string): Promise<string> {
   const region = await client.config.region();
   const stacks: Stack[] = [];

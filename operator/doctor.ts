@@ -11,7 +11,7 @@ import { explainError } from './explain-error.ts';
 import { invokeSweeper } from './invoke-sweeper.ts';
 import { withProgress } from './progress.ts';
 
-/** What the function answers about itself and what it depends on. */
+/** The function's own checks, of itself and its dependencies. */
 const Checkup = v.object({
   checks: v.array(
     v.object({ name: v.string(), ok: v.boolean(), detail: v.string(), code: v.optional(v.string()) }),
@@ -20,7 +20,7 @@ const Checkup = v.object({
 
 type Finding = Omit<Check, 'name'>;
 
-/** What is looked at in AWS, and how to find out. Rejects where that cannot be found out. */
+/** The checks of AWS, and how to run them. Rejects if one cannot be run. */
 const EXAMINATIONS: Readonly<Record<string, (deployment: Deployment) => Promise<Finding>>> = {
   schedule: examineSchedule,
   concurrency: examineConcurrency,
@@ -28,7 +28,7 @@ const EXAMINATIONS: Readonly<Record<string, (deployment: Deployment) => Promise<
   'alarm topic': examineAlarmTopic,
 };
 
-/** What puts right what the function finds, by the name of the check. */
+/** The command that fixes a failed check of the function, by the name of the check. */
 const CURES: Readonly<Record<string, (stage: string) => string>> = {
   migrations: () => 'supabase db push',
   'spotify secret': (stage) => `npm run operate -- fill-secret spotify --stage ${stage}`,
@@ -36,19 +36,19 @@ const CURES: Readonly<Record<string, (stage: string) => string>> = {
   'last sweep': (stage) => `npm run operate -- sweep --stage ${stage}`,
 };
 
-/** Fewer would be used up by a few page loads at the same moment. */
+/** Fewer could be used up by a few simultaneous page loads. */
 const LEAST_FOR_STATUS_CALLS = 5;
 
 export const doctor: Command = {
   synopsis: '',
-  summary: 'checks everything that has to be in place',
-  description: `Goes through the steps of docs/deploy.md. Prints a line for each check: "ok"; "FAIL", what is missing and the command that puts
-it right; or "wait" and what comes first. Ends with exit code 1 unless all are "ok". Changes nothing.`,
+  summary: 'checks everything a stage needs, and says how to fix it',
+  description: `Checks the steps of docs/deploy.md. Prints a line for each check: "ok"; "FAIL", what is missing and the command that fixes
+it; or "wait" and what comes first. Exits with 1 unless all are "ok". Changes nothing.`,
   options: {},
   fields: {
     ok: 'whether every check passed',
     checks:
-      'list of {name, ok, detail, commands}, in the order of the guide: what was looked at, whether it is right, what was found, and what to run',
+      'list of {name, ok, detail, commands}, in the order of the guide: the check, whether it passed, the finding, and what to run',
   },
   parse(commandLine) {
     refuseArguments(commandLine, 'doctor takes no argument');
@@ -64,7 +64,7 @@ it right; or "wait" and what comes first. Ends with exit code 1 unless all are "
   },
 };
 
-/** For programs, whose names have no blanks. */
+/** For programs: names without blanks. */
 function toData({ name, ok, detail, commands = [] }: Check): Required<Check> {
   return { name: name.replaceAll(' ', '_'), ok, detail, commands: ok ? [] : commands };
 }
@@ -82,7 +82,7 @@ async function examine(deployment: Deployment): Promise<Check[]> {
   ];
 }
 
-/** Such a stack has no outputs, and nothing in it is of use. */
+/** A stack in this state has no outputs, and nothing in it is usable. */
 function wasNeverCreated({ stackStatus }: Deployment): boolean {
   return /^(REVIEW|CREATE_FAILED|CREATE_IN_PROGRESS|ROLLBACK|DELETE)/.test(stackStatus);
 }
@@ -95,14 +95,14 @@ function examineStack(deployment: Deployment): Check {
     return { name, ok: true, detail: `${stackName} is ${stackStatus}` };
   }
   if (stackStatus.endsWith('_IN_PROGRESS')) {
-    return { name, ok: false, detail: `${stackName} is ${stackStatus}: wait until that is over` };
+    return { name, ok: false, detail: `${stackName} is ${stackStatus}: wait until it has finished` };
   }
-  const detail = `${stackName} is ${stackStatus}: look at the stack's events in CloudFormation, then deploy again`;
+  const detail = `${stackName} is ${stackStatus}: see the stack's events in CloudFormation, then deploy again`;
   if (!wasNeverCreated(deployment) || !isProtected) return { name, ok: false, detail, commands: [deploy] };
   return {
     name,
     ok: false,
-    detail: `${detail}, without the protection that keeps the CDK from replacing a stack whose creation failed`,
+    detail: `${detail}, after turning off the protection, which keeps the CDK from replacing a failed stack`,
     commands: [
       `aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name ${stackName}`,
       deploy,
@@ -114,13 +114,13 @@ async function examineByFunction(deployment: Deployment): Promise<Check[]> {
   const { stage } = deployment;
   const deploy = `npm run deploy -- -c stage=${stage}`;
   try {
-    const activity = 'having the sweeper look at itself';
+    const activity = 'asking the sweeper to check itself';
     const { checks } = await invokeSweeper(deployment, { command: 'doctor' }, activity, Checkup);
     return [
       { name: 'sweeper', ok: true, detail: 'answers' },
       ...checks.map(({ code, ...check }) => {
         const name = check.name.replaceAll('_', ' ');
-        // Nothing can be filled into a secret that is not there.
+        // A value cannot be filled into a secret that does not exist.
         const cure = code === 'SECRET_MISSING' ? deploy : CURES[name]?.(stage);
         return cure === undefined
           ? { ...check, name }
@@ -154,16 +154,16 @@ async function examineSchedule({ aws, output }: Deployment): Promise<Finding> {
   const { State, ScheduleExpression } = await aws.scheduler.send(new GetScheduleCommand({ Name: name }));
   return State === 'ENABLED'
     ? { ok: true, detail: `enabled, ${ScheduleExpression}` }
-    : { ok: false, detail: `${name} is disabled, nothing sweeps: enable it in EventBridge Scheduler` };
+    : { ok: false, detail: `${name} is disabled, so no sweeps run: enable it in EventBridge Scheduler` };
 }
 
-/** New accounts have a tenth of the usual quota or less, which functions of all kinds share. */
+/** New accounts have a tenth of the usual quota or less, which all functions share. */
 async function examineConcurrency({ aws, output }: Deployment): Promise<Finding> {
   const { AccountLimit } = await aws.lambda.send(new GetAccountSettingsCommand({}));
   const limit = AccountLimit?.UnreservedConcurrentExecutions ?? AccountLimit?.ConcurrentExecutions ?? 0;
   const sweeps = Number(output('SweepsAtOnce'));
   const left = limit - sweeps;
-  const detail = `of ${limit} invocations at once in this account and region, sweeps take ${sweeps} at most, which leaves ${left} for status calls`;
+  const detail = `of ${limit} invocations at once in this account and region, sweeps take at most ${sweeps}, which leaves ${left} for status calls`;
   if (left >= LEAST_FOR_STATUS_CALLS) return { ok: true, detail };
   return {
     ok: false,
@@ -192,13 +192,13 @@ async function examineAlarmTopic({ aws, output }: Deployment): Promise<Finding> 
     return {
       ok: false,
       detail:
-        'no subscription has been confirmed yet: open the link in the e-mail that AWS has sent to the address',
+        'no subscription has been confirmed yet: open the link in the e-mail that AWS sent to the address',
     };
   }
   return {
     ok: false,
     detail:
-      'an alarm reaches nobody: set alarmEmail in cdk.json and deploy, or subscribe an address to the topic',
+      'alarms reach no one: set alarmEmail in cdk.json and deploy, or subscribe an address to the topic',
     commands: [
       `aws sns subscribe --topic-arn ${topicArn} --protocol email --notification-endpoint <address>`,
     ],
@@ -207,12 +207,12 @@ async function examineAlarmTopic({ aws, output }: Deployment): Promise<Finding> 
 
 async function examineEventBus({ aws, account, output }: Deployment): Promise<Finding> {
   const name = output('EventBusName');
-  // An account cannot let another one look at its buses: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-bus-perms.html
+  // Other accounts cannot be allowed to describe a bus: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-bus-perms.html
   const [, , , , owner = account] = name.split(':');
   if (owner !== account) {
     return {
       ok: true,
-      detail: `${name} is another account's, which alone can look at it: the alarm EventsNotSent says when it takes no events`,
+      detail: `${name} belongs to another account, and only that one can check it: the alarm EventsNotSent reports when it rejects events`,
     };
   }
   try {

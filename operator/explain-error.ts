@@ -1,6 +1,6 @@
 import { OperatorError, UsageError } from './operator-error.ts';
 
-/** Says in one line what went wrong and what to do about it; never with a secret. */
+/** Describes in one line what went wrong and what to do; never contains a secret. */
 export function explainError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { name, code } = error as Error & { readonly code?: unknown };
@@ -8,7 +8,7 @@ export function explainError(error: unknown): string {
   switch (name) {
     case 'CredentialsProviderError':
     case 'TokenProviderError':
-      return `no AWS credentials: set AWS_PROFILE, and sign in with "aws sso login" where the profile needs it (${message})`;
+      return `no AWS credentials: set AWS_PROFILE, and sign in with "aws sso login" if the profile needs it (${message})`;
     case 'ExpiredToken':
     case 'ExpiredTokenException':
     case 'RequestExpired':
@@ -17,7 +17,7 @@ export function explainError(error: unknown): string {
     case 'UnrecognizedClientException':
     case 'InvalidSignatureException':
     case 'SignatureDoesNotMatch':
-      return 'AWS does not accept these credentials: check AWS_PROFILE and the clock of this machine';
+      return 'AWS rejects these credentials: check AWS_PROFILE and the clock of this machine';
     case 'AccessDenied':
     case 'AccessDeniedException':
     case 'AuthorizationError':
@@ -28,7 +28,7 @@ export function explainError(error: unknown): string {
   }
   if (message === 'Region is missing') return 'no AWS region: set AWS_REGION, or the region of the profile';
   if (typeof code === 'string' && UNREACHABLE.has(code)) {
-    return `AWS cannot be reached: ${message || code}; check AWS_REGION and the network, or whether "npm start" still runs`;
+    return `cannot reach AWS: ${message || code}; check AWS_REGION and the network, or whether "npm start" is still running`;
   }
   const isOurs = error instanceof OperatorError || error instanceof UsageError;
   return isOurs || name === 'Error' ? message : `${name}: ${message}`;
@@ -49,5 +49,5 @@ function explainDenial(message: string): string {
     /perform: (?<action>[\w-]+:\w+)(?: on resource: (?<resource>\S+))?/.exec(message)?.groups ?? {};
   if (action === undefined) return `access denied: ${message}`;
   const place = resource === undefined ? '' : ` on ${resource}`;
-  return `access denied: these credentials must be allowed ${action}${place}`;
+  return `access denied: these credentials need ${action}${place}`;
 }

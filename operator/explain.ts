@@ -26,16 +26,16 @@ const Explained = v.object({
 
 export const explain: Command = {
   synopsis: '<user>',
-  summary: 'says why one user is connected, or has to reconnect',
-  description: `The user is an id, or the e-mail of the account. Answers the question "why am I asked to reconnect?": how the
-connection stands, what to do, and what became of it, from now backwards. The history goes back 90 days.`,
+  summary: 'explains why a user is connected or has to reconnect',
+  description: `The user is an id, or the e-mail address of the account. Answers the question "why am I asked to reconnect?": the
+state of the connection, what to do, and its history, newest first. The history goes back 90 days.`,
   options: {},
   fields: {
     user_id: 'the user',
     state: 'connected, reauthorization_required, disconnected or never_connected',
-    summary: 'how the connection stands, and why',
+    summary: 'the state of the connection, and why',
     advice: 'what to do',
-    history: 'list of {at, change, reason, text}, the newest first',
+    history: 'list of {at, change, reason, text}, newest first',
   },
   parse(commandLine) {
     const user = parseUser(commandLine);
@@ -53,6 +53,6 @@ function toText({ user_id: userId, summary, advice, history }: Explanation): str
     `User ${userId}`,
     summary,
     `What to do: ${advice}`,
-    ...(lines.length > 0 ? ['', 'From now backwards:', ...lines] : []),
+    ...(lines.length > 0 ? ['', 'History, newest first:', ...lines] : []),
   ].join('\n');
 }

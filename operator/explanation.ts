@@ -1,4 +1,4 @@
-/** What the database tells about one connection, as far as its explanation needs it. Times are ISO 8601. */
+/** The part of the database's record of one connection that the explanation needs. Times are ISO 8601. */
 export interface ExplainedConnection {
   readonly user_id: string;
   readonly state: 'connected' | 'reauthorization_required' | 'disconnected' | 'never_connected';
@@ -14,7 +14,7 @@ export interface ExplainedConnection {
   readonly reauthorization_required_since?: string | null | undefined;
   readonly reauthorization_reason?: string | null | undefined;
   readonly tokens_cleared_at?: string | null | undefined;
-  /** The newest first. */
+  /** Newest first. */
   readonly changes: readonly Change[];
 }
 
@@ -24,42 +24,42 @@ interface Change {
   readonly reason: string | null;
 }
 
-/** One thing that happened to a connection, in a support person's words. */
+/** One event in the history of a connection, in a support person's words. */
 export interface HistoryEntry {
   /** ISO 8601. */
   readonly at: string;
-  /** A change of `spotify_auth.changes`, or `connected` and `last_refreshed`, which the queue row knows. */
+  /** A change in `spotify_auth.changes`, or `connected` and `last_refreshed`, which come from the queue row. */
   readonly change: string;
   readonly reason: string | null;
   readonly text: string;
 }
 
-/** Why a connection is as it is. */
+/** Why a connection is in its state. */
 export interface Explanation {
   readonly user_id: string;
   readonly state: string;
   readonly summary: string;
   readonly advice: string;
-  /** From now backwards. */
+  /** Newest first. */
   readonly history: readonly HistoryEntry[];
 }
 
 const DAY_MILLISECONDS = 24 * 60 * 60 * 1_000;
 
-/** How long before its end the six months are worth a word. */
+/** When the end of the six months is near enough to mention. */
 const SOON_DAYS = 30;
 
-/** What Spotify said when it refused a grant. */
+/** Spotify's reasons for refusing a grant. */
 const REASONS: Readonly<Record<string, string>> = {
   expired: "Spotify's six months are over",
-  revoked: 'the user, or Spotify, took back what Bondhu had been allowed',
-  invalid: 'Spotify does not know the stored token any more',
+  revoked: 'the user or Spotify revoked the permission',
+  invalid: 'Spotify no longer knows the stored token',
   unknown: 'Spotify gave no reason',
 };
 
 /**
- * @param stage for the commands that are advised
- * @param now the time of this machine, for what is about to happen
+ * @param stage for the commands in the advice
+ * @param now this machine's time, for events in the near future
  */
 export function explain(connection: ExplainedConnection, stage: string, now: Date): Explanation {
   return {
@@ -82,7 +82,7 @@ function explainState(connection: ExplainedConnection, stage: string, now: Date)
     case 'disconnected':
       return {
         summary: 'The user has disconnected Spotify.',
-        advice: 'Ask the user to connect Spotify in Bondhu, if it is wanted again.',
+        advice: 'If the user wants it back, ask them to connect Spotify in Bondhu.',
       };
     case 'reauthorization_required':
       return explainMark(connection);
@@ -99,16 +99,16 @@ function explainMark({
 }: ExplainedConnection): Present {
   if (mark === 'no_refresh_token') {
     return {
-      summary: `The user has to reconnect since ${toWords(since)}: Bondhu stored tokens without a refresh token.`,
+      summary: `The user has had to reconnect since ${toWords(since)}: Bondhu stored tokens without a refresh token.`,
       advice:
         "Ask the user to reconnect Spotify in Bondhu. Where it happens to several, Bondhu's OAuth callback is at fault.",
     };
   }
   return {
-    summary: `The user has to reconnect since ${toWords(since)}: ${explainReason(reason)}.`,
+    summary: `The user has had to reconnect since ${toWords(since)}: ${explainReason(reason)}.`,
     advice:
       clearedAt === null || clearedAt === undefined
-        ? 'Ask the user to reconnect Spotify in Bondhu. Where it happens to many at once, see "Restoring after a false mass revocation" in docs/runbook.md.'
+        ? 'Ask the user to reconnect Spotify in Bondhu. If it happens to many users at once, see "Restoring after a false mass revocation" in docs/runbook.md.'
         : 'Ask the user to reconnect Spotify in Bondhu: the tokens have been removed, so nothing else helps.',
   };
 }
@@ -123,32 +123,32 @@ function explainLiving(connection: ExplainedConnection, stage: string, now: Date
   } = connection;
   const hasRunOut = secondsLeft === null || secondsLeft === undefined || secondsLeft <= 0;
   const refresh = `npm run operate -- refresh ${userId} --stage ${stage}`;
-  const token = hasRunOut ? 'the token has run out' : 'the token still works';
+  const token = hasRunOut ? 'the token has expired' : 'the token still works';
   if (heldSince !== null && heldSince !== undefined) {
     return {
-      summary: `Spotify refuses the connection since ${toWords(heldSince)}, and is not believed yet; ${token}.`,
+      summary: `Spotify has refused the connection since ${toWords(heldSince)}, but the system does not believe it yet; ${token}.`,
       advice:
-        'Spotify is asked again by itself. Nothing is for the user to do; if "doctor" or "statistics" show more, see "Revocation breaker open" in docs/runbook.md.',
+        'The system asks Spotify again by itself, and the user has nothing to do. If "doctor" or "statistics" show more, see "Revocation breaker open" in docs/runbook.md.',
     };
   }
   const [last] = connection.changes;
   if (last?.change === 'refused' && isAfter(last.changed_at, connection.refreshed_at)) {
     return {
-      summary: `Bondhu's database does not take new tokens (${last.reason}); ${token}.`,
+      summary: `Bondhu's database rejects new tokens (${last.reason}); ${token}.`,
       advice:
-        'Nothing is for the user to do: see "Profiles refuse tokens" in docs/runbook.md for the constraint or trigger.',
+        'The user has nothing to do. See "Profiles refuse tokens" in docs/runbook.md for the constraint or trigger.',
     };
   }
   if (failures > 0) {
     return {
       summary: `Connected, but the last ${failures} refreshes failed; ${token}.`,
-      advice: `"${refresh}" tries again, and says what Spotify answers.`,
+      advice: `"${refresh}" tries again, and shows Spotify's answer.`,
     };
   }
   if (hasRunOut) {
     return {
-      summary: 'Connected, but the token has run out.',
-      advice: `"${refresh}" refreshes it now; "doctor" says whether sweeps run.`,
+      summary: 'Connected, but the token has expired.',
+      advice: `"${refresh}" refreshes it now; "doctor" shows whether sweeps run.`,
     };
   }
   if (
@@ -164,7 +164,7 @@ function explainLiving(connection: ExplainedConnection, stage: string, now: Date
   return {
     summary: 'Connected, and the token works.',
     advice:
-      'Nothing. Where the page says something else, ask the user to reload it, and whether it is this account.',
+      'Nothing. If the page says something else, ask the user to reload it, and to check that this is the right account.',
   };
 }
 
@@ -185,7 +185,7 @@ function tellHistory(connection: ExplainedConnection): HistoryEntry[] {
       at: refreshedAt,
       change: 'last_refreshed',
       reason: null,
-      text: `the token was last refreshed; since the user connected it was refreshed ${refreshes === 1 ? 'once' : `${refreshes} times`}`,
+      text: `the token was last refreshed; it has been refreshed ${refreshes === 1 ? 'once' : `${refreshes} times`} since the user connected`,
     });
   }
   const isConnectingKnown = changes.some(({ change }) => change === 'authorized' || change === 'reconnected');
@@ -202,27 +202,27 @@ function describeChange(change: string, reason: string | null): string {
     case 'reconnected':
       return 'the user connected Spotify again';
     case 'incomplete':
-      return 'Bondhu stored tokens without a refresh token: from then on its page asks the user to reconnect';
+      return 'Bondhu stored tokens without a refresh token: since then its page has asked the user to reconnect';
     case 'refreshed':
       return 'the token was refreshed for the first time';
     case 'held':
-      return `Spotify refused the connection (${explainReason(reason)}) and was not believed, for it refused too many at once`;
+      return `Spotify refused the connection (${explainReason(reason)}) but was not believed, because it refused too many at once`;
     case 'revoked':
-      return `Spotify refused the connection (${explainReason(reason)}): from then on Bondhu's page asks the user to reconnect`;
+      return `Spotify refused the connection (${explainReason(reason)}): since then Bondhu's page has asked the user to reconnect`;
     case 'recovered':
-      return 'Spotify took the connection again: it works without the user';
+      return 'Spotify accepted the connection again: the user had nothing to do';
     case 'restored':
       return 'an operator undid the mark';
     case 'told':
       return reason === 'reauthorization_required'
-        ? 'other teams were told, by event, that the user has to reconnect'
-        : `other teams were told, by event, that the user has to reconnect soon (${reason?.replaceAll('_', ' ')})`;
+        ? 'an event told other teams that the user has to reconnect'
+        : `an event told other teams that the user has to reconnect soon (${reason?.replaceAll('_', ' ')})`;
     case 'cleared':
       return 'the tokens of the dead connection were removed';
     case 'disconnected':
       return 'the user disconnected Spotify';
     case 'refused':
-      return `Bondhu's database did not take new tokens (${reason})`;
+      return `Bondhu's database rejected new tokens (${reason})`;
     default:
       return reason === null ? change : `${change} (${reason})`;
   }

@@ -1,14 +1,14 @@
 import * as v from 'valibot';
 
-/** The fields of a result by their names, each with what it means, in the order in which they are shown. */
+/** The fields of a result by name, with their meanings, in the order in which they are shown. */
 export type Fields = Readonly<Record<string, string>>;
 
-/** What the sweeper returns of which a command knows no more than the meaning of its fields. */
+/** A result of the sweeper, of which a command only knows the meaning of the fields. */
 export const Data = v.record(v.string(), v.unknown());
 
 /**
- * The fields of what the sweeper returned in the documented order, for jsonb orders them by length; what this version does
- * not know comes last.
+ * The fields of the sweeper's result in the documented order, because jsonb orders them by length. Fields that this version does
+ * not know come last.
  */
 export function inOrder(fields: Fields, data: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const known = Object.keys(fields).filter((name) => name in data);

@@ -14,7 +14,7 @@ const SECRETS = {
   supabase: { format: SUPABASE_CREDENTIALS, output: 'SupabaseSecretArn' },
 } as const;
 
-/** What the sweeper found when it tried the value. */
+/** The sweeper's result of testing the value. */
 const Trial = v.object({
   answer: v.picklist(['accepted', 'refused', 'unknown']),
   detail: v.string(),
@@ -23,32 +23,32 @@ const Trial = v.object({
 
 type Trial = v.InferOutput<typeof Trial>;
 
-/** What would end with the present value, and the option that says that it is meant. */
+/** What the loss of the current value would break, and the option that confirms it. */
 const LOSSES = {
   client: {
     option: 'new-app',
     warning:
-      'this is another client id than the present one, to which every grant belongs: all users would have to reconnect. Where that is meant, add --new-app',
+      'this client id differs from the current one, which all grants belong to: every user would have to reconnect. If you mean that, add --new-app',
   },
   jwt_secret: {
     option: 'without-jwt-secret',
     warning:
-      'the present value has a jwt_secret and this one has none: user tokens that are signed with it would be refused. Where there are none any more, add --without-jwt-secret',
+      'the current value has a jwt_secret and this one has none: user tokens signed with it would be rejected. If there are no such tokens any more, add --without-jwt-secret',
   },
 } as const;
 
 export const fillSecret: Command = {
   synopsis: 'spotify|supabase',
-  summary: 'writes a secret, which it reads from standard input',
-  description: `The value is JSON, and replaces the present one as a whole:
+  summary: 'reads a secret from standard input, tests it, then stores it',
+  description: `The value is JSON, and replaces the whole current value:
 
   spotify    ${SPOTIFY_CLIENT.example}
   supabase   ${SUPABASE_CREDENTIALS.example}
-             and "jwt_secret": "..." where user tokens are signed with HS256
+             and "jwt_secret": "..." if user tokens are signed with HS256
 
-At a terminal nothing of it appears; it ends with the last brace and Enter, or with Ctrl-D. The value is compared with the
-present one and tried at Spotify or Supabase. What would break the stage is refused, and nothing is written. Nothing has to
-be deployed afterwards.
+A terminal does not echo it; end it with the last brace and Enter, or with Ctrl-D. The command compares the value with
+the current one and tests it against Spotify or Supabase. It rejects a value that would break the stage, and then writes
+nothing. No deployment is needed afterwards.
 
   --new-app              takes another client id than the present one: every user has to reconnect
   --without-jwt-secret   takes a Supabase value without jwt_secret where the present one has it
@@ -60,14 +60,14 @@ be deployed afterwards.
   },
   fields: {
     secret: 'the name of the secret',
-    trial: 'what came of trying the value',
+    trial: 'the result of testing the value',
     version_id: 'the version that is now current',
-    previous_version_id: 'the version before it; null: there is none',
-    go_back: 'the command that makes the version before it current again; null: there is none',
+    previous_version_id: 'the previous version; null: there is none',
+    go_back: 'the command that makes the previous version current again; null: there is none',
   },
   parse({ positionals, values }) {
     const [secret, ...others] = positionals;
-    // What was written instead is not repeated: it may be the secret.
+    // The message does not repeat the argument: it may be the secret.
     if (others.length > 0 || (secret !== 'spotify' && secret !== 'supabase')) {
       throw new UsageError('fill-secret takes spotify or supabase, and reads the value from standard input');
     }
@@ -80,14 +80,14 @@ be deployed afterwards.
       const value = parseSecretValue(format, text);
       const current = await findCurrentVersion(deployment, secretId);
       const event = { command: 'try-secret', secret, value: JSON.parse(value) };
-      const trial = await invokeSweeper(deployment, event, 'trying the value', Trial);
+      const trial = await invokeSweeper(deployment, event, 'testing the value', Trial);
       refuseToBreak(trial, values);
       return write(deployment, secretId, value, current, trial);
     };
   },
 };
 
-/** @throws OperatorError where the value would break what works now */
+/** @throws OperatorError if the value would break something that works now */
 function refuseToBreak({ answer, detail, loses }: Trial, options: Readonly<Record<string, unknown>>): void {
   if (loses !== null && options[LOSSES[loses].option] !== true) {
     throw new OperatorError(`nothing was written: ${LOSSES[loses].warning}`);
@@ -95,15 +95,15 @@ function refuseToBreak({ answer, detail, loses }: Trial, options: Readonly<Recor
   if (answer === 'refused') throw new OperatorError(`nothing was written: ${detail}`);
   if (answer === 'unknown' && options['untried'] !== true) {
     throw new OperatorError(
-      `nothing was written, for the value could not be tried: ${detail}; try again, or add --untried`,
+      `nothing was written, because the value could not be tested: ${detail}; try again, or add --untried`,
     );
   }
 }
 
-/** @returns the id of the version that is current; null: the secret is empty */
+/** @returns the id of the current version; null if the secret is empty */
 async function findCurrentVersion({ aws }: Deployment, secretId: string): Promise<string | null> {
   const { VersionIdsToStages = {} } = await withProgress(
-    'looking at the secret',
+    'reading the secret',
     aws.secretsManager.send(new DescribeSecretCommand({ SecretId: secretId })),
   );
   const [id = null] = Object.keys(VersionIdsToStages).filter((versionId) =>
@@ -130,7 +130,7 @@ async function write(
   return {
     text: `${detail}.
 Secret ${Name} of ${stackName} has a new value: version ${VersionId} is current.
-${goBack === null ? 'There was none before it.' : `To go back: ${goBack}`}`,
+${goBack === null ? 'There was no earlier version.' : `To go back: ${goBack}`}`,
     data: {
       secret: Name,
       trial: detail,

@@ -8,20 +8,20 @@ const Found = v.object({ user_id: v.nullable(v.string()) });
 
 const UnknownUser = v.object({ state: v.literal('unknown_user') });
 
-/** The id of the user whom the command line names. Rejects with an OperatorError where no account has the e-mail. */
+/** The id of the user given on the command line. Rejects with an OperatorError if no account has the e-mail address. */
 export async function findUser(deployment: Deployment, user: UserArgument): Promise<string> {
   if ('userId' in user) return user.userId;
   const event = { command: 'find', email: user.email };
-  const found = await invokeSweeper(deployment, event, 'looking the user up', Found);
+  const found = await invokeSweeper(deployment, event, 'looking up the user', Found);
   if (found.user_id === null) {
     throw new OperatorError(
-      `no account has this e-mail in the Supabase project of ${deployment.stackName}: is it another stage, or the address at Spotify?`,
+      `no account has this e-mail address in the Supabase project of ${deployment.stackName}: is it another stage, or the user's address at Spotify?`,
     );
   }
   return found.user_id;
 }
 
-/** What the sweeper says of one user's connection. Rejects with an OperatorError where the database knows no such user. */
+/** The sweeper's report on one user's connection. Rejects with an OperatorError if the database has no such user. */
 export async function askAboutUser<Answer>(
   deployment: Deployment,
   command: 'show' | 'explain',
@@ -32,7 +32,7 @@ export async function askAboutUser<Answer>(
   const answer = await invokeSweeper(
     deployment,
     { command, userId },
-    'looking the connection up',
+    'looking up the connection',
     v.union([UnknownUser, schema]),
   );
   if (!v.is(UnknownUser, answer)) return answer as Answer;

@@ -4,15 +4,15 @@ import type { Deployment } from './deployment.ts';
 import { OperatorError } from './operator-error.ts';
 import { withProgress } from './progress.ts';
 
-/** How Lambda reports an error that a function has thrown. */
+/** Lambda's report of an error that a function has thrown. */
 const ThrownError = v.object({ errorType: v.optional(v.string(), 'Error'), errorMessage: v.string() });
 
 /**
- * Hands an event to the sweeper function and waits for its result.
+ * Sends an event to the sweeper function and waits for its result.
  *
  * @param activity what the function does meanwhile, such as "sweeping"
- * @param schema what it answers
- * @returns rejects with an OperatorError where it threw an error, or answers something else
+ * @param schema of the answer
+ * @returns rejects with an OperatorError if the function threw an error, or if its answer does not match the schema
  */
 export async function invokeSweeper<Result>(
   { aws, output, stage }: Deployment,
@@ -32,14 +32,16 @@ export async function invokeSweeper<Result>(
   if (FunctionError === undefined) {
     const parsed = v.safeParse(schema, result);
     if (parsed.success) return parsed.output;
-    throw new OperatorError('the sweeper does not answer as it should: deploy the version of these commands');
+    throw new OperatorError(
+      'the answer of the sweeper is not valid: deploy the version that these commands belong to',
+    );
   }
   const thrown = v.safeParse(ThrownError, result);
-  if (!thrown.success) throw new OperatorError('the sweeper failed, and said not why: look into its log');
+  if (!thrown.success) throw new OperatorError('the sweeper failed without a reason: see its log');
   const { errorType, errorMessage } = thrown.output;
   throw new OperatorError(
     errorType === 'UnexpectedEventError'
-      ? 'the sweeper does not know this command: deploy it with the version of these commands'
+      ? 'the sweeper does not know this command: deploy the version that these commands belong to'
       : `the sweeper failed: ${errorType}: ${errorMessage}`,
   );
 }

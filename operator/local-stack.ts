@@ -11,16 +11,15 @@ const LocalStack = v.object({ awsEndpointUrl: v.string() });
 /**
  * Finds the stack that `npm start` runs on this machine.
  *
- * @returns the one address that stands for all services of AWS
- * @throws OperatorError saying what to do, where no stack is running
+ * @returns the one address for all AWS services
+ * @throws OperatorError with what to do, if no stack is running
  */
 export async function findLocalAws(): Promise<string> {
   const text = await readFile(stateFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
-    throw new OperatorError(
-      'no local stack is running: start one with "npm start" and wait until it says that it is ready',
-      { cause: error },
-    );
+    throw new OperatorError('no local stack is running: start one with "npm start" and wait for "Ready."', {
+      cause: error,
+    });
   });
   return v.parse(LocalStack, JSON.parse(text)).awsEndpointUrl;
 }

@@ -42,7 +42,7 @@ help <command>, or --help behind a command: what it does, and the fields of its 
 
 Exit code 0: done. 1: not done, and why on standard error; doctor: something is not in place. 2: the command line is wrong.`;
 
-/** Does what the command line says. @returns the exit code */
+/** Runs the command line. @returns the exit code */
 async function main([name, ...rest]: readonly string[]): Promise<number> {
   if (name === '--version') return print(readVersion());
   if (name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) return print(USAGE);
@@ -100,7 +100,7 @@ function readCommandLine(name: string | undefined, command: Command, args: strin
       },
     });
   } catch (error) {
-    // Its first sentence; the others are about arguments that begin with a hyphen, of which there are none.
+    // The first sentence; the others are about arguments that begin with a hyphen, which do not exist here.
     const [problem] = String(Object(error).message).split(/\.\s/);
     throw new UsageError(`${problem}: see "npm run operate -- ${name} --help"`, { cause: error });
   }
@@ -109,7 +109,7 @@ function readCommandLine(name: string | undefined, command: Command, args: strin
 function parseStage(stage: unknown): string {
   if (typeof stage !== 'string') {
     throw new UsageError(
-      'say which stage: --stage <stage>, or --stage local for the stack that "npm start" runs',
+      'name a stage: --stage <stage>, or --stage local for the stack that "npm start" runs',
     );
   }
   if (!/^[a-z][a-z0-9-]*$/.test(stage)) {
@@ -126,13 +126,13 @@ function printResult({ text, data }: CommandResult, isJson: boolean): void {
   print(isJson ? JSON.stringify(data, null, 2) : text);
 }
 
-/** @returns the exit code of a command that has nothing else to do */
+/** @returns the exit code of a command that is done */
 function print(text: string): 0 {
   process.stdout.write(`${text}\n`);
   return 0;
 }
 
-// Whoever reads a pipe may have seen enough, as `head` does: then there is nothing left to say, and nothing is wrong.
+// A reader such as `head` may close the pipe early: then there is nothing left to say, and nothing is wrong.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

@@ -1,10 +1,10 @@
-/** A command did not do what it was asked. The message is one line that says what to do. */
+/** A command failed. The message is one line that says what to do. */
 export class OperatorError extends Error {
   override readonly name = 'OperatorError';
   readonly code = 'OPERATOR_ERROR';
 }
 
-/** The command line cannot be understood. The message is one line that says what to write. */
+/** The command line is invalid. The message is one line that says what to write. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
   readonly code = 'USAGE';

@@ -1,9 +1,9 @@
 const INTERVAL_MILLISECONDS = 2_000;
 
 /**
- * Waits for some work, and says on standard error every two seconds that it still goes on.
+ * Waits for some work, and reports every two seconds on standard error that it is still in progress.
  *
- * @param activity what goes on, such as "sweeping"
+ * @param activity the work, such as "sweeping"
  */
 export async function withProgress<Result>(activity: string, work: Promise<Result>): Promise<Result> {
   const startedAt = performance.now();

@@ -11,16 +11,15 @@ const NothingToRefresh = v.object({ outcome: v.literal('disconnected') });
 export const refresh: Command = {
   synopsis: '<user>',
   summary: "refreshes one user's token now",
-  description: `The user is an id, or the e-mail of the account. Refreshes however long the token has left. Asks Spotify again about a
-dead grant, 30 s after the last attempt at the earliest. Leaves a connection alone that another call is refreshing, or that
-backs off.`,
+  description: `The user is an id, or the e-mail address of the account. Refreshes the token even if it is valid. Asks Spotify again about a
+dead grant, but not within 30 s of the last attempt. Leaves a connection alone that another call is refreshing, or that
+is backing off.`,
   options: {},
   fields: {
     user_id: 'the user',
-    outcome:
-      'what Spotify answered, what became of recording it, or the state because of which it was not asked',
-    reason: 'why; left out where there is no more to say',
-    retry_after: 'seconds until it may be tried again; left out where it need not be',
+    outcome: "Spotify's answer, the verdict of recording it, or the state that kept the call from being made",
+    reason: 'why; omitted if there is nothing to add',
+    retry_after: 'seconds until the next possible attempt; omitted if none is needed',
   },
   parse(commandLine) {
     const user = parseUser(commandLine);

@@ -9,27 +9,27 @@ import { OperatorError, UsageError } from './operator-error.ts';
 
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
 
-/** More than these are restored only after a question. */
+/** Restoring more than these needs a confirmation. */
 const MOST_WITHOUT_QUESTION = 10;
 
 const Counted = v.object({ restorable: v.number() });
 
 export const restore: Command = {
   synopsis: '--since <time>',
-  summary: 'undoes the marking of grants as dead',
-  description: `For a wave of false revocations: connections that have been marked since that time, such as
-2026-11-24T03:00Z, are due at once, and the next sweep asks Spotify about them. Asks before it restores more than ${MOST_WITHOUT_QUESTION}. Works
+  summary: 'undoes dead marks',
+  description: `For a wave of false revocations. Connections that were marked dead since that time, such as
+2026-11-24T03:00Z, become due at once, and the next sweep asks Spotify about them. Asks before it restores more than ${MOST_WITHOUT_QUESTION}. Works
 for a week after the mark; then the tokens of dead grants have been removed.
 
-  --dry-run         only says how many it would restore
-  --yes             does not ask, as scripts need it`,
+  --dry-run         only shows how many it would restore
+  --yes             does not ask, for scripts`,
   options: { since: { type: 'string' }, 'dry-run': { type: 'boolean' }, yes: { type: 'boolean' } },
   fields: {
     restorable: 'with --dry-run: how many connections would be restored',
-    restored: 'how many connections have been restored',
+    restored: 'how many connections were restored',
   },
   parse(commandLine) {
-    refuseArguments(commandLine, 'restore takes no argument but --since <time>');
+    refuseArguments(commandLine, 'restore takes only --since <time>');
     const since = parseSince(commandLine);
     const { 'dry-run': isDryRun, yes: isSure } = commandLine.values;
     return async (deployment) => {
@@ -52,9 +52,11 @@ async function count(deployment: Deployment, since: string): Promise<number> {
 
 async function askAboutMany(restorable: number, since: string): Promise<void> {
   if (restorable <= MOST_WITHOUT_QUESTION) return;
-  const what = `${restorable} connections that have been marked since ${since}`;
+  const what = `${restorable} connections marked dead since ${since}`;
   if (!process.stdin.isTTY) {
-    throw new OperatorError(`this would restore ${what}: add --yes, for there is no terminal to ask at`);
+    throw new OperatorError(
+      `this would restore ${what}: add --yes, because there is no terminal to confirm at`,
+    );
   }
   if (!(await confirm(`Restore ${what}?`, process.stdin, process.stderr))) {
     throw new OperatorError('nothing was restored');
@@ -63,7 +65,7 @@ async function askAboutMany(restorable: number, since: string): Promise<void> {
 
 /** @returns the time in UTC */
 function parseSince({ values: { since } }: CommandLine): string {
-  if (typeof since !== 'string') throw new UsageError('say since when: --since 2026-11-24T03:00Z');
+  if (typeof since !== 'string') throw new UsageError('name a time: --since 2026-11-24T03:00Z');
   const milliseconds =
     INSTANT.test(since) && isCalendarDay(since.slice(0, 10)) ? Date.parse(since) : Number.NaN;
   if (Number.isNaN(milliseconds)) {
@@ -73,7 +75,7 @@ function parseSince({ values: { since } }: CommandLine): string {
   return new Date(milliseconds).toISOString();
 }
 
-/** `Date.parse` takes February 31 for March 3. */
+/** `Date.parse` reads February 31 as March 3. */
 function isCalendarDay(day: string): boolean {
   const milliseconds = Date.parse(day);
   return !Number.isNaN(milliseconds) && new Date(milliseconds).toISOString().startsWith(day);

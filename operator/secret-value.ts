@@ -4,16 +4,16 @@ import { describeFormat, type SecretFormat } from '../lambda/adapters/secret.ts'
 import { OperatorError } from './operator-error.ts';
 
 /**
- * Checks what somebody wants to write into a secret. No message repeats anything of it, names of members included:
- * they may be secrets that were put into the wrong place.
+ * Checks the new value of a secret. No message repeats any part of it, not even names of members:
+ * they may be secrets in the wrong place.
  *
- * @returns the value as it is to be stored
+ * @returns the value to store
  * @throws OperatorError
  */
 export function parseSecretValue(format: SecretFormat<object>, text: string): string {
   const { schema, example } = format;
   if (text.trim() === '') {
-    throw new OperatorError(`nothing came from standard input: it must be ${example}`);
+    throw new OperatorError(`standard input is empty: it must be ${example}`);
   }
   let json: unknown;
   try {
@@ -26,13 +26,13 @@ export function parseSecretValue(format: SecretFormat<object>, text: string): st
     const places = parsed.issues.map((issue) => v.getDotPath(issue) ?? 'its top');
     throw new OperatorError(`the value is wrong at ${places.join(', ')}: ${describeFormat(format)}`);
   }
-  // The schema keeps what it knows.
+  // The schema only keeps members that it knows.
   if (Object.keys(parsed.output).length < Object.keys(Object(json)).length) {
-    throw new OperatorError(`the value has a member too many: it must be ${example}`);
+    throw new OperatorError(`the value has an unknown member: it must be ${example}`);
   }
   if ('secret_key' in parsed.output && !isSecretKey(String(parsed.output.secret_key))) {
     throw new OperatorError(
-      "secret_key is not the project's secret key: it must begin with sb_secret_ (sb_publishable_ is the key of the browser), or be the legacy service_role key",
+      "secret_key is not the project's secret key: it must begin with sb_secret_ (sb_publishable_ is the browser's key), or be the legacy service_role key",
     );
   }
   return JSON.stringify(parsed.output);

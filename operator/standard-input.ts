@@ -3,9 +3,9 @@ import { Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 
 /**
- * All that standard input holds. Nothing that is typed at a terminal appears on it.
+ * Reads all of standard input. A terminal does not echo what is typed.
  *
- * @param invitation what to type, for somebody who sits at a terminal
+ * @param invitation says what to type, if standard input is a terminal
  */
 export async function readStandardInput(invitation: string): Promise<string> {
   if (!process.stdin.isTTY) return text(process.stdin);
@@ -14,12 +14,12 @@ export async function readStandardInput(invitation: string): Promise<string> {
 }
 
 /**
- * What somebody types or pastes at a terminal, without an echo, until it is complete JSON, or Ctrl-D. Ctrl-C ends the
- * process, as it does elsewhere.
+ * Reads from a terminal, without an echo, until the text is complete JSON, or until Ctrl-D. Ctrl-C ends the
+ * process, as usual.
  */
 export async function readUnseen(terminal: NodeJS.ReadStream): Promise<string> {
   const output = new Writable({ write: (_chunk, _encoding, done) => done() });
-  // With `terminal`, readline switches the echo off, and writes what is typed to its own output.
+  // With `terminal`, readline switches the echo off, and writes typed characters to its own output.
   const lines = createInterface({ input: terminal, output, terminal: true, historySize: 0 });
   lines.once('SIGINT', () => {
     lines.close();

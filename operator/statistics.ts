@@ -11,28 +11,28 @@ const DEFAULT_INTERVAL_SECONDS = 10;
 
 export const statistics: Command = {
   synopsis: '[--watch]',
-  summary: 'shows the state of the whole',
-  description: `What the database knows of all connections together.
+  summary: 'counts connections by state',
+  description: `The database's statistics of all connections.
 
-  --watch             shows it again and again, until Ctrl-C; each reads the whole queue
-  --every <seconds>   the time in between: ${DEFAULT_INTERVAL_SECONDS} unless it is given`,
+  --watch             repeats it until Ctrl-C; each time reads the whole queue
+  --every <seconds>   the interval, by default ${DEFAULT_INTERVAL_SECONDS}`,
   options: { watch: { type: 'boolean' }, every: { type: 'string' } },
   fields: {
-    connected: 'connections whose grant lives',
-    due: "of these, token runs out within the sweeps' window, or at an unknown time",
-    expired: 'of these, token has run out',
-    oldest_overdue_seconds: 'seconds since the first of these ran out; 0: none has',
+    connected: 'connections whose grant is alive',
+    due: "of these, token expires within the sweeps' window, or at an unknown time",
+    expired: 'of these, token has expired',
+    oldest_overdue_seconds: 'seconds since the first of these expired; 0: none has',
     waiting_for_reauthorization: 'connections whose user has to reconnect',
     reauthorizations_due: "living connections that Spotify's six months end within 30 days",
     held: 'grants that Spotify refuses without being believed',
-    breaker_open_seconds: 'since the revocation breaker opened; null: it is closed',
+    breaker_open_seconds: 'seconds since the revocation breaker opened; null: it is closed',
     nearly_all_revoked: "whether the client's credentials seem to be another app's",
-    not_before_in: 'seconds for which nobody may call Spotify; null: anybody may',
-    last_sweep_finished_at: 'when a sweep last came to its end; null: none has',
-    seconds_since_last_sweep: 'the same in seconds',
+    not_before_in: 'seconds for which no function may call Spotify; null: they may',
+    last_sweep_finished_at: 'when a sweep last finished; null: none has',
+    seconds_since_last_sweep: 'seconds since then',
     implausible_expiries: 'connections whose last expiry from outside cannot be true',
-    shared_tokens: 'connections whose refresh token another one has too',
-    missed_profile_changes: 'changes that reached the queue late, ever',
+    shared_tokens: 'connections that share a refresh token with another one',
+    missed_profile_changes: 'changes that reached the queue late, in total',
     schema_version: "of the database's functions",
   },
   parse(commandLine) {
@@ -42,7 +42,7 @@ export const statistics: Command = {
   },
 };
 
-/** @returns seconds; null: not to be watched. @throws UsageError */
+/** @returns seconds; null if it is not to be repeated. @throws UsageError */
 function parseInterval({ values: { watch, every } }: CommandLine): number | null {
   if (watch !== true) {
     if (every !== undefined) throw new UsageError('--every goes with --watch');
@@ -69,7 +69,7 @@ async function* watch(deployment: Deployment, everySeconds: number): AsyncGenera
     try {
       yield withTime(await count(deployment));
     } catch (error) {
-      // Nobody wants to start it again in the middle of an outage.
+      // Keeps going, because restarting it in the middle of an outage would be a nuisance.
       process.stderr.write(`${explainError(error)}\n`);
     }
   }

@@ -6,15 +6,15 @@ import { invokeSweeper } from './invoke-sweeper.ts';
 export const sweep: Command = {
   synopsis: '',
   summary: 'sweeps now',
-  description: `Refreshes every token that would not outlive the next scheduled sweep, and shows the sweep's counts. Safe at any
-time, also while the schedule sweeps. Connections that back off are waited for, 15 minutes at most.`,
+  description: `Refreshes every token that would expire before the next scheduled sweep ends, and shows the counts. Safe at any
+time, even during a scheduled sweep. Waits for connections that are backing off, for at most 15 minutes.`,
   options: {},
   fields: {
     status: 'completed, or why it ended early: out_of_time or throttled',
     refreshed: 'tokens that were refreshed',
-    failed: 'attempts that failed for now',
+    failed: 'attempts that failed temporarily',
     revoked: 'grants that Spotify calls dead',
-    throttled: 'attempts that Spotify asked to wait with',
+    throttled: 'attempts that Spotify rate-limited',
     stale: 'outcomes that came too late',
     total: 'the sum of these',
     remaining: 'connections that are still due',

@@ -1,12 +1,12 @@
-/** Time and chance; the browser's own unless a test brings another. */
+/** Time and randomness: the browser's own, unless a test injects others. */
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
 
-  /** Calls back once, after that many milliseconds (below 2^31); the function returned prevents it. */
+  /** Calls back once, after this many milliseconds (below 2^31); the returned function cancels it. */
   after(milliseconds: number, callback: () => void): () => void;
 
-  /** A number from 0 up to, not including, 1. */
+  /** A random number from 0 up to, not including, 1. */
   random(): number;
 }
 
@@ -20,9 +20,9 @@ export const browserClock: Clock = {
 };
 
 /**
- * How long to wait after a failure: `firstMilliseconds` doubled with every failure before it, at most
- * `longestMilliseconds`, of which a random half to whole is taken, so that pages which failed together do not come
- * back together.
+ * How long to wait after a failure: `firstMilliseconds`, doubled with every previous failure, at most
+ * `longestMilliseconds`. A random factor between a half and one keeps pages that failed together from retrying
+ * together.
  */
 export function computeBackoffMilliseconds(
   failuresBefore: number,

@@ -15,17 +15,17 @@ import { StatusError, toStatusError } from './status-error.ts';
 /** The API replaces an access token that has less than five minutes left. */
 const CHECK_BEFORE_EXPIRY_MILLISECONDS = 2 * 60 * 1_000;
 
-/** Where a clock is wrong, a token has run out already or lives for years. */
+/** With a wrong clock, a token has already expired or lives for years. */
 const SHORTEST_PAUSE_MILLISECONDS = 60 * 1_000;
 const LONGEST_PAUSE_MILLISECONDS = 24 * 60 * 60 * 1_000;
 
 const FIRST_BACKOFF_MILLISECONDS = 5_000;
 const LONGEST_BACKOFF_MILLISECONDS = 5 * 60 * 1_000;
 
-/** Somebody looks at the page again, the network is back, or another tab has stored something. */
+/** The user looks at the page again, the network is back, or another tab has stored something. */
 const PAGE_EVENTS = ['focus', 'visibilitychange', 'pageshow', 'online', 'storage'];
 
-/** The id of the signed-in user; none while nobody is, or as long as that is not known. */
+/** The id of the signed-in user; null or undefined if no user is signed in, or if that is not known yet. */
 export type UserId = string | null | undefined;
 
 export interface ConnectionStoreOptions {
@@ -38,37 +38,37 @@ export interface ConnectionStoreOptions {
   readonly clock?: Clock;
 }
 
-/** What a page knows of its user's connection. Any number of listeners share one request. */
+/** The state of the user's connection on this page. Any number of listeners share one request. */
 export interface ConnectionStore {
-  /** Starts as the last known state of that user; `checking` for anybody but the user of the page. */
+  /** Starts as the last known state of that user; `checking` for anyone but the user of the page. */
   current(userId: UserId): ConnectionView;
 
   /**
-   * Calls back whenever the view has changed, until the function that it returns is called.
+   * Calls back on every change of the view, until the returned function is called.
    *
-   * The first listener makes its user the user of the page, and starts a check at once. There is another one when
-   * somebody looks at the page again, when it comes online, when another tab has something new, shortly before the
-   * access token runs out, and after a failure.
+   * The first listener makes its user the user of the page, and starts a check at once. Further checks follow when the
+   * user looks at the page again, when the page comes online, when another tab has news, shortly before the
+   * access token expires, and after a failure.
    */
   subscribe(userId: UserId, listener: () => void): () => void;
 
-  /** Asks now, in place of a request under way. Resolves when that has ended; never rejects. */
+  /** Checks now, and replaces a pending request. Resolves when the check has ended; never rejects. */
   recheck(): Promise<void>;
 
-  /** Forgets everything, in all tabs and beyond them. For when the user signs out. */
+  /** Forgets everything, in all tabs and in storage. Call it when the user signs out. */
   forget(): void;
 }
 
 const stores = new WeakMap<StatusClient, ConnectionStore>();
 
-/** The one store of everything on the page that uses this client. */
+/** The one store for all parts of the page that use this client. */
 export function getConnectionStore(client: StatusClient): ConnectionStore {
   const store = stores.get(client) ?? createConnectionStore({ client });
   stores.set(client, store);
   return store;
 }
 
-/** A store of its own, for tests; a page uses `connectionStoreOf`. */
+/** A separate store, for tests; pages use `getConnectionStore`. */
 export function createConnectionStore({
   client,
   openStorage = () => localStorage,
@@ -103,7 +103,7 @@ export function createConnectionStore({
       }
       return () => {
         listeners.delete(listener);
-        // Not at once: a component that replaces this one subscribes a moment later, and takes over what is known.
+        // Not at once: a component that replaces this one subscribes a moment later, and takes over the state.
         queueMicrotask(endIfUnheard);
       };
     },
@@ -137,7 +137,7 @@ export function createConnectionStore({
       }
     }
     if (view === CHECKING) {
-      // What is stored is another user's, or of no use.
+      // The stored status is another user's, or unusable.
       clearLastKnownStatus(openStorage);
     }
     check();
@@ -157,14 +157,14 @@ export function createConnectionStore({
     } else if (
       request === null &&
       clock.now() >= notBefore &&
-      // A page is shown when it has loaded, too, and then it was checked.
+      // `pageshow` also fires after a normal load, which has already started a check.
       (event as PageTransitionEvent).persisted !== false
     ) {
       checkIfVisible();
     }
   }
 
-  /** Another tab has an answer; or none any more, because the user has signed out or is another one. */
+  /** Another tab has an answer, or has deleted it because the user has signed out or changed. */
   function onStored({ key, newValue }: StorageEvent): void {
     if (key !== LAST_KNOWN_STATUS_KEY && key !== null) {
       return;
@@ -218,7 +218,7 @@ export function createConnectionStore({
   ): void {
     const code = outcome instanceof StatusError ? outcome.code : outcome.kind;
     if (code === 'forbidden') {
-      // The session is another user's, who is not to see this one's state.
+      // The session belongs to another user, who must not see this one's state.
       clearLastKnownStatus(openStorage);
       view = CHECKING;
     }

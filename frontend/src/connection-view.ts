@@ -2,21 +2,21 @@ import type { Connection, KnownStatus } from './connection-status.ts';
 
 const MILLISECONDS_PER_DAY = 24 * 60 * 60 * 1_000;
 
-/** What to show of a user's connection. */
+/** What to show about a user's connection. */
 export type ConnectionView =
   | {
       readonly state: 'connected';
-      /** As long as it is not confirmed, all but `reauthorizeBy` may be unknown. */
+      /** Before the state is confirmed, everything but `reauthorizeBy` may be unknown. */
       readonly connection: Connection;
       /** Days, rounded up, until Spotify ends the authorization; null when unknown. */
       readonly daysUntilReauthorization: number | null;
-      /** False while this is the last known state: from an earlier page, or because a check failed since. */
+      /** False while this is the last known state: from an earlier page, or because a later check failed. */
       readonly isConfirmed: boolean;
       readonly message: null;
     }
   | {
       /**
-       * - `checking`: nothing is known yet, or nobody is signed in.
+       * - `checking`: nothing is known yet, or no user is signed in.
        * - `disconnected`: never connected, or disconnected by the user.
        * - `reconnect`: the grant is dead; the user has to connect Spotify again.
        * - `unavailable`: nothing is known, because the check failed.
@@ -25,7 +25,7 @@ export type ConnectionView =
       readonly connection: null;
       readonly daysUntilReauthorization: null;
       readonly isConfirmed: boolean;
-      /** For the user: why to connect again, or why nothing is known. Text, not markup. */
+      /** For the user: why to reconnect, or why the state is unknown. Text, not markup. */
       readonly message: string | null;
     };
 
@@ -38,7 +38,7 @@ export const CHECKING: Extract<ConnectionView, { connection: null }> = {
   message: null,
 };
 
-/** The view of a status at a moment in milliseconds since 1970. */
+/** The view of a status at a time in milliseconds since 1970. */
 export function toView(status: KnownStatus, isConfirmed: boolean, now: number): ConnectionView {
   if (status.kind !== 'connected') {
     const isDead = status.kind === 'reauthorization_required';
@@ -58,7 +58,7 @@ export function toView(status: KnownStatus, isConfirmed: boolean, now: number): 
   return { state, connection, daysUntilReauthorization, isConfirmed, message: null };
 }
 
-/** The view after a check without an answer: what was known stays, but is no longer confirmed. */
+/** The view after a failed check: the known state stays, but is no longer confirmed. */
 export function toViewWithoutAnswer(view: ConnectionView, message: string | null): ConnectionView {
   return view.state === 'checking' || view.state === 'unavailable'
     ? { ...CHECKING, state: 'unavailable', message }

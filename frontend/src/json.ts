@@ -1,4 +1,4 @@
-/** The members of the JSON object that a text is; none where it is anything else. */
+/** The members of a JSON object; none if the text is anything else. */
 export function readMembers(text: string | null): Readonly<Record<string, unknown>> {
   try {
     return { ...JSON.parse(text ?? '') };
@@ -12,7 +12,7 @@ export function readText(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-/** A date and time after 1970 that can be read; null for anything else. */
+/** A valid date and time after 1970; null for anything else. */
 export function readInstant(value: unknown): string | null {
   const text = readText(value);
   return Date.parse(text ?? '') > 0 ? text : null;

@@ -1,11 +1,11 @@
-/** One `name=value` of a query that is ours. */
+/** One `name=value` of our query parameters. */
 const PARAMETER = /^spotify_(connected|error)(=|$)/;
 
 export interface LandingOptions {
-  /** The user comes back from Spotify's consent page with a new connection. A hint: what holds is the API's answer. */
+  /** The user has returned from Spotify's consent page with a new connection. Only a hint: the API's answer decides. */
   readonly onConnected?: () => void;
 
-  /** The user comes back without one. The code is whatever the address says: show it as text, never as markup. */
+  /** The user has returned without a connection. The code comes from the address: show it as text, never as markup. */
   readonly onError?: (code: string) => void;
 
   /** @default - the page's */
@@ -16,9 +16,9 @@ export interface LandingOptions {
 }
 
 /**
- * Reports how the OAuth flow ended that led to this page (`?spotify_connected=true` or `?spotify_error=<code>`) and
+ * Reports how the OAuth flow that led to this page ended (`?spotify_connected=true` or `?spotify_error=<code>`), and
  * removes that from the address bar, so that neither a reload nor a copied link reports it again. The rest of the
- * address stays as it was written.
+ * address stays unchanged.
  */
 export function readLanding({
   onConnected,
@@ -33,8 +33,8 @@ export function readLanding({
     return;
   }
   const query = others.length === 0 ? '' : `?${others.join('&')}`;
-  // Next's router takes a state with its mark for a change of its own: it would not learn of the new address, and bring
-  // the old one back. It sets the mark again by itself.
+  // Next's router takes a state with its mark for its own change: it would not notice the new address, and would bring
+  // the old one back. It adds the mark again by itself.
   const state = history.state?.__NA ? { ...history.state, __NA: undefined } : history.state;
   history.replaceState(state, '', pathname + query + hash);
 

@@ -1,18 +1,18 @@
 import { type KnownStatus, readStatus } from './connection-status.ts';
 import { readMembers } from './json.ts';
 
-/** The number goes up when what is stored changes: pages of two releases can be open side by side. */
+/** The number is raised when the stored format changes: pages of two releases can be open side by side. */
 export const LAST_KNOWN_STATUS_KEY = 'spotify-connection-1';
 
-/** Opens a storage that outlives the page; throws where that is forbidden, as `localStorage` itself does. */
+/** Opens a storage that outlives the page; throws if storage is forbidden, as `localStorage` itself does. */
 export type OpenStorage = () => Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 
-/** What is stored, of whichever user; null where there is nothing. */
+/** The stored text, of any user; null if there is none. */
 export function readLastKnownStatus(open: OpenStorage): string | null {
   return quietly(() => open().getItem(LAST_KNOWN_STATUS_KEY));
 }
 
-/** The status of that user in what was stored; null where there is none, or none that can be right. */
+/** The user's stored status; null if there is none, or if it cannot be right. */
 export function parseLastKnownStatus(stored: string | null, userId: string, now: number): KnownStatus | null {
   const members = readMembers(stored);
   const status = members['user_id'] === userId ? readStatus(members) : null;
@@ -24,8 +24,8 @@ export function parseLastKnownStatus(stored: string | null, userId: string, now:
 }
 
 /**
- * Stores a status, in the place of any other user's. Written as the API answers it, and no more of it than a reload
- * has to show: no token, no e-mail, no Spotify id.
+ * Stores a status, and replaces another user's. It has the format of the API's answer, and only what a reload
+ * has to show: no token, no e-mail address, no Spotify id.
  */
 export function writeLastKnownStatus(open: OpenStorage, userId: string, status: KnownStatus): void {
   const members = {
@@ -38,12 +38,12 @@ export function writeLastKnownStatus(open: OpenStorage, userId: string, status: 
   quietly(() => open().setItem(LAST_KNOWN_STATUS_KEY, JSON.stringify(members)));
 }
 
-/** Stores nothing any more, of whichever user. */
+/** Deletes the stored status, of any user. */
 export function clearLastKnownStatus(open: OpenStorage): void {
   quietly(() => open().removeItem(LAST_KNOWN_STATUS_KEY));
 }
 
-/** Storage may be forbidden or full. Then nothing outlives the page, which is no error of anybody's. */
+/** Storage may be forbidden or full. Then nothing outlives the page, which is not an error. */
 function quietly<T>(use: () => T): T | null {
   try {
     return use();

@@ -7,24 +7,24 @@ import { type LandingOptions, readLanding } from './landing.ts';
 import type { StatusClient } from './status-client.ts';
 
 export interface SpotifyConnectionOptions {
-  /** Created once, outside of components: what shares a client shares its requests. */
+  /** Create it once, outside of components: all users of a client share its requests. */
   readonly client: StatusClient;
 
-  /** When it goes from a user to none, that user has signed out and everything known is forgotten. */
+  /** When this changes from a user to none, the user has signed out, and everything known is forgotten. */
   readonly userId: UserId;
 }
 
 export type SpotifyConnection = ConnectionView & {
-  /** Asks now. Resolves when the state says what came of it; never rejects. */
+  /** Checks now. Resolves when the state shows the result; never rejects. */
   readonly recheck: () => Promise<void>;
 };
 
-/** React 18 warns on a server about layout effects, which it does not run there anyway. */
+/** On a server, React 18 warns about layout effects, which it does not run there anyway. */
 const useEffectBeforePaint = typeof window === 'undefined' ? useEffect : useLayoutEffect;
 
 /**
- * The state of the user's Spotify connection: first the last known one, then what the API says, for as long as the
- * component is there. On a server, and while its markup is taken over, it is `checking`.
+ * The state of the user's Spotify connection: first the last known one, then the API's answer, for as long as the
+ * component is mounted. On a server, and during hydration, it is `checking`.
  */
 export function useSpotifyConnection({ client, userId }: SpotifyConnectionOptions): SpotifyConnection {
   const store = getConnectionStore(client);
@@ -38,7 +38,7 @@ export function useSpotifyConnection({ client, userId }: SpotifyConnectionOption
   const [, setHydrated] = useState(false);
   const previousUserId = useRef(userId);
   useEffectBeforePaint(() => {
-    // React itself subscribes, and shows what it could not while hydrating, only once the browser has painted.
+    // React itself only subscribes, and shows what it could not show while hydrating, after the browser has painted.
     const unsubscribe = subscribe(() => {});
     setHydrated(true);
     if (previousUserId.current && !userId) {
@@ -52,13 +52,13 @@ export function useSpotifyConnection({ client, userId }: SpotifyConnectionOption
 }
 
 /**
- * Reports how the OAuth flow ended that led to this page, once; see `readLanding`. The callbacks of the first render
- * count.
+ * Reports once how the OAuth flow that led to this page ended; see `readLanding`. It uses the callbacks of the first
+ * render.
  */
 export function useSpotifyLanding(callbacks: LandingOptions): void {
   // biome-ignore lint/correctness/useExhaustiveDependencies: there is one landing per page
   useEffect(() => {
-    // After the effects of all parents: Next's router follows changes of the address only from its own effect on.
+    // After the effects of all parents: Next's router only follows changes of the address after its own effect.
     const timer = setTimeout(() => readLanding(callbacks));
     return () => clearTimeout(timer);
   }, []);

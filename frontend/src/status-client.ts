@@ -9,14 +9,14 @@ const ATTEMPT_TIMEOUT_MILLISECONDS = 12_000;
 
 const FIRST_BACKOFF_MILLISECONDS = 500;
 
-/** No attempt begins later than this after the first: somebody is looking at the page. */
+/** No attempt begins later than this after the first: the user is waiting. */
 const PATIENCE_MILLISECONDS = 5_000;
 
 export interface StatusClientOptions {
-  /** Address of the API: the stack's output `ApiUrl`. */
+  /** URL of the API: the stack's output `ApiUrl`. */
   readonly baseUrl: string;
 
-  /** The access token of the user's Supabase session; null when nobody is signed in. Asked before every attempt. */
+  /** The access token of the user's Supabase session; null if no user is signed in. Called before every attempt. */
   readonly getAccessToken: () => Promise<string | null> | string | null;
 
   /** @default - the browser's */
@@ -26,15 +26,15 @@ export interface StatusClientOptions {
   readonly clock?: Clock;
 }
 
-/** The status call, as one signed-in user makes it. */
+/** The status call of one signed-in user. */
 export interface StatusClient {
   /**
-   * Asks whether the user is connected. The API refreshes a token that is about to run out before it answers.
+   * Asks whether the user is connected. The API refreshes a token that is about to expire before it answers.
    *
-   * What is `unavailable` is asked again, with backoff and no sooner than `Retry-After` says, for as long as that
-   * takes at most 5 s. Nothing else is.
+   * Retries `unavailable` with backoff and not before `Retry-After` has passed, for at most 5 s. Retries
+   * nothing else.
    *
-   * @returns the status; rejects with a StatusError when there is none, with the signal's reason when that is aborted
+   * @returns the status; rejects with a StatusError if there is none, with the signal's reason if the signal is aborted
    */
   check(userId: string, options?: { readonly signal?: AbortSignal }): Promise<ConnectionStatus>;
 }
@@ -46,7 +46,7 @@ export function createStatusClient({
   fetch = (input, init) => globalThis.fetch(input, init),
   clock = browserClock,
 }: StatusClientOptions): StatusClient {
-  // A template, because a variable that was not set at build time is undefined here, whatever its type says.
+  // A template, because a variable that was not set at build time is undefined here, despite its type.
   const root = `${baseUrl}`.replace(/\/+$/, '');
 
   return {
@@ -65,7 +65,7 @@ export function createStatusClient({
           if (clock.now() + wait > deadline) {
             throw error;
           }
-          // Ends with the time, or early with the signal, which the next attempt rejects with.
+          // Ends at the timeout, or early with the signal, whose reason the next attempt rejects with.
           await within(wait, signal, () => new Promise(() => {})).catch(() => {});
         }
       }
@@ -98,8 +98,8 @@ export function createStatusClient({
   }
 
   /**
-   * Settles as `work` does; rejects as `unavailable` when the time is over first, and with the caller's reason when it
-   * aborts first. Then the signal tells the work to end.
+   * Settles like `work`; rejects as `unavailable` if the time is over first, and with the caller's reason if the caller
+   * aborts first. The signal then tells the work to end.
    */
   async function within<T>(
     milliseconds: number,

@@ -4,10 +4,10 @@
  * - `signed_out`: there is no access token, nothing was sent.
  * - `unauthorized`: 401, the session has ended.
  * - `forbidden`: 403, the session belongs to another user.
- * - `rejected`: another 4xx, such as the 404 of a wrong address.
- * - `unexpected_answer`: a success that is none, such as an HTML page.
- * - `unavailable`: 429, 5xx, no answer in time, or none at all. A page cannot tell a failed network from an answer
- *   without CORS headers, such as the gateway's own: both are opaque to it.
+ * - `rejected`: another 4xx, such as 404 for a wrong address.
+ * - `unexpected_answer`: a success without a valid answer, such as an HTML page.
+ * - `unavailable`: 429, 5xx, no answer in time, or no answer at all. A page cannot tell a failed network from an answer
+ *   without CORS headers, such as the gateway's own.
  */
 export type StatusErrorCode =
   | 'signed_out'
@@ -17,15 +17,15 @@ export type StatusErrorCode =
   | 'unexpected_answer'
   | 'unavailable';
 
-/** A check that has no answer. Branch on `code`. */
+/** A failed check. Branch on `code`. */
 export class StatusError extends Error {
   override readonly name = 'StatusError';
   declare readonly code: StatusErrorCode;
 
-  /** The HTTP status; null when there was no answer. */
+  /** The HTTP status; null if there was no answer. */
   declare readonly status: number | null;
 
-  /** How long the API asks to wait, an hour at most; 0 when it does not say. */
+  /** How long the API asks to wait, at most an hour; 0 if it does not say. */
   declare readonly retryAfterSeconds: number;
 
   constructor(
@@ -44,13 +44,13 @@ export class StatusError extends Error {
     this.retryAfterSeconds = retryAfterSeconds;
   }
 
-  /** For the user: the `detail` of a problem (RFC 9457), the gateway's `message`, or our own words. Text, not markup. */
+  /** For the user: the `detail` of a problem (RFC 9457), the gateway's `message`, or our own text. Not markup. */
   get detail(): string {
     return this.message;
   }
 }
 
-/** A failure of whatever kind as one of ours. */
+/** Turns any failure into a StatusError. */
 export function toStatusError(error: unknown): StatusError {
   return error instanceof StatusError ? error : new StatusError('unavailable', { cause: error });
 }

@@ -1,7 +1,7 @@
 import type { Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 
-/** Content is packed once, or twice by a proxy; more codings than these are nothing but an attempt to keep us busy. */
+/** Content is compressed once, or twice by a proxy; more codings only serve to keep us busy. */
 const MOST_CODINGS = 4;
 
 const OPENING_BRACE = 0x7b;
@@ -9,31 +9,31 @@ const OPENING_BRACE = 0x7b;
 /** The method in the lower half of the first byte of zlib's format (RFC 1950). */
 const ZLIB_DEFLATE = 8;
 
-/** What content was before it was packed. */
+/** The content before it was compressed. */
 export type UnpackedContent = {
   readonly bytes: Buffer;
-  /** There is more of it than was asked for. */
+  /** There is more of it than the limit. */
   readonly isTooLong: boolean;
 };
 
 /**
- * Undoes the codings of content that is a JSON object (RFC 9110, section 8.4). Content that breaks off is unpacked as far
- * as it came, and what is in no coding that is known here is left as it is.
+ * Decodes content that is a JSON object (RFC 9110, section 8.4). Content that breaks off is decoded as far
+ * as it arrived, and content in an unknown coding stays as it is.
  *
  * @param contentEncoding the header
- * @param longest bytes after which unpacking stops, whatever is left
+ * @param longest bytes after which decoding stops
  */
 export async function unpackContent(
   content: Buffer,
   contentEncoding: string | undefined,
   longest: number,
 ): Promise<UnpackedContent> {
-  // The last was applied last, so it is undone first.
+  // The last coding was applied last, so it is removed first.
   const codings = contentEncoding?.toLowerCase().split(',').reverse().slice(0, MOST_CODINGS) ?? [];
   let unpacked: UnpackedContent = { bytes: content, isTooLong: false };
   for (const coding of codings) {
     const { bytes } = unpacked;
-    // None of them makes an object begin with its brace: a proxy has unpacked it and left the header.
+    // No coding makes an object start with its brace: a proxy has decoded it and left the header.
     const decoder = bytes[0] === OPENING_BRACE ? null : createDecoder(coding.trim(), bytes);
     unpacked = decoder === null ? unpacked : await unpack(bytes, decoder, longest);
   }
@@ -41,14 +41,14 @@ export async function unpackContent(
 }
 
 function createDecoder(coding: string, [firstByte = 0]: Buffer): Transform | null {
-  // Where content ends before its coding does, what there is of it is given out and no error raised.
+  // If the content ends before its coding does, zlib returns what there is, without an error.
   const options = { finishFlush: zlib.constants.Z_SYNC_FLUSH };
   switch (coding) {
     case 'gzip':
     case 'x-gzip':
       return zlib.createGunzip(options);
     case 'deflate':
-      // Meant is zlib's format, and some leave its header out.
+      // This means zlib's format, but some servers omit its header.
       return (firstByte & 0x0f) === ZLIB_DEFLATE
         ? zlib.createInflate(options)
         : zlib.createInflateRaw(options);
@@ -72,7 +72,7 @@ function unpack(packed: Buffer, decoder: Transform, longest: number): Promise<Un
         decoder.destroy();
       }
     });
-    // Content that is damaged is at its end there.
+    // Damaged content ends where the damage begins.
     decoder.on('error', () => {});
     decoder.on('close', () => resolve({ bytes: Buffer.concat(chunks), isTooLong: length > longest }));
     decoder.end(packed);

@@ -1,4 +1,4 @@
-/** What an error is called. Its message is left out of logs: it may quote what was sent. */
+/** The name of an error. Logs omit its message, which may quote data that was sent. */
 export function getErrorName(error: unknown): string {
   return error instanceof Error ? error.name : 'unknown error';
 }

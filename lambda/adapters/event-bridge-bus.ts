@@ -3,15 +3,15 @@ import type { EventBus, ReauthorizationEvent, SentEvents } from '../connection/r
 import type { AwsCaller } from './aws-service.ts';
 import { getErrorName } from './error-name.ts';
 
-/** As many as EventBridge takes at once. */
+/** EventBridge's limit per call. */
 const LARGEST_BATCH = 10;
 
-/** Calls under way at once: a day's events of a million users are sent in seconds. */
+/** Concurrent calls: they send a day's events of a million users in seconds. */
 const CONCURRENCY = 8;
 
 const SOURCE = 'bondhu.spotify-auth';
 
-/** Of `docs/events.md`. Raised when a consumer of the present one would misunderstand the next. */
+/** See `docs/events.md`. Raised when a consumer of the current version would misunderstand the next one. */
 const EVENT_VERSION = '1';
 
 /** In the order of the events; each has one or the other. */
@@ -51,14 +51,14 @@ export class EventBridgeBus implements EventBus {
     return { taken, failure: null };
   }
 
-  /** EventBridge takes events for a bus that does not exist, and drops them without a word. The default bus always exists. */
+  /** EventBridge silently drops events for a bus that does not exist. The default bus always exists. */
   async #isMissing(): Promise<boolean> {
     if (this.#eventBus === 'default') {
       return false;
     }
     return this.#eventBridge.call('DescribeEventBus', { Name: this.#eventBus }, v.unknown()).then(
       () => false,
-      // Whatever else it may be, such as a bus of another account that we may only put to: sending will tell.
+      // Any other error, such as for a bus of another account that we may only send to: sending will show.
       (error: unknown) => error instanceof Error && error.name === 'ResourceNotFoundException',
     );
   }
@@ -101,7 +101,7 @@ function toDetail(event: ReauthorizationEvent, stack: string) {
       };
 }
 
-/** ISO 8601 in UTC, as the status call writes times. */
+/** ISO 8601 in UTC, like the times of the status call. */
 function toInstant(databaseTime: string): string {
   return new Date(databaseTime).toISOString();
 }

@@ -2,16 +2,16 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import { unpackContent } from './content-coding.ts';
 
-/** Node's own limit, 16 kB, can be reached by cookies and policies that nobody here reads: they cost no token. */
+/** Cookies and policies that we do not read can exceed node's own limit of 16 kB: they must cost no token. */
 const LONGEST_HEADERS_BYTES = 256 * 1024;
 
-/** After so long a server may close an idle connection at any moment, and a request on it would be lost. */
+/** After this time a server may close an idle connection at any moment, and a request on it would be lost. */
 const IDLE_CONNECTION_MILLISECONDS = 4_000;
 
 /** Text without control characters. */
 export const PLAIN_TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** Why an answer is not known to be whole. The message is our own words. */
+/** Why an answer may not be complete. The message is in our own words. */
 class UnusableAnswerError extends Error {}
 
 const agentOptions = { keepAlive: true, timeout: IDLE_CONNECTION_MILLISECONDS };
@@ -26,27 +26,27 @@ export type HttpRequest = {
   readonly body: string;
 };
 
-/** What has come in of an answer, also of one that broke off. */
+/** The received part of an answer, even if it broke off. */
 export type ReceivedAnswer = {
-  /** 0: none came. */
+  /** 0: no status arrived. */
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
   readonly text: string;
-  /** Why it is not known to be whole; null: it is. */
+  /** Why it may not be complete; null: it is complete. */
   readonly failure: Error | null;
 };
 
 /** How answers are read. */
 export type ReadingOptions = {
-  /** An answer that is longer than this is given up. */
+  /** A longer answer is aborted. */
   readonly longestBodyBytes: number;
-  /** Whether headers are read that the strict parser refuses: a control character in one that is not needed costs nothing then. */
+  /** Whether to accept headers that the strict parser rejects: a control character in an unused header then costs nothing. */
   readonly isLenient: boolean;
 };
 
 /**
- * Requests to one server, without what `fetch` builds around each: a sweep makes a million of them, and a cold start does not
- * load `fetch` (docs/decisions/0008). Reuses connections, follows no redirect.
+ * Requests to one server, without the objects that `fetch` builds for each: a sweep makes a million of them, and a cold start
+ * does not load `fetch` (docs/decisions/0008). Reuses connections, follows no redirect.
  */
 export class HttpRequests {
   readonly #request: typeof http.request;
@@ -54,7 +54,7 @@ export class HttpRequests {
   readonly #host: string;
   readonly #reading: ReadingOptions;
 
-  /** @param server an http or https address, of which scheme, host and port count */
+  /** @param server an http or https address, of which only scheme, host and port are used */
   constructor({ protocol, hostname, host, port }: URL, reading: ReadingOptions) {
     const isSecure = protocol === 'https:';
     this.#request = isSecure ? https.request : http.request;
@@ -62,7 +62,7 @@ export class HttpRequests {
     this.#reading = reading;
     this.#options = {
       agent: isSecure ? agents.https : agents.http,
-      // Without the brackets that stand around an address of IPv6 in a URL.
+      // Without the brackets around an IPv6 address in a URL.
       host: hostname.replace(/^\[|\]$/g, ''),
       port,
       maxHeaderSize: LONGEST_HEADERS_BYTES,
@@ -70,7 +70,7 @@ export class HttpRequests {
     };
   }
 
-  /** Sends a request and waits for the whole answer. A failure is part of what it resolves with. */
+  /** Sends a request and waits for the whole answer. A failure is part of the resolved value. */
   async send(request: HttpRequest, timeoutMilliseconds: number): Promise<ReceivedAnswer> {
     const { longestBodyBytes, isLenient } = this.#reading;
     const { method, path, body } = request;
@@ -98,7 +98,7 @@ export class HttpRequests {
         incoming.on('end', () => end(null));
         incoming.on('error', end);
       });
-      // Both: node may have given the socket back already, and then tells nobody of the error.
+      // Both: node may have released the socket already, and then does not report the error.
       const fail = (reason: Error) => {
         end(reason);
         outgoing.destroy();
@@ -120,8 +120,8 @@ export class HttpRequests {
 }
 
 /**
- * Whether headers have control characters or say twice where the answer ends, so that it is open where it does. Its connection is
- * not used again: what is left on it would be read as the answer to the next request, which is another user's.
+ * Whether headers have control characters or contradict each other about the end of the answer. The connection is
+ * not used again: leftover bytes would be read as the answer to the next request, which is another user's.
  */
 function hasOddHeaders({ headers, rawHeaders }: http.IncomingMessage): boolean {
   const transferEncoding = headers['transfer-encoding'];
@@ -131,7 +131,7 @@ function hasOddHeaders({ headers, rawHeaders }: http.IncomingMessage): boolean {
   return isFramedOddly || !PLAIN_TEXT.test(rawHeaders.join());
 }
 
-/** Why an answer did not come, or broke off, in our own words. Throws everything else: a defect must not pass for an outage. */
+/** Why an answer did not arrive, or broke off, in our own words. Throws everything else: a defect must not look like an outage. */
 export function describeFailedRequest(error: unknown): string {
   if (error instanceof UnusableAnswerError) {
     return error.message;

@@ -7,10 +7,10 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 /**
- * Encrypts a text with AES-256-GCM (NIST SP 800-38D), so that only who has the secret can read it, and only as
+ * Encrypts a text with AES-256-GCM (NIST SP 800-38D), so that only holders of the secret can read it, and only as
  * belonging to this user.
  *
- * @param userId the associated data: not part of the result, and needed to open it
+ * @param userId the associated data: not part of the result, and needed to decrypt it
  * @returns `v1.<nonce>.<ciphertext>.<tag>`, the parts in base64url
  */
 export function sealText(text: string, userId: string, secret: string): string {
@@ -22,7 +22,7 @@ export function sealText(text: string, userId: string, secret: string): string {
   return [VERSION, ...parts.map((part) => part.toString('base64url'))].join('.');
 }
 
-/** The text that {@link sealText} sealed; null when it was sealed otherwise, with another secret or for another user. */
+/** The text that {@link sealText} encrypted; null if it was encrypted otherwise, with another secret or for another user. */
 export function openText(sealed: string, userId: string, secret: string): string | null {
   const [version, ...encoded] = sealed.split('.');
   const [nonce, ciphertext, tag] = encoded.map((part) => Buffer.from(part, 'base64url'));
@@ -39,7 +39,7 @@ export function openText(sealed: string, userId: string, secret: string): string
   }
 }
 
-/** The secret is text; a key is as many bytes as the cipher takes (RFC 5869). */
+/** The secret is text; a key has as many bytes as the cipher takes (RFC 5869). */
 function deriveKey(secret: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', 'spotify-auth rescue queue', KEY_BYTES));
 }

@@ -32,8 +32,8 @@ function adviseOperators(secret: 'spotify' | 'supabase'): SecretFormat<unknown>[
 }
 
 /**
- * Text that fits into a header. What pasting adds without anybody seeing it, as a zero-width space or a line feed, is
- * refused here: HTTP clients throw on it, or worse, send it.
+ * Text that fits into a header. Rejects invisible characters from pasting, such as a zero-width space or a line feed:
+ * HTTP clients throw on them or, worse, send them.
  */
 const Credential = v.pipe(v.string(), v.regex(/^[\x21-\x7e]{1,2048}$/));
 
@@ -55,7 +55,7 @@ export const SPOTIFY_CLIENT: SecretFormat<SpotifyClient> = {
   advice: adviseOperators('spotify'),
 };
 
-/** What opens the Supabase project. */
+/** The credentials of the Supabase project. */
 export type SupabaseCredentials = {
   /** A secret key (`sb_secret_...`), or a legacy `service_role` JWT. */
   readonly secret_key: string;
@@ -93,9 +93,9 @@ export function holdValue<Value>(value: Value): ReadableSecret<Value> {
 }
 
 /**
- * One secret in Secrets Manager: read once, kept, and read again only when something rejected its value, at most
- * once in ten seconds. A failed first read is repeated after a second at the earliest; one that fails later changes
- * nothing, so that an outage of Secrets Manager takes no value away.
+ * One secret in Secrets Manager: read once, kept, and read again only after its value was rejected, at most
+ * once in ten seconds. A failed first read is repeated after a second at the earliest; a later failure changes nothing, so
+ * that an outage of Secrets Manager takes no value away.
  */
 export class Secret<Value> {
   readonly #secretsManager: AwsCaller;
@@ -127,10 +127,10 @@ export class Secret<Value> {
   }
 
   /**
-   * The value after somebody rejected the present one: read anew, unless that has just been done.
+   * The value after the current one was rejected: read again, unless that has just been done.
    *
    * @param rejected the value that was rejected
-   * @returns another value than that, or the very same when there is none newer or it cannot be read
+   * @returns a different value, or the same one if there is none newer or it cannot be read
    */
   async renew(rejected: Value): Promise<Value> {
     const lastRead = this.#lastRead;
@@ -156,7 +156,7 @@ export class Secret<Value> {
       (error) => known ?? Promise.reject(error),
     );
     const read = { at: this.#clock.monotonicMilliseconds(), value };
-    // Whoever awaits the value handles its failure; nobody awaiting it yet must not end the process.
+    // Callers handle the failure when they await the value; until then it must not end the process.
     read.value.catch(() => {});
     this.#lastRead = read;
     return read;
@@ -169,7 +169,7 @@ export class Secret<Value> {
     try {
       json = JSON.parse(text);
     } catch {
-      // Without the cause: the parser quotes what it was given.
+      // Without the cause, because the parser quotes its input.
       throw new SecretError(
         'SECRET_MALFORMED',
         `secret ${this.#arn} is not JSON: it must be ${this.#format.example}; ${this.#format.advice.write}`,
@@ -215,7 +215,7 @@ export class Secret<Value> {
     }
   }
 
-  /** Whether there is such a secret, with a value or without. Secrets Manager has one code for both. */
+  /** Whether the secret exists, with or without a value. Secrets Manager has one error code for both cases. */
   async #isThere(): Promise<boolean> {
     try {
       await this.#secretsManager.call('DescribeSecret', { SecretId: this.#arn }, v.unknown());

@@ -17,13 +17,13 @@ import {
 import { readRetryAfterSeconds } from './retry-after.ts';
 import type { ReadableSecret, SpotifyClient } from './secret.ts';
 
-/** A token of RFC 6749, appendix A.12, of a length that the database takes: one it refused would cost a whole batch. */
+/** A token of RFC 6749, appendix A.12, of a length that the database accepts: a rejected one would fail a whole batch. */
 const Token = v.pipe(v.string(), v.regex(/^[\x20-\x7e]{1,4096}$/));
 
-/** What Spotify's tokens have always lived for, and what one lives that does not say (RFC 6749, section 5.1). */
+/** The lifetime of Spotify's tokens so far, and of a token without a stated one (RFC 6749, section 5.1). */
 const USUAL_LIFETIME_SECONDS = 3_600;
 
-/** A lifetime that is nowhere near an hour is a mistake, not a lifetime. A short one is believed: too early costs nothing. */
+/** A lifetime far from an hour is a mistake. A short one is believed: refreshing too early costs nothing. */
 const Lifetime = v.pipe(
   v.nullish(
     v.union([v.number(), v.pipe(v.string(), v.transform(Number.parseFloat))]),
@@ -33,42 +33,42 @@ const Lifetime = v.pipe(
   v.maxValue(86_400),
 );
 
-/** All that is needed of a success; whatever else is in it, or not in it, costs nobody a token. */
+/** The needed parts of a success; everything else in it, or missing from it, must cost no token. */
 const TokenResponse = v.object({
   access_token: Token,
   refresh_token: v.optional(v.unknown()),
   expires_in: Lifetime,
 });
 
-/** Answers that say nothing about the request, whatever is in them: sent too late, or to the wrong server, or too early. */
+/** Statuses that say nothing about the request, whatever the body: sent too late, to the wrong server, or too early. */
 const PASSING_STATUSES = new Set([408, 421, 425]);
 
-/** Codes of RFC 6749, section 4.1.2.1, that say the same of the server. */
+/** Codes of RFC 6749, section 4.1.2.1, that are about the server in the same way. */
 const PASSING_ERRORS = new Set(['server_error', 'temporarily_unavailable']);
 
 const CLIENT_ERRORS = new Set(['invalid_client', 'unauthorized_client']);
 
-/** What a token request that brings no token can end in. */
+/** The results of a token request without a token. */
 type Failure = Exclude<TokenAnswer, { kind: 'refreshed' | 'refresh_token_only' }>;
 
 /**
- * What other credentials might change: the refusal of the client, one for a reason that we do not know, and one of the
- * grant, for Spotify calls living grants invalid to the client of another app.
+ * Refusals that other credentials might change: of the client, for an unknown reason, and of the
+ * grant, because Spotify calls living grants invalid to another app's client.
  */
 const REFUSALS: ReadonlySet<string> = new Set(['client_rejected', 'rejected', 'revoked']);
 
-/** Token answers are a few hundred bytes; whatever is longer is not one. */
+/** Token answers have a few hundred bytes; a longer one is something else. */
 const LONGEST_BODY_BYTES = 64 * 1024;
 
-/** A call is not begun with less. */
+/** No call starts with less. */
 const LEAST_CALL_MILLISECONDS = 100;
 
 const OUT_OF_TIME = { kind: 'unavailable', reason: 'no time left to ask' } as const;
 
-/** What is read of the headers of an answer that brings no token. */
+/** The headers that are read of an answer without a token. */
 const HEADERS_THAT_MATTER = ['content-type', 'date', 'retry-after', 'www-authenticate'];
 
-/** Of these no Response with a body can be made. */
+/** Statuses with which a Response cannot have a body. */
 const STATUSES_WITHOUT_BODY = [204, 205, 304];
 
 /** One request with given credentials. */
@@ -78,8 +78,8 @@ type Ask<Answer> = (credentials: Credentials, timeoutMilliseconds: number) => Pr
 type Credentials = { readonly client: SpotifyClient; readonly headers: readonly string[] };
 
 /**
- * Spotify's accounts service, spoken to with the client id and secret that Secrets Manager holds. A success is read here;
- * oauth4webapi authenticates the client and judges whatever is none.
+ * Spotify's accounts service, called with the client id and secret from Secrets Manager. This class parses a success;
+ * oauth4webapi authenticates the client and judges every other answer.
  */
 export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
   readonly #server: oauth.AuthorizationServer;
@@ -99,7 +99,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
     const form = `grant_type=refresh_token&refresh_token=${encodeURIComponent(refreshToken)}`;
     return this.#tryCredentials<TokenAnswer>(timeoutMilliseconds, async ({ client, headers }, timeout) => {
       const answer = await this.#requests.send(this.#post(form, headers), timeout);
-      // A success is read by what came: oauth4webapi refuses it for fields that nobody here needs.
+      // A success is judged by its content: oauth4webapi would reject it because of fields that we do not need.
       return answer.status >= 200 && answer.status < 300
         ? parseTokens(answer, refreshToken)
         : judge(answer, async (response) => {
@@ -123,8 +123,8 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
   }
 
   /**
-   * Asks with the credentials at hand, and once more where Spotify refuses and there are newer ones. The timeout is for
-   * everything: neither a slow secret nor a second call may outlast what the caller's lease allows.
+   * Asks with the current credentials, and a second time if Spotify refuses and there are newer ones. The timeout covers
+   * everything: neither a slow secret nor a second call may outlast the caller's lease.
    */
   async #tryCredentials<Answer extends { readonly kind: string }>(
     timeoutMilliseconds: number,
@@ -133,7 +133,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
     const deadline = performance.now() + timeoutMilliseconds;
     const client = await this.#secret.read();
     const timeLeft = deadline - performance.now();
-    // What is sent too late to be answered may still be carried out.
+    // A request that is sent too late to be answered may still take effect.
     if (timeLeft < LEAST_CALL_MILLISECONDS) {
       return OUT_OF_TIME;
     }
@@ -148,7 +148,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
       : ask(this.#present(newer), timeLeftNow);
   }
 
-  /** Newer credentials, or the same where there are none or looking for them takes longer than this. */
+  /** Newer credentials, or the same if there are none or reading them takes longer than this. */
   async #renew(client: SpotifyClient, timeoutMilliseconds: number): Promise<SpotifyClient> {
     const timeIsUp = Promise.withResolvers<SpotifyClient>();
     const timer = setTimeout(() => timeIsUp.resolve(client), timeoutMilliseconds);
@@ -179,7 +179,7 @@ export class SpotifyTokenEndpoint implements TokenEndpoint, ClientCheck {
   }
 }
 
-/** What an answer means that brings no user's token. */
+/** Interprets an answer without a user's token. */
 async function judge<Success>(
   answer: ReceivedAnswer,
   read: (response: Response) => Promise<Success>,
@@ -188,7 +188,7 @@ async function judge<Success>(
   if (failure !== null) {
     return toFailure(failure);
   }
-  // Of other statuses than these no Response can be made.
+  // A Response cannot be built with other statuses.
   if (status < 200 || status >= 500 || PASSING_STATUSES.has(status)) {
     return { kind: 'unavailable', reason: `status ${status}` };
   }
@@ -214,8 +214,8 @@ function toResponse({ status, headers, text }: ReceivedAnswer): Response {
 }
 
 /**
- * What a success holds. The text decides, not how it ended: an object that is there to its last brace is whole, whatever
- * became of the connection afterwards.
+ * Parses a success. The text decides, not how it ended: an object that is complete to its last brace counts, whatever
+ * happened to the connection afterwards.
  */
 function parseTokens({ text, failure }: ReceivedAnswer, usedRefreshToken: string): TokenAnswer {
   const json = parseJson(text);
@@ -242,16 +242,16 @@ function readTokens({ access_token, refresh_token, expires_in }: v.InferOutput<t
     return tokens;
   }
   const parsed = v.safeParse(Token, refresh_token);
-  // Without one that can be stored the old one is kept: should it be dead, the user has had an hour more.
+  // Without a storable one the old one is kept: if that is dead, the user still has an hour more.
   return parsed.success
     ? { ...tokens, refreshToken: parsed.output }
     : { ...tokens, reason: 'unusable refresh_token in a successful answer' };
 }
 
-/** Undefined: it is none. */
+/** Undefined: it is not one. */
 function parseJson(text: string): unknown {
   try {
-    // Trimmed, for what it takes off includes a byte order mark.
+    // Trimmed, which also removes a byte order mark.
     return JSON.parse(text.trim());
   } catch {
     return undefined;
@@ -259,8 +259,8 @@ function parseJson(text: string): unknown {
 }
 
 /**
- * The refresh token in what has come in of a successful answer that cannot be used as a whole: cut off, too long,
- * without an access token. Found by its name, for such a text need not be JSON.
+ * The refresh token in a successful answer that is unusable as a whole: cut off, too long, or
+ * without an access token. Found by its name, because such a text need not be JSON.
  */
 function findRefreshToken(text: string): string | null {
   const [, quoted] = /"refresh_token"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(text) ?? [];
@@ -269,8 +269,8 @@ function findRefreshToken(text: string): string | null {
 }
 
 /**
- * What "Refresh token expired", "Refresh token revoked" or "Invalid refresh token" says, or another text with just one of
- * these words. The text itself is a stranger's and goes no further.
+ * Classifies "Refresh token expired", "Refresh token revoked" or "Invalid refresh token", or another text with exactly one of
+ * these words. The text itself is untrusted and goes no further.
  */
 function readRevocationReason(description: unknown): RevocationReason {
   const text = typeof description === 'string' ? description.toLowerCase() : '';
@@ -280,7 +280,7 @@ function readRevocationReason(description: unknown): RevocationReason {
   return reason === undefined || another !== undefined ? 'unknown' : reason;
 }
 
-/** Reasons are our own words and the codes of RFC 6749: an answer's other contents may hold tokens. */
+/** Reasons are our own words and the codes of RFC 6749: other contents of an answer may include tokens. */
 function toFailure(error: unknown): Failure {
   if (error instanceof oauth.ResponseBodyError) {
     if (error.error === 'invalid_grant' && error.status === 400) {

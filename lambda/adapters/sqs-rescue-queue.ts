@@ -10,10 +10,10 @@ import { getErrorName } from './error-name.ts';
 import { openText, sealText } from './sealed-text.ts';
 import type { RescueKey, Secret } from './secret.ts';
 
-/** As many as SQS hands out at once. */
+/** SQS's limit per receive. */
 const LARGEST_BATCH = 10;
 
-/** With it SQS asks all of its servers; without it only some, and a message is easily missed. */
+/** Long polling: SQS asks all of its servers; otherwise it asks only some and easily misses a message. */
 const WAIT_SECONDS = 1;
 
 const Message = v.object({ MessageId: v.string(), ReceiptHandle: v.string(), Body: v.string() });
@@ -44,7 +44,7 @@ const Content = v.pipe(
   ]),
 );
 
-/** The rescue queue in SQS. A message names the user; everything else in it is sealed. */
+/** The rescue queue in SQS. A message names the user; everything else in it is encrypted. */
 export class SqsRescueQueue implements RescueQueue {
   readonly #sqs: AwsCaller;
   readonly #queueUrl: string;
@@ -58,7 +58,7 @@ export class SqsRescueQueue implements RescueQueue {
 
   async put(rotation: Rotation, timeoutMilliseconds: number): Promise<void> {
     const { key } = await this.#secret.read();
-    // From here on: where the key had to be read first, the only copy of a token is not given up for that.
+    // The timeout starts here: reading the key first must not use up the time for the only copy of a token.
     await this.#call(
       'SendMessage',
       { MessageBody: createMessageBody(rotation, key) },
@@ -68,7 +68,7 @@ export class SqsRescueQueue implements RescueQueue {
   }
 
   async receive(): Promise<readonly RescueMessage[]> {
-    // First, for a message that is received and then cannot be opened is hidden for a while.
+    // First, because a message that is received and then cannot be decrypted is hidden for a while.
     const known = await this.#secret.read();
     const { Messages } = await this.#call(
       'ReceiveMessage',
@@ -81,7 +81,7 @@ export class SqsRescueQueue implements RescueQueue {
         receipt: message.ReceiptHandle,
         rotation:
           readRotation(message, known.key) ??
-          // Another instance may have sealed it with a key that was put in place since.
+          // Another instance may have encrypted it with a newer key.
           readRotation(message, (await this.#secret.renew(known)).key),
       })),
     );

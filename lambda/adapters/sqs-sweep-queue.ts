@@ -3,7 +3,7 @@ import { type SweepQueue, SweepQueueError, type WakeUp } from '../connection/swe
 import type { AwsCaller } from './aws-service.ts';
 import { getErrorName } from './error-name.ts';
 
-/** As many as SQS takes at once. */
+/** SQS's limit per call. */
 const LARGEST_BATCH = 10;
 
 const SentBatch = v.object({ Failed: v.optional(v.array(v.unknown()), []) });
@@ -35,7 +35,7 @@ export class SqsSweepQueue implements SweepQueue {
     });
     if (Failed.length > 0) {
       throw new SweepQueueError(
-        `the sweep queue took ${wakeUps.length - Failed.length} of ${wakeUps.length}`,
+        `the sweep queue accepted ${wakeUps.length - Failed.length} of ${wakeUps.length}`,
       );
     }
   }

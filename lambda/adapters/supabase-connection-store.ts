@@ -187,7 +187,7 @@ export class SupabaseConnectionStore implements ConnectionStore {
   }
 }
 
-/** An interval as Postgres reads it: to the millisecond, for it does not read an exponent. */
+/** An interval in PostgreSQL's format: in milliseconds, because PostgreSQL does not read exponents. */
 function toInterval(seconds: number): string {
   return `${Number(seconds.toFixed(3))} seconds`;
 }

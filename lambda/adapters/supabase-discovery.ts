@@ -10,17 +10,17 @@ const Json = v.pipe(v.string(), v.parseJson());
 const Configuration = v.pipe(Json, v.object({ issuer: v.string() }));
 const KeySet = v.pipe(Json, v.object({ keys: v.array(v.unknown()) }));
 
-/** What a Supabase project publishes about its user tokens. */
+/** The facts that a Supabase project publishes about its user tokens. */
 export type PublishedTokens = {
-  /** What it writes into `iss`; null where it does not say: Supabase Auth before version 2.181. */
+  /** The value of `iss`; null if it is not published, as by Supabase Auth before version 2.181. */
   readonly issuer: string | null;
-  /** How many public keys tokens may be signed with; none on a project that signs with a shared secret. */
+  /** The number of published signing keys; 0 if the project signs with a shared secret. */
   readonly signingKeys: number;
 };
 
 /**
- * Reads what a Supabase project publishes about its user tokens. Rejects with an {@link OperationalError}
- * (`DISCOVERY_UNAVAILABLE`) when it does not answer as it should.
+ * Reads the facts that a Supabase project publishes about its user tokens. Rejects with an {@link OperationalError}
+ * (`DISCOVERY_UNAVAILABLE`) if the answer is not valid.
  *
  * @see https://openid.net/specs/openid-connect-discovery-1_0.html
  */
@@ -35,7 +35,7 @@ export async function readPublishedTokens(supabaseUrl: URL): Promise<PublishedTo
   return { issuer: configuration?.issuer || null, signingKeys: keySet.keys.length };
 }
 
-/** Null: there is no such document. */
+/** Null: the document does not exist. */
 async function readDocument<Content>(
   supabaseUrl: URL,
   name: string,
@@ -56,7 +56,7 @@ async function readDocument<Content>(
   }
   const parsed = v.safeParse(schema, text);
   if (status !== 200 || !parsed.success) {
-    throw unavailable(`${address} is answered with status ${status} and not what it should be`);
+    throw unavailable(`${address} answers with status ${status}, which is not valid`);
   }
   return parsed.output;
 }

@@ -4,13 +4,13 @@ import type { Metrics } from '../connection/metrics.ts';
 import { HttpRequests, type ReceivedAnswer } from './http-requests.ts';
 import type { ReadableSecret, SupabaseCredentials } from './secret.ts';
 
-/** Where the functions are. Named in every call: without that PostgREST takes whichever schema a project exposes first. */
+/** The functions' schema. Every call names it: otherwise PostgREST uses whichever schema a project exposes first. */
 const SCHEMA = 'public';
 
-/** A call is not begun with less. */
+/** No call starts with less. */
 const LEAST_CALL_MILLISECONDS = 20;
 
-/** A claim of 1,000 connections with the longest tokens, and as much again. */
+/** Twice the size of a claim of 1,000 connections with the longest tokens. */
 const LONGEST_BODY_BYTES = 16 * 1024 * 1024;
 
 /** The functions of `supabase/migrations`, over Supabase's REST API, with the key that Secrets Manager holds. */
@@ -26,10 +26,10 @@ export class SupabaseFunctions {
   }
 
   /**
-   * Calls a function; with a freshly read key once more when the present one is rejected.
+   * Calls a function. If the key is rejected, repeats the call once with a key that it reads again.
    *
-   * @param schema what it answers
-   * @returns rejects with a {@link StoreError}, or with a SecretError when the key cannot be read
+   * @param schema of the answer
+   * @returns rejects with a {@link StoreError}, or with a SecretError if the key cannot be read
    */
   async call<Row>(
     name: string,
@@ -67,7 +67,7 @@ export class SupabaseFunctions {
     parameters: Readonly<Record<string, unknown>>,
   ): Promise<Row> {
     const timeLeft = deadline - performance.now();
-    // What is sent too late to be answered would still be carried out: a lease that nobody knows of.
+    // A request that is sent too late to be answered would still take effect, such as a lease without a holder.
     if (timeLeft < LEAST_CALL_MILLISECONDS) {
       throw explainFailure(name, 0, '');
     }
@@ -93,7 +93,7 @@ export class SupabaseFunctions {
   }
 }
 
-/** As supabase-js does it: a legacy service_role key is a JWT and also says so, a secret key must not pose as one. */
+/** Like supabase-js: a legacy service_role key is a JWT and is also the bearer token; a secret key must not be. */
 function createHeaders(secretKey: string): readonly string[] {
   const isLegacyKey = !secretKey.startsWith('sb_');
   return [
@@ -103,7 +103,7 @@ function createHeaders(secretKey: string): readonly string[] {
   ];
 }
 
-/** The JSON of a success; null where it is empty. Throws a {@link StoreError} for everything else. */
+/** The JSON of a success; null if it is empty. Throws a {@link StoreError} for everything else. */
 function readAnswer(name: string, { status, text, failure }: ReceivedAnswer): unknown {
   const isWhole = failure === null;
   const json = isWhole ? parseJson(text) : undefined;
@@ -114,10 +114,10 @@ function readAnswer(name: string, { status, text, failure }: ReceivedAnswer): un
   return json;
 }
 
-/** What PostgREST and Supabase's gateway say of an error; its other fields may quote values. */
+/** The parts of a PostgREST or gateway error that are read; its other fields may quote values. */
 const PostgrestError = v.object({ code: v.string() });
 
-/** Null: there is nothing. Undefined: it is no JSON. */
+/** Null: it is empty. Undefined: it is not JSON. */
 function parseJson(text: string): unknown {
   try {
     return text === '' ? null : JSON.parse(text);
@@ -147,17 +147,17 @@ const ADVICE: Record<StoreErrorCode, string> = {
   STORE_ANSWER_UNEXPECTED: 'deploy the functions and apply the migrations of the same version',
 };
 
-/** The codes with one meaning whatever their status. @see https://docs.postgrest.org/en/stable/references/errors.html */
+/** Codes with one meaning, whatever their status. @see https://docs.postgrest.org/en/stable/references/errors.html */
 const CODES = new Map<string, StoreErrorCode>([
-  // No such function in PostgREST's copy of the schema, which it renews a moment after a migration; none in Postgres.
+  // PGRST202: not in PostgREST's copy of the schema, which it reloads soon after a migration; 42883: not in PostgreSQL.
   ['PGRST202', 'MIGRATION_MISSING'],
   ['42883', 'MIGRATION_MISSING'],
   ['PGRST106', 'SCHEMA_NOT_EXPOSED'],
-  // Raised by our own functions, with a status (530) that would otherwise be an outage.
+  // Our own functions raise it, with a status (530) that would otherwise mean an outage.
   ['PT530', 'PROFILES_HIDDEN'],
 ]);
 
-/** PostgREST's and Postgres' codes; messages may quote values and are left out. */
+/** PostgREST's and PostgreSQL's codes; messages may quote values and are omitted. */
 function explainFailure(name: string, status: number, sqlState: string): StoreError {
   const code = classifyFailure(status, sqlState);
   const advice =
@@ -175,7 +175,7 @@ function classifyFailure(status: number, sqlState: string): StoreErrorCode {
   if (status === 401 || status === 403 || sqlState === '42501') {
     return 'KEY_REJECTED';
   }
-  // An error without an error status is an answer that PostgREST did not give, or none at all.
+  // An error without an error status does not come from PostgREST.
   // Class 40: deadlocks and serialization failures. 57014: statement timeout. 55P03: lock timeout. 25006: read only.
   if (status < 400 || status === 429 || status >= 500 || /^(40|53|57|55P03|25006)/.test(sqlState)) {
     return 'STORE_UNAVAILABLE';

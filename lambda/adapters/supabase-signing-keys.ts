@@ -12,39 +12,39 @@ const REQUEST: HttpRequest = {
 
 const LONGEST_BODY_BYTES = 1024 * 1024;
 
-/** What Supabase's `Cache-Control` says, and the longest that any answer is kept. */
+/** Supabase's own `max-age`, and the longest time that any answer is kept. */
 const LONGEST_LIFETIME_MILLISECONDS = 600_000;
 
-/** Also an answer that may not be kept, or that is stale already, serves for so long. */
+/** The shortest time, also for an answer that must not be cached or that is already stale. */
 const SHORTEST_LIFETIME_MILLISECONDS = 10_000;
 
 /**
- * From when it was asked a server that fails is not asked again for so long, whatever the tokens of strangers. Longer than
- * the timeout; and not from when it failed, which after Lambda froze the instance may be this moment.
+ * After a failed request, the server is not asked again for this long, whatever tokens arrive. Longer than
+ * the timeout. It counts from the request, not from the failure, which may be noticed only after Lambda froze the instance.
  */
 const FAILURE_MILLISECONDS = 3_000;
 
-/** Between two fetches that nothing waits for. */
+/** Minimum time between two fetches that no request waits for. */
 const BACKGROUND_INTERVAL_MILLISECONDS = 10_000;
 
-/** In each period the set is fetched once for an unknown key id, and for so many ids at most. */
+/** In each period an unknown key id triggers one fetch of the set, for at most this many ids. */
 const UNKNOWN_KEYS_PERIOD_MILLISECONDS = 30_000;
 const UNKNOWN_KEYS_PER_PERIOD = 10;
 
 type KeySet = {
   readonly find: ReturnType<typeof createLocalJWKSet>;
-  /** When Supabase made this answer, in seconds since 1970 of Supabase's own clock. */
+  /** When Supabase made this answer, in seconds since 1970 by Supabase's own clock. */
   readonly madeAtSeconds: number;
   readonly fetchedAt: number;
   readonly lifetimeMilliseconds: number;
 };
 
 /**
- * The public keys with which a Supabase project's user tokens are verified.
+ * The public keys that verify a Supabase project's user tokens.
  *
- * Keeps the set for as long as `Cache-Control` and `Age` allow, ten minutes at most, so that a revoked key ends by itself.
- * From half of that time on a lookup fetches the set again without waiting for it. A key id that the set does not have
- * is looked for in a new one: once within 30 seconds, for ten such ids at most, so that made-up ids neither cost many calls
+ * Keeps the set for as long as `Cache-Control` and `Age` allow, at most ten minutes, so that a revoked key stops working.
+ * After half of that time a lookup fetches the set again without waiting for it. An unknown key id triggers a fetch, once
+ * within 30 seconds and for at most ten such ids, so that made-up ids neither cost many calls
  * nor keep a new key out.
  *
  * @see https://supabase.com/docs/guides/auth/signing-keys
@@ -68,7 +68,7 @@ export class SupabaseSigningKeys {
 
   /**
    * Finds the key that a token's header names; jose's key resolver. Rejects with an {@link OperationalError}
-   * (`KEY_SET_UNAVAILABLE`) when no set is known and none can be fetched, and with jose's `JWKSNoMatchingKey`.
+   * (`KEY_SET_UNAVAILABLE`) if no set is known and none can be fetched, and with jose's `JWKSNoMatchingKey`.
    */
   readonly find = async (header: JWSHeaderParameters, token: FlattenedJWSInput) => {
     const kept = this.#known;
@@ -76,7 +76,7 @@ export class SupabaseSigningKeys {
     try {
       return await keySet.find(header, token);
     } catch (error) {
-      // A set that has just been fetched is not fetched again.
+      // A newly fetched set is not fetched again.
       const isKept = keySet === kept;
       if (isKept && error instanceof errors.JWKSNoMatchingKey && this.#mayLookFor(String(header.kid))) {
         return (await this.load()).find(header, token);
@@ -112,13 +112,13 @@ export class SupabaseSigningKeys {
     const known = this.#known;
     const age = known === null ? Number.POSITIVE_INFINITY : Date.now() - known.fetchedAt;
     if (known === null || age >= known.lifetimeMilliseconds) {
-      // Not one that is under way: it may have been begun before Lambda froze the instance.
+      // Not a pending fetch: it may have begun before Lambda froze the instance.
       return this.load();
     }
     const isIdle = Date.now() - this.#lastFetchAt >= BACKGROUND_INTERVAL_MILLISECONDS;
     if (age >= known.lifetimeMilliseconds / 2 && isIdle) {
       this.load().catch(() => {
-        // The known set serves until its time is over; then the failure is reported.
+        // The known set is used until its time is over; then the failure is reported.
       });
     }
     return known;
@@ -155,7 +155,7 @@ function explain(reason: string, cause: unknown): OperationalError {
   return new OperationalError('KEY_SET_UNAVAILABLE', message, { cause });
 }
 
-/** How old an answer is and how long it may be kept (RFC 9111, sections 4.2 and 5.1). */
+/** The age of an answer and how long it may be kept (RFC 9111, sections 4.2 and 5.1). */
 function readAge(headers: IncomingHttpHeaders): Pick<KeySet, 'madeAtSeconds' | 'lifetimeMilliseconds'> {
   const ageSeconds = Number(/^\d{1,9}$/.exec(headers.age ?? '')?.[0] ?? 0);
   const maxAge = /(?:^|[\s,])max-age=(\d{1,9})/i.exec(headers['cache-control'] ?? '')?.[1];

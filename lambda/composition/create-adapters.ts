@@ -20,7 +20,7 @@ import type { RefreshDependencies } from '../connection/refresh-connection.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
 import type { RefreshEnvironment } from './environment.ts';
 
-/** The real things that both functions refresh connections with. */
+/** The real adapters of both functions. */
 export type Adapters = {
   readonly refresh: RefreshDependencies;
   readonly sqs: AwsService;
@@ -32,13 +32,13 @@ export type Adapters = {
     readonly rescueKey: Secret<RescueKey>;
   };
   /**
-   * Reads Supabase's key, which every answer needs, and then begins to read the other secrets. Resolves after the first,
-   * whatever came of it: what needs a secret is told of a failure.
+   * Reads Supabase's key, which every answer needs, and then starts to read the other secrets. Resolves after the first
+   * read, even if it failed: code that needs a secret gets the failure.
    */
   readonly warmUp: () => Promise<unknown>;
 };
 
-/** Creates what both functions need from their environment. */
+/** Creates the adapters that both functions need, from their environment. */
 export function createAdapters(environment: RefreshEnvironment, log: PowertoolsLog): Adapters {
   const metrics = new PowertoolsMetrics(environment.STACK_NAME);
   const secretsManager = new AwsService('secretsmanager', process.env);

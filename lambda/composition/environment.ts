@@ -73,10 +73,10 @@ export class EnvironmentError extends Error {
 }
 
 /**
- * Parses the environment of a function, once, while an instance starts: what is wrong fails the start of every instance, so
+ * Parses the environment of a function, once, while an instance starts. An error fails the start of every instance, so
  * the first invocation after a deployment shows it.
  *
- * @throws EnvironmentError that names every variable which is wrong, and repeats none of their values
+ * @throws EnvironmentError that names every wrong variable, and repeats none of their values
  */
 export function parseEnvironment<Environment>(
   schema: v.GenericSchema<unknown, Environment>,
@@ -94,7 +94,7 @@ export function parseEnvironment<Environment>(
   return parsed.output;
 }
 
-/** A variable that is not there is reported by the object around it, in words of valibot's own. */
+/** A missing variable is reported by the surrounding object, in valibot's own words. */
 function describeExpectation(issue: v.BaseIssue<unknown> | undefined): string {
   return issue === undefined || issue.kind === 'schema' ? 'set' : issue.message;
 }

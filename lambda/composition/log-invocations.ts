@@ -2,8 +2,8 @@ import type { MiddlewareObj } from '@middy/core';
 import type { PowertoolsLog } from '../adapters/powertools-log.ts';
 
 /**
- * Puts the ids of each invocation, and whether it is the first of its instance, on every line of the log. Metrics need
- * nothing like it: each is written at once, because an invocation that is killed a moment later has to be counted.
+ * Adds the ids of each invocation, and whether it is the first of its instance, to every log line. Metrics need
+ * nothing like it: each is written at once, so that an invocation that is killed a moment later still counts.
  */
 export function logInvocations(log: PowertoolsLog): Required<Pick<MiddlewareObj, 'before'>> {
   return {
@@ -11,7 +11,7 @@ export function logInvocations(log: PowertoolsLog): Required<Pick<MiddlewareObj,
   };
 }
 
-/** API Gateway's own, by which its access log is found; undefined where something else invokes. */
+/** API Gateway's own id, which is in its access log; undefined if another service invokes. */
 function getRequestId(event: unknown): string | undefined {
   const { requestContext } = (event ?? {}) as { readonly requestContext?: { readonly requestId?: string } };
   return requestContext?.requestId;

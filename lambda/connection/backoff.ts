@@ -2,8 +2,8 @@ const FIRST_DELAY_SECONDS = 30;
 const LONGEST_DELAY_SECONDS = 30 * 60;
 
 /**
- * How long a connection rests after a failed refresh: 30 s doubled with every failure in a row, at most 30 min,
- * of which a random half to whole is taken, so that connections which failed together do not come back together.
+ * How long a connection waits after a failed refresh: 30 s, doubled with every consecutive failure, at most 30 min. A
+ * random factor between a half and one keeps connections that failed together from being retried together.
  *
  * @param failures how many attempts failed before this one
  * @param random a number from 0 up to, not including, 1

@@ -1,4 +1,4 @@
-/** What an operator sees of one connection, never a token. The names are those of the database. */
+/** One connection as operators see it, without tokens. The names are the database's. */
 export type ShownConnection = Readonly<Record<string, unknown>> & {
   readonly user_id: string;
   readonly state:
@@ -9,7 +9,7 @@ export type ShownConnection = Readonly<Record<string, unknown>> & {
     | 'unknown_user';
 };
 
-/** How a connection came to be as it is: the same, and its history, the newest change first. */
+/** The same with its history, newest change first. */
 export type ExplainedConnection = ShownConnection & {
   readonly changes: readonly {
     /** ISO 8601. */
@@ -19,30 +19,30 @@ export type ExplainedConnection = ShownConnection & {
   }[];
 };
 
-/** How all connections stand at one moment. The names are those of the database, which gives operators more than these. */
+/** Statistics of all connections. The names are the database's, which gives operators more than these. */
 export type ConnectionStatistics = Readonly<Record<string, unknown>> & {
   readonly schema_version: number;
-  /** Connections whose grant lives. */
+  /** Connections whose grant is alive. */
   readonly connected: number;
-  /** Those of them whose token has run out. */
+  /** Those of them whose token has expired. */
   readonly expired: number;
-  /** Seconds since the first of these ran out; 0 when there is none. */
+  /** Seconds since the first of these expired; 0 if there is none. */
   readonly oldest_overdue_seconds: number;
-  /** Connections that wait for their user to authorize again. */
+  /** Connections whose user has to reconnect. */
   readonly waiting_for_reauthorization: number;
   /** Living connections that Spotify's six-month limit ends within 30 days. */
   readonly reauthorizations_due: number;
-  /** Connections whose last expiry from outside cannot be true: whoever writes it has a bug. */
+  /** Connections whose last expiry from outside cannot be true, because its writer has a bug. */
   readonly implausible_expiries: number;
-  /** Connections whose refresh token another one has too. */
+  /** Connections that share a refresh token with another one. */
   readonly shared_tokens: number;
   /** Seconds since the revocation breaker opened; null: it is closed. */
   readonly breaker_open_seconds: number | null;
   /** Nearly every grant is refused, as if the client's credentials were another app's. */
   readonly nearly_all_revoked: boolean;
-  /** Seconds for which nobody may call Spotify; null: anybody may. */
+  /** Seconds until a function may call Spotify; null: it may call now. */
   readonly not_before_in: number | null;
-  /** Null: no sweep has come to its end yet. */
+  /** Null: no sweep has finished yet. */
   readonly seconds_since_last_sweep: number | null;
 };
 
@@ -52,22 +52,22 @@ export type FinishedSweep = ConnectionStatistics & {
   readonly newly_missed_profile_changes: number;
 };
 
-/** Looks at all connections, and does to them what operators ask for. Rejects with a StoreError or SecretError. */
+/** Reads all connections, and changes them for operators. Rejects with a StoreError or SecretError. */
 export interface ConnectionAdministration {
-  /** What is known of one connection. */
+  /** One connection. */
   show(userId: string): Promise<ShownConnection>;
-  /** What is known of one connection, and what became of it within the last 90 days. */
+  /** One connection with its history of the last 90 days. */
   explain(userId: string): Promise<ExplainedConnection>;
-  /** The id of the user whose account has this e-mail address; null: there is none. */
+  /** The id of the user whose account has this e-mail address; null: none. */
   findUser(email: string): Promise<string | null>;
   statistics(): Promise<ConnectionStatistics>;
-  /** Remembers that a sweep is over, if it could do its work. */
+  /** Records the end of a sweep, if it could do its work. */
   finishSweep(didItsWork: boolean): Promise<FinishedSweep>;
   /**
-   * Undoes up to so many of the marks made since a moment (ISO 8601), as long as the tokens are still there; answers how
+   * Undoes up to `batchSize` of the marks made since a time (ISO 8601), while the tokens still exist; returns how
    * many.
    */
   restore(since: string, batchSize: number): Promise<number>;
-  /** How many marks made since a moment (ISO 8601) could be undone. */
+  /** How many marks made since a time (ISO 8601) could be undone. */
   countRestorable(since: string): Promise<number>;
 }

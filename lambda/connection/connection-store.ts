@@ -2,7 +2,7 @@ import type { Lease } from './lease.ts';
 import { OperationalError } from './operational-error.ts';
 import type { SettledLease } from './refresh-outcome.ts';
 
-/** What the owner of a connection may see of it. Times are ISO 8601 in UTC. */
+/** The part of a connection that its owner may see. Times are ISO 8601 in UTC. */
 export type ConnectionDetails = {
   readonly spotifyUserId: string | null;
   readonly spotifyUserEmail: string | null;
@@ -10,22 +10,22 @@ export type ConnectionDetails = {
   readonly expiresAt: string | null;
   /** When Spotify's six-month limit ends the grant, as far as it can be known. */
   readonly reauthorizeBy: string | null;
-  /** Seconds until the stored access token runs out, negative after that; null when there is none. */
+  /** Seconds until the stored access token expires, negative after that; null if there is none. */
   readonly secondsLeft: number | null;
 };
 
-/** The state of one connection at the moment the database was asked. */
+/** The state of one connection when the database was asked. */
 export type ConnectionCheck =
   | { readonly state: 'disconnected' }
   | { readonly state: 'connected'; readonly details: ConnectionDetails }
   /** Due, and ours to refresh. */
   | { readonly state: 'leased'; readonly details: ConnectionDetails; readonly lease: Lease }
-  /** Due, and somebody else is refreshing it, or asking again whether its grant is dead. */
+  /** Due, and another process is refreshing it, or asking again whether its grant is dead. */
   | {
       readonly state: 'busy';
       readonly details: ConnectionDetails | null;
       readonly retryInSeconds: number;
-      /** Spotify said last that the grant is dead. */
+      /** Spotify's last answer called the grant dead. */
       readonly isRevoked: boolean;
     }
   /** Due, but a refresh failed a moment ago. */
@@ -38,34 +38,34 @@ export type ConnectionCheck =
     }
   | { readonly state: 'reauthorization_required'; readonly details: ConnectionDetails };
 
-/** What recording an outcome did, or that it is not known: the deadline came first. */
+/** The result of recording an outcome, or that it is not known because the deadline came first. */
 export type RecordedVerdict = Verdict | 'unsettled';
 
 /**
- * What recording an outcome did: `applied`; `held` (a revocation that is not believed yet); `confirmed` (one that was
- * known); `refused` (Bondhu's schema does not take the tokens); `already_applied` (the call was repeated); `stale` (the
- * lease is over, nothing changed); `busy` (somebody has a row locked: record it again).
+ * The result of recording an outcome: `applied`; `held` (a revocation that is not believed yet); `confirmed` (one that was
+ * known); `refused` (Bondhu's schema rejects the tokens); `already_applied` (the call was repeated); `stale` (the
+ * lease is over, nothing changed); `busy` (a row is locked: record it again).
  */
 export type Verdict = 'applied' | 'held' | 'confirmed' | 'refused' | 'already_applied' | 'stale' | 'busy';
 
-/** What Bondhu's schema did not take for one user, a constraint or a trigger of it. */
+/** The constraint or trigger of Bondhu's that rejected one user's tokens. */
 export type Refusal = {
   readonly userId: string;
-  /** The SQLSTATE; `02000`: a trigger dropped the write without a word. */
+  /** The SQLSTATE; `02000`: a trigger silently dropped the write. */
   readonly code: string;
-  /** Null: it was none that has a name. */
+  /** Null: it has no name. */
   readonly constraint: string | null;
 };
 
-/** What holds for everybody who refreshes connections, as of one call to the database. */
+/** State that all processes share, as of one call to the database. */
 export type SharedState = {
-  /** Seconds for which nobody may call Spotify; null: anybody may. */
+  /** Seconds until a function may call Spotify; null: it may call now. */
   readonly notBeforeInSeconds: number | null;
-  /** So many grants are said to be dead that it is not believed. */
+  /** Spotify calls so many grants dead that it is not believed. */
   readonly breakerIsOpen: boolean;
 };
 
-/** What became of a batch of outcomes. */
+/** The results of a batch of outcomes. */
 export type Recorded = SharedState & {
   /** By lease id. */
   readonly verdicts: ReadonlyMap<string, Verdict>;
@@ -76,11 +76,11 @@ export type Recorded = SharedState & {
 /** The claims of one batch. */
 export type ClaimedBatch = Pick<SharedState, 'notBeforeInSeconds'> & {
   readonly leases: readonly Lease[];
-  /** Seconds until a connection becomes free that others have leased and that is due; null: none will. */
+  /** Seconds until a due connection that is leased elsewhere becomes free; null: none will. */
   readonly nextClaimInSeconds: number | null;
-  /** Where there is a ceiling on calls: seconds until the first call of this batch is due. Otherwise 0. */
+  /** If calls are limited: seconds until the first call of this batch is due. Otherwise 0. */
   readonly callsStartInSeconds: number;
-  /** From where the next claim of this sweep goes on; null: from the beginning, for this batch was not full. */
+  /** Where the next claim of this sweep continues; null: from the beginning, because this batch was not full. */
   readonly dueUpTo: string | null;
 };
 
@@ -89,22 +89,22 @@ export type ClaimRequest = {
   readonly batchSize: number;
   readonly refreshWithinSeconds: number;
   readonly leaseSeconds: number;
-  /** Time since the sweep began: what was refreshed since then is not claimed again. */
+  /** Time since the sweep began: connections refreshed since then are not claimed again. */
   readonly sweepAgeSeconds: number;
-  /** Calls to Spotify that all who claim may start in a second, together; null: no ceiling. */
+  /** Calls to Spotify per second, across all claims; null: no limit. */
   readonly callsPerSecond: number | null;
-  /** Where the sweep's last claim ended; null: it was the first, or came back with less than asked for. */
+  /** Where the sweep's last claim ended; null: it was the first, or its batch was not full. */
   readonly dueFrom: string | null;
 };
 
 /**
- * The stored connections. Every method is one call to the database and rejects with a {@link StoreError} when it
- * could not be made, or with a SecretError when the key for it cannot be read; `timeoutMilliseconds` bounds it.
+ * The stored connections. Every method is one call to the database. It rejects with a {@link StoreError} if the call
+ * failed, or with a SecretError if its key cannot be read; `timeoutMilliseconds` limits it.
  */
 export interface ConnectionStore {
   /**
-   * Reads one connection and, if it expires within the given time and is free, takes a lease on it; for 30 seconds after
-   * a refresh it takes none. Null: takes one whenever the connection is free.
+   * Reads one connection and takes a lease on it, if it expires within the given time and is free, but not for 30 seconds
+   * after a refresh. Null: takes one whenever the connection is free.
    */
   check(
     userId: string,
@@ -112,7 +112,7 @@ export interface ConnectionStore {
     leaseSeconds: number,
     timeoutMilliseconds: number,
   ): Promise<ConnectionCheck>;
-  /** Takes leases on due connections, soonest expiry first. */
+  /** Takes leases on due connections, earliest expiry first. */
   claimDue(request: ClaimRequest, timeoutMilliseconds: number): Promise<ClaimedBatch>;
   /** Applies outcomes, at most one per user. Safe to repeat. */
   record(settled: readonly SettledLease[], timeoutMilliseconds: number): Promise<Recorded>;
@@ -132,16 +132,16 @@ export interface ConnectionStore {
 }
 
 /**
- * Why the database did not do what it was asked.
+ * Why a call to the database failed.
  *
- * - `STORE_UNAVAILABLE`: not reached, or it failed for now. Worth repeating.
+ * - `STORE_UNAVAILABLE`: not reached, or it failed temporarily. Worth repeating.
  * - `MIGRATION_MISSING`: it does not know the function.
- * - `SCHEMA_NOT_EXPOSED`: its REST API does not serve the schema that the functions are in.
- * - `PROFILES_HIDDEN`: row level security keeps profiles from the functions' owner, so they would miss users.
- * - `KEY_REJECTED`: it refuses the key in the secret, a freshly read one included.
- * - `STORE_REFUSED`: it refuses the request itself. A defect; repeating does not help.
- * - `STORE_ANSWER_UNEXPECTED`: it did something and answered with what this code does not understand, as one of another
- *   version does. Repeating does not help.
+ * - `SCHEMA_NOT_EXPOSED`: its REST API does not expose the functions' schema.
+ * - `PROFILES_HIDDEN`: row level security hides profiles from the functions' owner, so they would miss users.
+ * - `KEY_REJECTED`: it rejects the key in the secret, even when read again.
+ * - `STORE_REFUSED`: it rejects the request itself. A defect; repeating does not help.
+ * - `STORE_ANSWER_UNEXPECTED`: it answered with something that this code does not understand, for example because it has
+ *   another version. Repeating does not help.
  */
 export type StoreErrorCode =
   | 'STORE_UNAVAILABLE'

@@ -2,27 +2,27 @@ import { type Clock, millisecondsUntil } from './clock.ts';
 import type { Lease } from './lease.ts';
 import type { TokenAnswer, TokenEndpoint } from './token-endpoint.ts';
 
-/** Kept free at the end of every budget, so that what Spotify answered can still be written down, or else rescued. */
+/** Reserved at the end of every budget, so that Spotify's answer can still be stored, or rescued. */
 export const WRITE_RESERVE_MILLISECONDS = 2_500;
 
 const FIRST_RETRY_DELAY_MILLISECONDS = 150;
 
-/** How hard one lease is tried. */
+/** The limits of the attempts for one lease. */
 export type ExchangePolicy = {
-  /** Calls to Spotify at most; only an answer of `unavailable` is tried again. */
+  /** Maximum number of calls to Spotify; only `unavailable` is retried. */
   readonly attempts: number;
   /** Milliseconds after which one call counts as unanswered. */
   readonly callTimeoutMilliseconds: number;
 };
 
 /**
- * Exchanges the refresh token of a lease, trying again while Spotify is unavailable and time is left.
+ * Exchanges the refresh token of a lease, and retries while Spotify is unavailable and time is left.
  *
- * A call is only started when its whole timeout fits in before both the deadline and the end of the lease, with
- * the reserve for the write kept free: an exchange that outlives its lease could race with the next holder's.
+ * A call only starts if its whole timeout, plus the reserve for the write, fits in before both the deadline and the end of
+ * the lease: an exchange that outlives its lease could race with the next holder's.
  *
- * @param deadline a moment of the monotonic clock
- * @returns Spotify's last answer, or null when not even one call fitted in; rejects as {@link TokenEndpoint} does
+ * @param deadline a time of the monotonic clock
+ * @returns Spotify's last answer, or null if not even one call fitted in; rejects as {@link TokenEndpoint} does
  */
 export async function exchange(
   lease: Lease,

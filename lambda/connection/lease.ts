@@ -1,13 +1,13 @@
-/** The right to refresh one connection, for a while. Nobody calls Spotify without holding one. */
+/** The temporary right to refresh one connection. No function calls Spotify without one. */
 export type Lease = {
   readonly userId: string;
   readonly leaseId: string;
   /** The database's time when the lease was taken, as it wrote it. Handed back with the outcome; interpreted in log lines alone. */
   readonly leasedAt: string;
   readonly refreshToken: string;
-  /** Seconds until the stored access token runs out; null when unknown. */
+  /** Seconds until the stored access token expires; null if unknown. */
   readonly secondsLeft: number | null;
-  /** Attempts that failed in a row before this one. */
+  /** Consecutive failed attempts before this one. */
   readonly failures: number;
   /**
    * When the lease lapses, by this process's monotonic clock. Counted from before the lease was asked for, so it
@@ -16,5 +16,5 @@ export type Lease = {
   readonly lapsesAt: number;
 };
 
-/** What of a lease goes back to the database with its outcome. */
+/** The part of a lease that goes back to the database with its outcome. */
 export type LeaseReference = Pick<Lease, 'userId' | 'leaseId' | 'leasedAt' | 'refreshToken'>;

@@ -4,11 +4,11 @@ import type { Log } from './log.ts';
 import type { TokenAnswer } from './token-endpoint.ts';
 
 /**
- * Writes the one line that every refresh leaves: whose, what Spotify answered, what the database made of it. A warning,
- * unless a new token is stored and nothing was odd about it, or a grant that was found dead before is dead still.
+ * Writes the one log line of a refresh: the user, Spotify's answer, the database's verdict. It is a warning,
+ * unless a new token is stored and the answer was unremarkable, or a dead grant is still dead.
  *
- * @param answer null when time was too short to ask Spotify at all
- * @param successLevel of the line about a new token: where there is a million of them at a time, it is for debugging
+ * @param answer null if there was no time to ask Spotify at all
+ * @param successLevel level of the line about a new token: DEBUG where there are a million of them
  */
 export function logRefresh(
   log: Log,
@@ -32,13 +32,13 @@ export function logRefresh(
     verdict,
     expires_at: lease.secondsLeft === null ? null : addSeconds(lease, lease.secondsLeft),
     seconds_left: lease.secondsLeft,
-    // Whoever got a lease found the token due.
+    // A lease is only granted for a due token.
     needs_refresh: true,
     new_expires_at: answer?.kind === 'refreshed' ? addSeconds(lease, answer.expiresInSeconds) : undefined,
   });
 }
 
-/** By the database's clock, as it stores an expiry: counted from when it gave the lease. */
+/** By the database's clock, like stored expiries: counted from the time of the lease. */
 function addSeconds({ leasedAt }: Lease, seconds: number): string | null {
   return new Date(Date.parse(leasedAt) + seconds * 1_000).toJSON();
 }

@@ -1,9 +1,9 @@
-/** What a log line may carry: plain values that somebody chose, never an object from outside. */
+/** The values of a log line: plain values that our code chose, never an object from outside. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
-/** Structured logging as use cases see it. Fields carry the user id, and never a token, secret, e-mail or Spotify id. */
+/** Structured logging for use cases. Fields contain the user id, and never a token, secret, e-mail address or Spotify id. */
 export interface Log {
-  /** Whether lines for debugging are written: a sweep would make a million of them for nothing. */
+  /** Whether debug lines are written: otherwise a sweep would build a million of them for nothing. */
   readonly writesDebug: boolean;
   debug(message: string, fields: LogFields): void;
   info(message: string, fields: LogFields): void;

@@ -1,10 +1,10 @@
 import type { MetricNames } from '../metric-names.ts';
 
-/** What is measured. */
+/** Metric values by name. */
 export type Metric = keyof typeof MetricNames;
 
-/** Numbers for alarms and dashboards, as use cases see them. */
+/** Metrics for alarms and dashboards, for use cases. */
 export interface Metrics {
-  /** Writes measurements down at once: whoever is killed a moment later has still been counted. */
+  /** Writes metrics at once, so that they survive if the process is killed a moment later. */
   add(measurements: Readonly<Partial<Record<Metric, number>>>): void;
 }

@@ -1,11 +1,11 @@
-/** What other teams are told of a connection, so that they can tell its user. */
+/** An event about a connection for other teams, so that they can tell its user. */
 export type ReauthorizationEvent = {
-  /** The same whenever the same event is sent again: consumers drop what they have seen. */
+  /** The same each time the event is sent: consumers drop duplicates. */
   readonly id: string;
   readonly userId: string;
 } & (
   | {
-      /** The grant is dead: the user has to authorize again. */
+      /** The grant is dead: the user has to reconnect. */
       readonly kind: 'required';
       /** When it was marked dead. */
       readonly since: string;
@@ -17,24 +17,24 @@ export type ReauthorizationEvent = {
       /** When the user authorized. */
       readonly connectedAt: string;
       readonly reauthorizeBy: string;
-      /** At most so many days are left: 30, 7 or 1. */
+      /** At most this many days are left: 30, 7 or 1. */
       readonly days: number;
     }
 );
 
-/** Which events have to be sent, and which have been. Rejects with a StoreError or SecretError. */
+/** The pending events, and the record of sent ones. Rejects with a StoreError or SecretError. */
 export interface ReauthorizationEventStore {
-  /** Up to so many that have not been sent; times are as the database wrote them. */
+  /** Pending events, up to `batchSize`; times are as the database wrote them. */
   pending(batchSize: number, timeoutMilliseconds: number): Promise<readonly ReauthorizationEvent[]>;
-  /** Remembers that these were sent; answers for how many it could. The others are pending again. */
+  /** Records these as sent; returns for how many it could. The others stay pending. */
   recordSent(events: readonly ReauthorizationEvent[], timeoutMilliseconds: number): Promise<number>;
 }
 
-/** The bus that other teams listen to. */
+/** The bus for events to other teams. */
 export interface EventBus {
-  /** Sends events, each at least once. Never rejects for what the bus does. */
+  /** Sends events, each at least once. Never rejects because of the bus. */
   send(events: readonly ReauthorizationEvent[]): Promise<SentEvents>;
 }
 
-/** What the bus took, and why it did not take the rest; null: it took all. */
+/** The events that the bus accepted, and why it rejected the rest; null: it accepted all. */
 export type SentEvents = { readonly taken: readonly ReauthorizationEvent[]; readonly failure: string | null };

@@ -8,7 +8,7 @@ import type { SettledLease } from './refresh-outcome.ts';
 import { reportRefusals } from './report-refusals.ts';
 import { isRotation, type RescueQueue, type Rotation } from './rescue-queue.ts';
 
-/** Kept free of the time for the write: for a connection to the queue, and for every message to be sealed and sent. */
+/** Reserved from the time for the write: for a connection to the queue, and for encrypting and sending each message. */
 const RESCUE_RESERVE_MILLISECONDS = 1_000;
 const RESERVE_PER_MESSAGE_MILLISECONDS = 5;
 
@@ -22,11 +22,11 @@ export type RecordDependencies = {
 };
 
 /**
- * Records outcomes as {@link recordOutcomes} does, giving up a little earlier; rotated refresh tokens that are not
- * known to be stored by then, or that Bondhu's schema refuses, go to the rescue queue.
+ * Records outcomes as {@link recordOutcomes} does, but stops a little earlier. Rotated refresh tokens that may not be
+ * stored by then, or that Bondhu's schema rejects, go to the rescue queue.
  *
- * @param deadline a moment of the monotonic clock
- * @returns a verdict for every lease that was given, `unsettled` also for what was rescued, and the shared state
+ * @param deadline a time of the monotonic clock
+ * @returns a verdict for every given lease, `unsettled` also for rescued ones, and the shared state
  */
 export async function recordOrRescue(
   settled: readonly SettledLease[],
@@ -62,7 +62,7 @@ export async function recordOrRescue(
   return recorded;
 }
 
-/** Whether the new tokens are not known to be in the database. */
+/** Whether the new tokens may not be in the database. */
 export function isUnstored(verdict: RecordedVerdict | undefined): boolean {
   return verdict === undefined || verdict === 'unsettled' || verdict === 'refused';
 }
@@ -76,7 +76,7 @@ async function rescue(
   deadline: number,
   { rescueQueue, clock, log, metrics }: RecordDependencies,
 ): Promise<void> {
-  // Tried even when the process slept past its deadline: that costs a late answer, leaving it costs a grant.
+  // Even after the deadline, if the process was suspended: a late answer costs less than a grant.
   const timeout = Math.max(RESCUE_RESERVE_MILLISECONDS / 2, millisecondsUntil(clock, deadline));
   await Promise.all(
     rotations.map(async (rotation) => {

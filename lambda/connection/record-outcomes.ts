@@ -8,12 +8,12 @@ const SHORTEST_CALL_MILLISECONDS = 500;
 const FIRST_DELAY_MILLISECONDS = 50;
 const LONGEST_DELAY_MILLISECONDS = 2_000;
 
-/** Repeating a call that failed like this would fail again. */
+/** A call that failed like this would fail again. */
 const IN_VAIN = new Set(['STORE_REFUSED', 'STORE_ANSWER_UNEXPECTED']);
 
-/** What became of outcomes that were to be recorded. */
+/** The results of recording outcomes. */
 export type RecordedOutcomes = SharedState & {
-  /** By lease id, one for every lease that was given. */
+  /** By lease id, one for every given lease. */
   readonly verdicts: ReadonlyMap<string, RecordedVerdict>;
   readonly refusals: readonly Refusal[];
   /** Why the last call failed; null: it did not. */
@@ -21,12 +21,12 @@ export type RecordedOutcomes = SharedState & {
 };
 
 /**
- * Writes outcomes down and does not let go while there is time: a new refresh token may be the only living one.
- * Repeats the call for rows that others had locked, while the database is unavailable and while it is not set up for us,
- * for an operator may be about to put that right; recording is safe to repeat.
+ * Records outcomes, and keeps trying while there is time, because a new refresh token may be the only valid one.
+ * Repeats the call for locked rows, while the database is unavailable, and while it is not set up,
+ * because an operator may be about to fix that. Recording is safe to repeat.
  *
- * @param deadline a moment of the monotonic clock after which nothing more is tried
- * @returns a verdict for every lease that was given; rejects only with a StoreError of
+ * @param deadline a time of the monotonic clock at which it stops
+ * @returns a verdict for every given lease; rejects only with a StoreError of
  *   code `STORE_REFUSED` or `STORE_ANSWER_UNEXPECTED`
  */
 export async function recordOutcomes(
@@ -69,7 +69,7 @@ export async function recordOutcomes(
   return { ...sharedState, verdicts, refusals, failure };
 }
 
-/** Half of the time that is left: where one call is never answered, there is time for another. */
+/** Half of the remaining time, so that there is time for another call if this one is never answered. */
 function computeCallTimeoutMilliseconds(timeLeft: number): number {
   const half = Math.max(SHORTEST_CALL_MILLISECONDS, timeLeft / 2);
   return Math.floor(Math.min(LONGEST_CALL_MILLISECONDS, half, timeLeft));

@@ -23,7 +23,7 @@ export type RefreshDependencies = {
   readonly metrics: Metrics;
 };
 
-/** How refreshing one connection ended: what Spotify said (null: not asked), what that means, what was written. */
+/** The result of refreshing one connection: Spotify's answer (null: not asked), its meaning, and what was written. */
 export type Refresh = {
   readonly answer: TokenAnswer | null;
   readonly outcome: RefreshOutcome;
@@ -33,8 +33,8 @@ export type Refresh = {
 /**
  * Refreshes one leased connection and records the outcome.
  *
- * @param deadline a moment of the monotonic clock by which it is over
- * @returns how it ended; rejects with a SecretError when Spotify's credentials cannot be read, the lease handed back
+ * @param deadline a time of the monotonic clock by which it ends
+ * @returns the result; rejects with a SecretError if Spotify's credentials cannot be read, after it has returned the lease
  */
 export async function refreshConnection(
   lease: Lease,

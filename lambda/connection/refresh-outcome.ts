@@ -2,35 +2,35 @@ import { computeBackoffSeconds } from './backoff.ts';
 import type { LeaseReference } from './lease.ts';
 import type { RevocationReason, TokenAnswer } from './token-endpoint.ts';
 
-/** What became of a lease: one of these is recorded for every lease that was taken. */
+/** The result of a lease: one is recorded for every lease that was taken. */
 export type RefreshOutcome =
   /** The new tokens are stored. */
   | Extract<TokenAnswer, { kind: 'refreshed' }>
   /** Only the new refresh token is stored; the connection is due again after this many seconds. */
   | { readonly kind: 'refresh_token_only'; readonly refreshToken: string; readonly retryAfterSeconds: number }
-  /** The grant is marked dead, or, where that is not believed yet, due again after this many seconds. */
+  /** The grant is marked dead, or, if that is not believed yet, due again after this many seconds. */
   | {
       readonly kind: 'revoked';
       readonly reason: RevocationReason;
       readonly retryAfterSeconds: number;
     }
   /**
-   * `throttled`: nobody calls Spotify for this many seconds. `unavailable`, `rejected`: it failed for now; the connection
+   * `throttled`: no function calls Spotify for this many seconds. `unavailable`, `rejected`: a temporary failure; the connection
    * is due again after this many seconds.
    */
   | { readonly kind: 'throttled' | 'unavailable' | 'rejected'; readonly retryAfterSeconds: number }
-  /** Spotify refuses our client: nothing concerns the connection, and nobody calls Spotify for a minute. */
+  /** Spotify rejects our client: this says nothing about the connection, and no function calls Spotify for a minute. */
   | { readonly kind: 'client_rejected' }
   /** The lease was not used: the connection is free again at once. */
   | { readonly kind: 'released' };
 
-/** A lease together with what became of it. */
+/** A lease with its outcome. */
 export type SettledLease = { readonly lease: LeaseReference; readonly outcome: RefreshOutcome };
 
 /**
- * What an answer of Spotify means for the connection whose token was sent.
+ * Interprets Spotify's answer for the connection whose token was sent.
  *
- * @param answer null when Spotify was not asked
+ * @param answer null if Spotify was not asked
  * @param failures how many attempts failed before this one
  * @param random a number from 0 up to, not including, 1
  */

@@ -2,7 +2,7 @@ import type { Refusal } from './connection-store.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
-/** Reports what Bondhu's schema did not take: a line for each user, by which somebody can find the cause. */
+/** Logs the users whose tokens Bondhu's schema rejected, with the cause. */
 export function reportRefusals(
   refusals: readonly Refusal[],
   { log, metrics }: { readonly log: Log; readonly metrics: Metrics },

@@ -1,7 +1,7 @@
 import { OperationalError } from './operational-error.ts';
 import type { RefreshOutcome, SettledLease } from './refresh-outcome.ts';
 
-/** An outcome that brought another refresh token: it may be the only living one. */
+/** An outcome with a new refresh token, which may be the only valid one. */
 export type Rotation = SettledLease & {
   readonly outcome: Extract<RefreshOutcome, { kind: 'refreshed' | 'refresh_token_only' }> & {
     readonly refreshToken: string;
@@ -18,28 +18,28 @@ export function isRotation(settled: SettledLease): settled is Rotation {
   );
 }
 
-/** A message that was received; it comes again later unless it is removed. */
+/** A received message; it returns later unless it is removed. */
 export type RescueMessage = {
   readonly messageId: string;
-  /** By this it is removed. */
+  /** Identifies the message when it is removed. */
   readonly receipt: string;
-  /** Null: it cannot be opened. */
+  /** Null: it cannot be decrypted. */
   readonly rotation: Rotation | null;
 };
 
 /**
- * Keeps rotated refresh tokens, sealed, while the database does not take them. A message may come more than once.
- * Every method rejects with a {@link RescueQueueError} when the queue is out of reach, and, unless it only removes,
- * with a SecretError when the key cannot be read.
+ * Keeps rotated refresh tokens, encrypted, while the database cannot store them. A message may arrive more than once.
+ * Every method rejects with a {@link RescueQueueError} if the queue is unreachable, and, unless it only removes,
+ * with a SecretError if the key cannot be read.
  */
 export interface RescueQueue {
   put(rotation: Rotation, timeoutMilliseconds: number): Promise<void>;
-  /** Some of the messages that nobody else is working on; none when there are none. */
+  /** Some of the messages that are not being processed; empty if there are none. */
   receive(): Promise<readonly RescueMessage[]>;
   remove(message: RescueMessage): Promise<void>;
 }
 
-/** The rescue queue did not answer, or refused. */
+/** The rescue queue did not answer, or rejected a call. */
 export class RescueQueueError extends OperationalError {
   override readonly name = 'RescueQueueError';
 

@@ -3,10 +3,10 @@ import { OperationalError } from './operational-error.ts';
 /**
  * Why a secret has no usable value. The message says what to do and never contains the value.
  *
- * - `SECRET_NOT_FILLED_IN`: the stack created it, nobody has written a value yet.
+ * - `SECRET_NOT_FILLED_IN`: the stack created it, and it has no value yet.
  * - `SECRET_MISSING`: there is no such secret: its ARN in the configuration is wrong, or it was deleted.
- * - `SECRET_MALFORMED`: its value is not the JSON that is expected.
- * - `SECRET_UNREADABLE`: Secrets Manager did not answer, or refused.
+ * - `SECRET_MALFORMED`: its value is not the expected JSON.
+ * - `SECRET_UNREADABLE`: Secrets Manager did not answer, or rejected the call.
  */
 export type SecretErrorCode =
   | 'SECRET_NOT_FILLED_IN'

@@ -1,12 +1,12 @@
 import { OperationalError } from './operational-error.ts';
 
-/** Wakes one more invocation for a sweep. Carries no work, only which sweep it is: what is due says the database. */
+/** Wakes one more invocation for a sweep. Carries no work, only the identity of the sweep: the database knows what is due. */
 export type WakeUp = {
-  /** When the schedule meant the sweep to run; null: it was started by hand. */
+  /** The scheduled time of the sweep; null: it was started manually. */
   readonly scheduledAt: string | null;
   /** Seconds since the sweep began. */
   readonly ageSeconds: number;
-  /** How often invocations of this sweep that ran out of time have handed over, up to this one. */
+  /** How many invocations of this sweep have handed over because they ran out of time. */
   readonly link: number;
 };
 
@@ -16,7 +16,7 @@ export interface SweepQueue {
   send(wakeUps: readonly WakeUp[]): Promise<void>;
 }
 
-/** The sweep queue did not answer, or refused. */
+/** The sweep queue did not answer, or rejected a call. */
 export class SweepQueueError extends OperationalError {
   override readonly name = 'SweepQueueError';
 

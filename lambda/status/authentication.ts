@@ -1,7 +1,7 @@
 import { errors, type JWTVerifyGetKey, type JWTVerifyOptions, jwtVerify, UnsecuredJWT } from 'jose';
 import { OperationalError } from '../connection/operational-error.ts';
 
-/** The request does not say convincingly whose it is. */
+/** The request does not prove whose it is. */
 export class AuthenticationError extends Error {
   override readonly name = 'AuthenticationError';
   readonly code: 'TOKEN_MISSING' | 'TOKEN_INVALID';
@@ -14,8 +14,8 @@ export class AuthenticationError extends Error {
 }
 
 /**
- * The token is signed with a key that may be newer than those that are known, and a new look is not due yet: valid or not,
- * that cannot be said.
+ * The token is signed with a key that may be newer than the known ones, and it is too early to fetch them again. It may be
+ * valid or not.
  */
 export class UnknownKeyError extends OperationalError<'SIGNING_KEY_UNKNOWN'> {
   override readonly name = 'UnknownKeyError';
@@ -37,11 +37,11 @@ export interface SigningKeys {
   mayHaveMissed(issuedAtSeconds: number): boolean;
 }
 
-/** What HS256 tokens are verified with, on projects that still sign with a shared secret. */
+/** The secret that HS256 tokens are verified with, on projects that still sign with one. */
 export interface SharedSecret {
-  /** The secret; null when none is configured. */
+  /** The secret; null if none is configured. */
   read(): Promise<string | null>;
-  /** The secret after a signature did not match the present one; null or the same when there is no newer. */
+  /** The secret after a signature did not match the current one; null or the same if there is no newer one. */
   renew(): Promise<string | null>;
   /** Whether a secret that signed something at this time (seconds since 1970) may be newer than the known one. */
   mayHaveMissed(issuedAtSeconds: number): boolean;
@@ -49,7 +49,7 @@ export interface SharedSecret {
 
 /** What authentication works with. */
 export type AuthenticationDependencies = {
-  /** What the project writes into `iss`; one of these. */
+  /** Accepted values of `iss`. */
   readonly issuers: readonly string[];
   readonly signingKeys: SigningKeys;
   readonly sharedSecret: SharedSecret;
@@ -61,15 +61,15 @@ const CLOCK_TOLERANCE_SECONDS = 60;
 const UNSECURED_HEADER = Buffer.from('{"alg":"none"}').toString('base64url');
 
 /**
- * Verifies a Supabase user token: signature with a pinned algorithm, issuer, audience, role, expiry (60 s
- * tolerance). Which key is used never depends on what the token claims beyond its key id.
+ * Verifies a Supabase user token: signature with a fixed algorithm, issuer, audience, role, expiry (60 s
+ * tolerance). Apart from the key id, the token's claims never influence the choice of the key.
  *
- * Any signed-in user may ask for their own state: also one who is anonymous, and one who has not given a second factor
+ * Any signed-in user may ask for their own state, including anonymous users and users without a second factor
  * (`is_anonymous`, `aal`); see SECURITY.md.
  *
  * @param authorization the Authorization header
- * @returns the user id; rejects with an {@link AuthenticationError} when the token is invalid, and with an
- *   {@link UnknownKeyError} or another OperationalError when that cannot be said
+ * @returns the user id; rejects with an {@link AuthenticationError} if the token is invalid, and with an
+ *   {@link UnknownKeyError} or another OperationalError if that cannot be decided
  * @see https://supabase.com/docs/guides/auth/jwts
  */
 export async function authenticate(
@@ -147,8 +147,8 @@ async function verifyWithSharedSecret(
 }
 
 /**
- * What is wrong with a token that no known key has signed. It is invalid if its claims are wrong, or if it was issued before
- * the keys were last looked at; else its key may be new.
+ * The error for a token that no known key has signed. It is invalid if its claims are wrong, or if it was issued before
+ * the keys were last fetched; otherwise its key may be new.
  */
 function judgeUnverified(
   token: string,
@@ -156,7 +156,7 @@ function judgeUnverified(
   keys: { mayHaveMissed(issuedAtSeconds: number): boolean },
   failure: errors.JOSEError,
 ): Error {
-  // jose checks the claims alone, and throws if one is wrong.
+  // jose checks only the claims, and throws if one is wrong.
   const { payload } = UnsecuredJWT.decode(`${UNSECURED_HEADER}.${token.split('.')[1]}.`, claims);
   readUserId(payload);
   const { iat = 0 } = payload;

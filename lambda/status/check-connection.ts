@@ -8,44 +8,44 @@ import {
   refreshConnection,
 } from '../connection/refresh-connection.ts';
 
-/** Outlasts one request with all its calls and its write, and is soon free again should the function die. */
+/** Outlasts one request with all its calls and its write, and lapses soon if the function dies. */
 const LEASE_SECONDS = 15;
 
 const POLICY: ExchangePolicy = { attempts: 3, callTimeoutMilliseconds: 4_000 };
 
 const CHECK_TIMEOUT_MILLISECONDS = 3_000;
 
-/** Between two looks at a connection that somebody else is refreshing. */
+/** Interval of checking a connection that another process is refreshing. */
 const POLL_INTERVAL_MILLISECONDS = 200;
 
-/** Kept free for one more look when waiting ends. */
+/** Reserved for one last check when waiting ends. */
 const CHECK_RESERVE_MILLISECONDS = 500;
 
-/** How long a request waits for somebody else's refresh while the old token still works. */
+/** How long a request waits for another process's refresh while the old token still works. */
 const PATIENCE_MILLISECONDS = 4_000;
 
 const LEAST_RETRY_AFTER_SECONDS = 1;
 
-/** When nothing is known about the connection because Spotify refused us, or the database was lost on the way. */
+/** Used if nothing is known about the connection, because Spotify rejected us or the database was lost meanwhile. */
 const UNSETTLED_RETRY_SECONDS = 10;
 
-/** The state of a user's connection, as the status call answers it. */
+/** The state of a user's connection, for the answer of the status call. */
 export type ConnectionStatus =
   | {
       readonly kind: 'connected';
       readonly details: ConnectionDetails;
-      /** This request led to the refresh. */
+      /** This request refreshed the token. */
       readonly autoRefreshed: boolean;
-      /** The token still works, but could not be refreshed when it should have been. */
+      /** The token still works, but a refresh was due and failed. */
       readonly degraded: boolean;
     }
   | { readonly kind: 'not_connected' }
-  /** The grant is dead: the user has to authorize again. */
+  /** The grant is dead: the user has to reconnect. */
   | { readonly kind: 'reauthorization_required' }
-  /** The token has run out and could not be refreshed for now. */
+  /** The token has expired and could not be refreshed for now. */
   | {
       readonly kind: 'refresh_failed';
-      /** Null: all that is known is that somebody has it locked. */
+      /** Null: nothing is known, because the row is locked. */
       readonly details: ConnectionDetails | null;
       readonly retryAfterSeconds: number;
       /** Spotify says that the grant is dead, which is not believed yet. */
@@ -54,18 +54,18 @@ export type ConnectionStatus =
 
 /** What the use case works with. */
 export type CheckConnectionDependencies = RefreshDependencies & {
-  /** Seconds before expiry from which a token is refreshed. */
+  /** A token with less time left than this, in seconds, is refreshed. */
   readonly refreshMarginSeconds: number;
 };
 
 /**
- * Says whether a user is connected, and refreshes a token that is about to run out before answering, once at most.
+ * Says whether a user is connected. Refreshes a token that is about to expire before it answers, at most once.
  *
- * Every answer is what the database says: after a refresh, its own or another's, the connection is simply read
+ * Every answer comes from the database: after a refresh, its own or another process's, it reads the connection
  * again. A token that is not due costs one database call.
  *
- * @param deadline a moment of the monotonic clock by which to answer
- * @returns the state; rejects with a StoreError or SecretError when it cannot be known
+ * @param deadline a time of the monotonic clock by which to answer
+ * @returns the state; rejects with a StoreError or SecretError if the state cannot be found out
  */
 export async function checkConnection(
   userId: string,
@@ -80,7 +80,7 @@ export async function checkConnection(
     const timeoutMilliseconds = Math.min(CHECK_TIMEOUT_MILLISECONDS, millisecondsUntil(clock, deadline));
     const check = await store.check(userId, refreshMarginSeconds, LEASE_SECONDS, timeoutMilliseconds);
     if (check.state === 'leased' && progress !== null) {
-      // Another token was written meanwhile: a second refresh could end like the first.
+      // Another token was written meanwhile: a second refresh could end like the first one.
       const released = { lease: check.lease, outcome: { kind: 'released' } } as const;
       await recordOutcomes([released], deadline, store, clock);
       return toStatusWithoutRefresh(check.details, LEAST_RETRY_AFTER_SECONDS, false);
@@ -114,7 +114,7 @@ function toProgress({ outcome, verdict }: Refresh): Progress {
   return outcome.kind === 'refreshed' && verdict !== 'refused' ? 'refreshed' : 'settled';
 }
 
-/** While the old token still works nobody has to wait long for a new one. */
+/** While the old token still works, no request waits long for a new one. */
 function canWait(
   check: Extract<ConnectionCheck, { state: 'busy' }>,
   endOfPatience: number,

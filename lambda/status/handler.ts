@@ -30,5 +30,5 @@ export const handler = createStatusEndpoint({
   budgetMilliseconds: environment.STATUS_BUDGET_SECONDS * 1_000,
 }).use(logInvocations(log));
 
-// Everything that the first request would wait for, at once, while the instance starts.
+// Starts everything that the first request would wait for, in parallel, while the instance starts.
 await Promise.allSettled([warmUp(), signingKeys.load()]);

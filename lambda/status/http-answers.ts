@@ -9,10 +9,10 @@ import { AuthenticationError, UnknownKeyError } from './authentication.ts';
 import type { ConnectionStatus } from './check-connection.ts';
 import { Problem, unauthorized, unavailable } from './problem.ts';
 
-/** What the handler resolves with, and what becomes of it on the way out. */
+/** The handler's result, and its final form. */
 export type StatusResult = ConnectionStatus | APIGatewayProxyStructuredResultV2;
 
-/** What is measured of an answer. */
+/** The metrics of an answer. */
 const METRICS = {
   connected: 'statusConnected',
   degraded: 'statusDegraded',
@@ -28,8 +28,8 @@ type Dependencies = { readonly clock: Clock; readonly log: Log; readonly metrics
 type Internal = { startedAt: number };
 
 /**
- * Turns what the handler resolves with into an HTTP answer, and what it rejects with into a problem (RFC 9457), logs
- * and measures both. Nobody may store either. Only a defect of ours leaves as an error, which the gateway answers with
+ * Turns the handler's result into an HTTP answer, and its rejection into a problem (RFC 9457); logs
+ * and measures both. Neither may be cached. Only a defect in our code leaves as an error, which the gateway answers with
  * its own 500.
  */
 export function answerOverHttp({
@@ -56,7 +56,7 @@ export function answerOverHttp({
         return;
       }
       const { status, title, detail, headers } = problem;
-      // An unknown key is no outage: strangers make up as many as they like, and must not set off an alarm.
+      // An unknown key is not an outage: anyone can make up a key id, and must not be able to set off an alarm.
       const isKeyUnknown = request.error instanceof UnknownKeyError;
       const isOutage = status === 503 && !isKeyUnknown;
       const latency = clock.monotonicMilliseconds() - request.internal.startedAt;
@@ -78,7 +78,7 @@ export function answerOverHttp({
   }
 }
 
-/** The problem that an error is to the caller; null for a defect of ours. */
+/** The problem for an error; null for a defect in our code. */
 function toProblem(error: unknown): Problem | null {
   if (error instanceof Problem) {
     return error;

@@ -1,6 +1,6 @@
 /**
- * An answer that is a problem (RFC 9457). `detail` is shown to users by Bondhu's frontend and says nothing about
- * our insides.
+ * An error answer (RFC 9457). Bondhu's frontend shows `detail` to users, so it reveals nothing about
+ * the inside.
  */
 export class Problem extends Error {
   override readonly name = 'Problem';
@@ -23,7 +23,7 @@ export function refuseUserId(): Problem {
   return new Problem(400, 'Bad Request', 'The user id in the path must be a UUID.');
 }
 
-/** 401: the bearer token is missing or not to be trusted. */
+/** 401: the bearer token is missing or not valid. */
 export function unauthorized(detail: string): Problem {
   return new Problem(401, 'Unauthorized', detail, { 'www-authenticate': 'Bearer' });
 }
@@ -33,7 +33,7 @@ export function forbidden(): Problem {
   return new Problem(403, 'Forbidden', "You may only ask about your own account's Spotify connection.");
 }
 
-/** 503: the state of the connection cannot be known right now. */
+/** 503: the state of the connection is unknown at the moment. */
 export function unavailable(): Problem {
   return new Problem(
     503,

@@ -8,10 +8,10 @@ import type { ConnectionStatus } from './check-connection.ts';
 import { answerOverHttp, type StatusResult } from './http-answers.ts';
 import { forbidden, refuseUserId } from './problem.ts';
 
-/** Kept free at the end of an invocation to send the answer. */
+/** Reserved at the end of an invocation to send the answer. */
 const ANSWER_RESERVE_MILLISECONDS = 500;
 
-/** When the answer is that there is none: the last moment at which it still reaches the user before Lambda ends the invocation. */
+/** When to give up: the last moment at which an answer still reaches the user before Lambda ends the invocation. */
 const LAST_MOMENT_MILLISECONDS = 200;
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -25,13 +25,13 @@ export type StatusEndpointDependencies = {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** Milliseconds that a request may take for its own work. */
+  /** Milliseconds that a request may spend on its own work. */
   readonly budgetMilliseconds: number;
 };
 
 /**
- * `GET .../music/status/{user_id}`: says whether the user is connected. Whoever asks has to be that user. What can go
- * wrong is answered with a problem, also that time is up.
+ * `GET .../music/status/{user_id}`: says whether the user is connected. Only that user may ask. Failures
+ * are answered with a problem, including a timeout.
  */
 export function createStatusEndpoint(dependencies: StatusEndpointDependencies) {
   const { authenticate, checkConnection, clock, budgetMilliseconds } = dependencies;

@@ -2,9 +2,9 @@ import type { ClientCheck } from '../connection/token-endpoint.ts';
 
 const TIMEOUT_MILLISECONDS = 5_000;
 
-/** What Spotify says of a client id and secret. */
+/** Spotify's answer about a client id and secret. */
 export type ClientVerdict = {
-  /** `unknown`: it could not be asked at this moment. */
+  /** `unknown`: Spotify could not be asked at the moment. */
   readonly answer: 'accepted' | 'refused' | 'unknown';
   readonly detail: string;
 };

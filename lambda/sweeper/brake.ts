@@ -1,36 +1,36 @@
 import type { Lease } from '../connection/lease.ts';
 import type { TokenAnswer } from '../connection/token-endpoint.ts';
 
-/** So many different connections refused in a row, with no success between, are not about the connections. */
+/** This many different connections rejected in a row, without a success in between, are not about the connections. */
 const REJECTIONS_THAT_STOP = 3;
 
 /**
- * Why no call is started any more, from the mildest to the gravest. A graver reason takes the place of a milder one, never
- * the other way round: a sweep that failed must not pass for one that Spotify asked to wait.
+ * Why no more calls start, from the mildest reason to the gravest. A graver reason replaces a milder one, never
+ * the other way round: a failed sweep must not look like one that Spotify asked to wait.
  */
 const REASONS = ['throttled', 'client_rejected', 'failed'] as const;
 
 type Reason = (typeof REASONS)[number];
 
-/** Decides when calling Spotify any further is pointless or harmful. */
+/** Decides when further calls to Spotify are pointless or harmful. */
 export class Brake {
   #reason: Reason | null = null;
   #failure: unknown;
   #rejectionsInARow = 0;
 
-  /** Why no call is started any more; null: go on. */
+  /** Why no more calls start; null: go on. */
   get reason(): Reason | null {
     return this.#reason;
   }
 
-  /** What `failed` came from: the first failure that was reported. */
+  /** The cause of `failed`: the first reported failure. */
   get failure(): unknown {
     return this.#failure;
   }
 
   /**
-   * Reports what Spotify answered to a lease. A connection that failed before is no further evidence when it is
-   * rejected: at the end of a sweep only such are left.
+   * Reports Spotify's answer for a lease. A rejection is no further evidence if the connection failed before: at the end
+   * of a sweep only such connections are left.
    */
   report(answer: TokenAnswer, { failures }: Pick<Lease, 'failures'>): void {
     if (answer.kind === 'rejected' && failures === 0) {
@@ -45,12 +45,12 @@ export class Brake {
     }
   }
 
-  /** Reports that nobody may call Spotify for a while. */
+  /** Reports that no function may call Spotify for a while. */
   throttle(): void {
     this.#stop('throttled');
   }
 
-  /** Reports something without which the sweep cannot go on. */
+  /** Reports a failure that the sweep cannot continue after. */
   fail(error: unknown): void {
     if (this.#reason !== 'failed') {
       this.#stop('failed');

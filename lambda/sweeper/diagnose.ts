@@ -7,42 +7,42 @@ import { describeFailure } from '../connection/operational-error.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
 import { askAboutClient } from './ask-about-client.ts';
 
-/** The schema that this code was written for: raised with `spotify_auth.schema_version()` by a migration that it needs. */
+/** The schema version that this code needs: a migration that it needs raises `spotify_auth.schema_version()`. */
 export const SCHEMA_VERSION = 1;
 
-/** From so many connections on, and this share of all, values that cannot be right are more than users' own doing. */
+/** From this many connections, and this share of all, impossible values are more than users' own doing. */
 const LEAST_STORED_VALUES = 5;
 const SHARE_OF_STORED_VALUES = 0.01;
 
-/** One thing that has to be right for connections to be kept alive. */
+/** One requirement of a stage. */
 export type Check = {
   readonly name: string;
   readonly ok: boolean;
   readonly detail: string;
-  /** Of the error that was met; absent: none was. */
+  /** The error's code; absent if there was no error. */
   readonly code?: string;
 };
 
-/** What a diagnosis works with; nothing of it remembers an earlier read. */
+/** The adapters of a diagnosis, without values from earlier reads. */
 export type DiagnoseDependencies = {
   /** The secrets, by the name of their check. */
   readonly secrets: Readonly<Record<string, { read(): Promise<unknown> }>>;
   readonly administration: Pick<ConnectionAdministration, 'statistics'>;
   readonly clientCheck: ClientCheck;
-  /** What the Supabase project publishes about its user tokens. */
+  /** The facts that the Supabase project publishes about its user tokens. */
   readonly readPublishedTokens: () => Promise<{
     readonly issuer: string | null;
     readonly signingKeys: number;
   }>;
   /** Reads whether this stage has the shared secret that older projects sign user tokens with. */
   readonly hasSharedSecret: () => Promise<boolean>;
-  /** The issuers whose user tokens this stage takes. */
+  /** The accepted issuers of user tokens. */
   readonly tokenIssuers: readonly string[];
-  /** Seconds after which a sweep should have come to its end since the last one did. */
+  /** Seconds within which a sweep should have finished after the last one did. */
   readonly longestSweepGapSeconds: number;
 };
 
-/** Looks at everything that a stage needs besides AWS itself. Changes nothing; rejects for nothing but a defect. */
+/** Checks everything that a stage needs besides AWS itself. Changes nothing; rejects only because of a defect. */
 export async function diagnose(
   dependencies: DiagnoseDependencies,
 ): Promise<{ readonly checks: readonly Check[] }> {
@@ -62,10 +62,10 @@ export async function diagnose(
       statistics = await administration.statistics();
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== 'MIGRATION_MISSING') throw error;
-      // Supabase itself is as it should be.
+      // Supabase itself is fine.
       missingMigration = error.message;
     }
-    return pass('reached, and it takes the key');
+    return pass('reached, and it accepts the key');
   });
   return {
     checks: [
@@ -99,7 +99,7 @@ async function check(name: string, look: () => Promise<Finding>): Promise<Check>
   }
 }
 
-/** Without the right issuer and key every user is asked to sign in again, and nothing else shows why. */
+/** With a wrong issuer or key, every user is asked to sign in again, and nothing else shows why. */
 async function checkUserTokens({
   readPublishedTokens,
   hasSharedSecret,
@@ -116,7 +116,7 @@ async function checkUserTokens({
       'Supabase publishes no signing key, so it signs them with its shared secret: run npm run operate -- fill-secret supabase and add that as "jwt_secret"',
     );
   }
-  const issued = issuer === null ? 'Supabase does not say as what it issues them' : `issued as ${issuer}`;
+  const issued = issuer === null ? 'Supabase publishes no issuer' : `issued as ${issuer}`;
   return pass(
     `${issued}, ${signingKeys === 0 ? 'signed with the shared secret' : `signing keys: ${signingKeys}`}`,
   );
@@ -126,7 +126,7 @@ function checkMigrations(statistics: ConnectionStatistics | null, missing: strin
   const version = statistics?.schema_version;
   const finding =
     version === undefined
-      ? fail(missing ?? 'not known, because Supabase did not answer as it should')
+      ? fail(missing ?? 'not known, because Supabase did not answer properly')
       : version < SCHEMA_VERSION
         ? fail(`the schema has version ${version}, this code needs ${SCHEMA_VERSION}: apply migrations`)
         : pass(`schema version ${version}`);
@@ -139,7 +139,7 @@ async function askSpotify(
 ): Promise<Finding> {
   const notBefore = statistics?.not_before_in ?? null;
   if (notBefore !== null) {
-    return fail(`not asked: Spotify lets nobody call it for another ${Math.ceil(notBefore)} s`);
+    return fail(`not asked: Spotify allows no calls for another ${Math.ceil(notBefore)} s`);
   }
   const { answer, detail } = await askAboutClient(clientCheck);
   if (answer === 'accepted') {
@@ -156,14 +156,14 @@ function checkLastSweep(statistics: ConnectionStatistics | null, longestSweepGap
   const seconds = statistics?.seconds_since_last_sweep ?? null;
   const finding =
     seconds === null
-      ? fail('no sweep has come to its end yet')
+      ? fail('no sweep has finished yet')
       : (seconds > longestSweepGapSeconds ? fail : pass)(`${Math.round(seconds / 60)} minutes ago`);
   return { name: 'last_sweep', ...finding };
 }
 
 /**
- * What was stored from outside and cannot be right; users see none of it, and somebody has a bug to mend. A few pass:
- * users can write such values into their own rows, and must not make anybody's deployment fail.
+ * Checks for stored values from outside that cannot be right. Users do not notice them, but they reveal a bug in the writer.
+ * A few are tolerated: users can write such values into their own rows, and must not make a deployment fail.
  */
 function checkStoredValues(statistics: ConnectionStatistics | null): Check {
   const {
@@ -175,18 +175,18 @@ function checkStoredValues(statistics: ConnectionStatistics | null): Check {
   const findings = [
     ...(implausible > 0
       ? [
-          `${implausible} connections with an expiry that cannot be true: whoever stores tokens writes it wrongly (time zone, or milliseconds for seconds)`,
+          `${implausible} connections have an impossible expiry: the code that stores their tokens has a bug (time zone, or milliseconds for seconds)`,
         ]
       : []),
     ...(shared > 0
-      ? [`${shared} connections whose refresh token another one has too: copied, merged or restored profiles`]
+      ? [`${shared} connections share a refresh token: copied, merged or restored profiles`]
       : []),
   ];
   const finding =
     statistics === null
-      ? fail('not known, because Supabase did not answer as it should')
+      ? fail('not known, because Supabase did not answer properly')
       : findings.length > 0
         ? (Math.max(implausible, shared) < tolerated ? pass : fail)(findings.join('; '))
-        : pass('no expiry that cannot be true, no token that two connections share');
+        : pass('no impossible expiry, no shared token');
   return { name: 'stored_values', ...finding };
 }

@@ -5,23 +5,23 @@ import { recordOutcomes } from '../connection/record-outcomes.ts';
 import { reportRefusals } from '../connection/report-refusals.ts';
 import type { RescueMessage } from '../connection/rescue-queue.ts';
 
-/** How long one rescued token is tried; with its removal it stays below the queue's visibility timeout. */
+/** Time for storing one rescued token; including its removal, it stays below the queue's visibility timeout. */
 const WRITE_BUDGET_MILLISECONDS = 10_000;
 
 /**
- * Stores the rotated refresh tokens that wait in the rescue queue. To be done before anything is claimed: a claim
- * would send Spotify the token that such a one replaced. Fenced like every other outcome, so a token that came twice
- * or that somebody has overwritten meanwhile changes nothing.
+ * Stores the rotated refresh tokens that wait in the rescue queue. It must run before any claim: a claim
+ * would send Spotify the token that a waiting one replaced. Fenced like every other outcome, so a token that arrives
+ * twice, or that was overwritten meanwhile, changes nothing.
  *
- * What cannot be stored or opened is logged and stays in the queue, which gives it up to its dead-letter queue. A
- * queue that is out of reach is logged too, and does not keep everybody else's tokens from being refreshed.
+ * A message that cannot be stored or decrypted is logged and stays in the queue, which finally moves it to its dead-letter
+ * queue. An unreachable queue is logged too, and does not stop the refresh of everybody else's tokens.
  *
- * @param until a moment of the monotonic clock after which nothing more is received
+ * @param until a time of the monotonic clock after which it receives nothing more
  */
 export async function drainRescueQueue(until: number, dependencies: RecordDependencies): Promise<void> {
   const { store, rescueQueue, clock, log } = dependencies;
   try {
-    // Every receipt brings a message nearer to the dead-letter queue: none while the database takes no outcomes.
+    // Every receipt brings a message nearer to the dead-letter queue, so receive none while the database stores nothing.
     await store.record([], WRITE_BUDGET_MILLISECONDS);
     let messages = await rescueQueue.receive();
     while (messages.length > 0) {

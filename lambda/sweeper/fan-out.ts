@@ -3,21 +3,21 @@ import type { Log } from '../connection/log.ts';
 import { describeFailure } from '../connection/operational-error.ts';
 import type { SweepQueue, WakeUp } from '../connection/sweep-queue.ts';
 
-/** Lambda ends a chain in which a queue and a function invoke each other; ours is far shorter than the 16 it allows. */
+/** Lambda ends a chain in which a queue and a function invoke each other; ours is far shorter than the 16 that it allows. */
 const LONGEST_CHAIN = 2;
 
-/** However much is due: a count that is wrong must not become a bill. */
+/** The limit, so that a wrong count cannot become a large bill. */
 const MOST_HELPERS = 100;
 
-/** Which sweep an invocation takes part in, and how. */
+/** The sweep that an invocation takes part in, and its role. */
 export type SweepPart = WakeUp & {
-  /** `first` counts, wakes the others and waits for what is leased or backs off; `helper` refreshes what it can claim. */
+  /** `first` counts, wakes the others and waits for connections that are leased or backing off; `helper` refreshes what it can claim. */
   readonly role: 'first' | 'helper';
 };
 
 export type FanOutDependencies = {
   readonly sweepQueue: SweepQueue;
-  /** Connections that one invocation is expected to refresh. */
+  /** Due connections per invocation. */
   readonly connectionsPerInvocation: number;
   /** Seconds from one scheduled sweep to the next. */
   readonly intervalSeconds: number;
@@ -26,10 +26,10 @@ export type FanOutDependencies = {
 };
 
 /**
- * Wakes as many helpers as the connections that are due need beyond this invocation: none in a small deployment,
- * which never touches the queue. How many run at once is bounded by the queue's event source.
+ * Wakes as many helpers as the due connections need in addition to this invocation: none in a small deployment,
+ * which never uses the queue. The queue's event source limits how many run at once.
  *
- * @param beganAt a moment of the monotonic clock
+ * @param beganAt a time of the monotonic clock
  */
 export async function wakeHelpers(
   dueConnections: number,
@@ -45,10 +45,10 @@ export async function wakeHelpers(
 }
 
 /**
- * Leaves the rest of a sweep to one more invocation, unless so many have done so already, or the next scheduled sweep
+ * Hands the rest of a sweep over to one more invocation, unless too many have done so already, or the next scheduled sweep
  * is so near that it does the same work.
  *
- * @param beganAt a moment of the monotonic clock
+ * @param beganAt a time of the monotonic clock
  */
 export async function handOver(
   part: SweepPart,
@@ -61,7 +61,7 @@ export async function handOver(
   }
 }
 
-/** A queue that is out of reach is reported: this invocation goes on, and the next sweep comes in any case. */
+/** An unreachable queue is logged: this invocation goes on, and the next sweep comes in any case. */
 async function wake(
   count: number,
   link: number,

@@ -22,7 +22,7 @@ import type { SweepResult } from './sweep.ts';
 import { parseSweepEvent, type SweepEvent, UnexpectedEventError } from './sweep-event.ts';
 import { type SecretTrial, trySpotifyClient, trySupabaseKey } from './try-secret.ts';
 
-/** The sweep could not do its work; failing the invocation lets Lambda's retry and the alarms see it. */
+/** The sweep could not do its work. Failing the invocation triggers Lambda's retry and the alarms. */
 class SweepFailedError extends Error {
   override readonly name = 'SweepFailedError';
   readonly code = 'SWEEP_FAILED';
@@ -55,7 +55,7 @@ const sweepDependencies: RunSweepDependencies = {
   ),
 };
 
-/** The refresh-sweeper function: a sweep, a part of one, or what operators ask for; see `SweepEvent`. */
+/** The refresh-sweeper function: a sweep, a part of one, or an operator's command; see `SweepEvent`. */
 export const handler = middy<unknown, unknown>()
   .use(logInvocations(log))
   .handler(async (payload) => {
@@ -87,7 +87,7 @@ export const handler = middy<unknown, unknown>()
 async function sweepOrFail(part: SweepPart): Promise<SweepResult | WaitingForSecrets> {
   const waiting = await waitForSecrets(part, [secrets.spotify, secrets.supabase], refresh);
   if (waiting !== null) return waiting;
-  // Not what the context says is left, which goes by a clock that may be wrong.
+  // Not the context's remaining time, which depends on a clock that may be wrong.
   const deadline = refresh.clock.monotonicMilliseconds() + environment.SWEEPER_TIMEOUT_SECONDS * 1_000;
   const result = await runSweep(part, deadline, sweepDependencies);
   if (result.status === 'client_rejected') {
@@ -96,7 +96,7 @@ async function sweepOrFail(part: SweepPart): Promise<SweepResult | WaitingForSec
   return result;
 }
 
-/** Adapters of its own, which have read nothing yet: what counts is what the next instance will find. */
+/** Fresh adapters that have read nothing yet: the question is what the next instance will find. */
 function createDiagnosis(): DiagnoseDependencies {
   const fresh = createAdapters(environment, log);
   return {
@@ -114,7 +114,7 @@ function createDiagnosis(): DiagnoseDependencies {
   };
 }
 
-/** Nothing of it is kept, counted or logged: the value is not the stage's own yet. */
+/** Keeps, counts and logs nothing: the value is not the stage's own yet. */
 function trySecret({ secret, value }: Extract<SweepEvent, { command: 'try-secret' }>): Promise<SecretTrial> {
   const { secrets } = createAdapters(environment, log);
   if (secret === 'spotify') {

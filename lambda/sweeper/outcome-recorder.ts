@@ -10,23 +10,23 @@ import type { Pacing } from './pacing.ts';
 import type { Tally } from './tally.ts';
 
 /**
- * An answer waits no longer than this for others to be recorded with: what a process has not recorded when it dies is
- * lost where Spotify rotates refresh tokens.
+ * How long an answer waits for others to be recorded with. If a process dies and Spotify rotates refresh tokens,
+ * unrecorded answers are lost.
  */
 const LONGEST_WAIT_MILLISECONDS = 1_000;
 
 /** How long the database may refuse outcomes before new refresh tokens go to the rescue queue. */
 const RECORD_BUDGET_MILLISECONDS = 60_000;
 
-/** What Spotify said to a lease; null: it was not asked. */
+/** Spotify's answer for a lease; null: it was not asked. */
 type AnsweredLease = { readonly lease: Lease; readonly answer: TokenAnswer | null };
 
 type Gathered = Map<string, AnsweredLease>;
 
 export type OutcomeRecorderOptions = {
-  /** So many outcomes are recorded at a time. */
+  /** Outcomes per batch. */
   readonly batchSize: number;
-  /** A moment of the monotonic clock at which the invocation ends. */
+  /** A time of the monotonic clock at which the invocation ends. */
   readonly deadline: number;
   readonly pacing: Pacing;
   readonly brake: Brake;
@@ -35,16 +35,16 @@ export type OutcomeRecorderOptions = {
 };
 
 /**
- * Collects what became of the leases of a sweep and records it in bulk: as soon as a batch is together, or once the
- * oldest has waited for a second. While one batch is being recorded the next gathers; where the database is slower than
- * Spotify, those who add wait for it, so that no more than that is ever in memory. Never rejects: a failure stops the
- * sweep through its brake, and what was gathered meanwhile is recorded all the same.
+ * Collects the outcomes of a sweep and records them in bulk: when a batch is complete, or when the
+ * oldest has waited for a second. While one batch is being recorded, the next one collects. If the database is slower than
+ * Spotify, callers wait, so that memory never holds more than that. Never rejects: a failure stops the
+ * sweep through its brake, and outcomes collected meanwhile are still recorded.
  */
 export class OutcomeRecorder {
-  /** Whether the database said, last time, that the revocation breaker is open. */
+  /** Whether the database last said that the revocation breaker is open. */
   breakerIsOpen = false;
   readonly #options: OutcomeRecorderOptions;
-  /** By user: the database takes one outcome of each at a time. */
+  /** By user, because the database accepts one outcome per user at a time. */
   #gathered: Gathered = new Map();
   #recording: Promise<void> | null = null;
 
@@ -52,9 +52,9 @@ export class OutcomeRecorder {
     this.#options = options;
   }
 
-  /** Takes note of an answer, and waits while the database is behind. */
+  /** Adds an answer, and waits while the database is behind. */
   async add(lease: Lease, answer: TokenAnswer | null): Promise<void> {
-    // Who has authorized again since the first claim may have been claimed, and answered, a second time.
+    // A user who has reauthorized since the first claim may have been claimed, and answered, a second time.
     while (this.#gathered.has(lease.userId)) {
       await this.#recordNext();
     }
@@ -67,7 +67,7 @@ export class OutcomeRecorder {
     }
   }
 
-  /** Records what has been gathered; resolves when nothing is left to record. */
+  /** Records everything collected; resolves when nothing is left to record. */
   async finish(): Promise<void> {
     while (this.#gathered.size > 0 || this.#recording !== null) {
       await this.#recordNext();
@@ -81,7 +81,7 @@ export class OutcomeRecorder {
     }
   }
 
-  /** Waits for the batch that is being recorded, or else records the one that has been gathered. */
+  /** Waits for the batch that is being recorded, or else records the collected one. */
   async #recordNext(): Promise<void> {
     if (this.#recording === null) {
       const batch = [...this.#gathered.values()];
@@ -117,7 +117,7 @@ export class OutcomeRecorder {
       brake.throttle();
     }
     if (recorded.breakerIsOpen && !this.breakerIsOpen) {
-      log.error('revocation breaker is open: what Spotify calls revoked is not believed', tally.counts());
+      log.error('revocation breaker is open: the refusals of Spotify are not believed', tally.counts());
     }
     this.breakerIsOpen = recorded.breakerIsOpen;
     log.info('sweep progress', { ...tally.counts(), concurrency: pacing.limit });

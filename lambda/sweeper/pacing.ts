@@ -1,27 +1,27 @@
-/** Bounds of how many calls to Spotify one invocation has under way, the first one aside. */
+/** Limits of the concurrent calls of one invocation, except for the first one. */
 export const LOWEST_CONCURRENCY = 8;
 const HIGHEST_CONCURRENCY = 192;
 
-/** After the first answer, if it is a good one. */
+/** The limit after the first answer, if it is a good one. */
 const INITIAL_CONCURRENCY = 16;
 
 /**
- * How many calls may be under way at once. The first goes alone: where Spotify refuses the client, or asks it to wait, no
- * other has to. Then doubles with every full round of good answers until the first bad one; from then on one more for
- * every full round, half after a bad answer (slow start, additive increase and multiplicative decrease, as in RFC 5681
- * for TCP).
+ * How many calls may run at once. The first goes alone: if Spotify rejects the client, or asks it to wait, no
+ * other call has to fail. Then the limit doubles with every full round of good answers until the first bad one; from then on
+ * it rises by one per full round, and halves after a bad answer (slow start, additive increase and multiplicative
+ * decrease, like TCP in RFC 5681).
  */
 export class Pacing {
   #limit = 1;
   #isStarting = true;
   #goodAnswers = 0;
 
-  /** Calls that may be under way now. */
+  /** Calls that may run now. */
   get limit(): number {
     return this.#limit;
   }
 
-  /** Reports how a call ended: whether Spotify answered it properly. */
+  /** Reports the end of a call: whether Spotify answered it properly. */
   report(answeredWell: boolean): void {
     if (!answeredWell) {
       this.#limit = Math.max(LOWEST_CONCURRENCY, Math.floor(this.#limit / 2));
@@ -41,7 +41,7 @@ export class Pacing {
   }
 }
 
-/** Tasks that are under way, as many at once as the pacing allows at that moment. */
+/** Running tasks, at most as many at once as the pacing allows at the moment. */
 export class PacedTasks {
   readonly #pacing: Pacing;
   #underWay = 0;
@@ -68,7 +68,7 @@ export class PacedTasks {
     });
   }
 
-  /** Resolves when none is under way. */
+  /** Resolves when no task is running. */
   async finish(): Promise<void> {
     while (this.#underWay > 0) {
       await this.#nextEnd.promise;

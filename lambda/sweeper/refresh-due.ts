@@ -10,50 +10,50 @@ import { OutcomeRecorder } from './outcome-recorder.ts';
 import { LOWEST_CONCURRENCY, PacedTasks, Pacing } from './pacing.ts';
 import { type Counts, Tally } from './tally.ts';
 
-/** A failed attempt is not repeated at once: the connection backs off and this sweep or the next comes back to it. */
+/** A failed attempt is not repeated at once: the connection backs off, and this sweep or the next one returns to it. */
 const POLICY: ExchangePolicy = { attempts: 1, callTimeoutMilliseconds: 5_000 };
 
 const DATABASE_TIMEOUT_MILLISECONDS = 10_000;
 
-/** Kept free at the end of an invocation to record what is under way and to report. */
+/** Reserved at the end of an invocation to record pending answers and to report. */
 const CLOSING_RESERVE_MILLISECONDS = 20_000;
 
-/** Nothing is claimed later than this before the end of an invocation: it could only be handed back. */
+/** No claim starts later than this before the end of an invocation: its leases would only go back unused. */
 export const claimingReserveMilliseconds =
   CLOSING_RESERVE_MILLISECONDS + POLICY.callTimeoutMilliseconds + WRITE_RESERVE_MILLISECONDS;
 
 /** A lease longer than an invocation can last protects nothing. */
 const LONGEST_LEASE_SECONDS = 15 * 60;
 
-/** Where there is a ceiling on calls, a batch holds no more of them than for so long. */
+/** If calls are limited, a batch contains the calls for at most this time. */
 const LONGEST_BATCH_UNDER_CEILING_SECONDS = 5;
 
-/** So much longer are leases then: in half of that, two batches have their turn, and the other half is for the call. */
+/** Leases are then this much longer: half of it covers the turns of two batches, the other half the call. */
 const LEASE_UNDER_CEILING_SECONDS = 4 * LONGEST_BATCH_UNDER_CEILING_SECONDS;
 
-/** Somebody's lease lapses minutes from now, but is as a rule settled within seconds: time is paid for. */
+/** Another process's lease lapses minutes from now, but is usually settled within seconds; waiting costs money. */
 const LONGEST_SLEEP_MILLISECONDS = 5_000;
 
 /** What refreshing connections in bulk works with. */
 export type RefreshDueDependencies = RefreshDependencies & {
-  /** Seconds before expiry from which a token is refreshed: what a sweep passes over outlives the next one. */
+  /** Seconds before expiry from which a token is refreshed: a token that a sweep leaves alone outlives the next one. */
   readonly windowSeconds: number;
   /** Connections per claim, 1 to 1,000. */
   readonly batchSize: number;
-  /** Calls to Spotify in a second that sweeps may start, all invocations together; null: no ceiling. */
+  /** Calls to Spotify per second that sweeps may start, across all invocations; null: no limit. */
   readonly callsPerSecond: number | null;
 };
 
 /**
- * - `completed`: no connection expires before the next sweep, except those that could not be refreshed now; where the
- *   invocation helps, also except those that others have leased or that back off.
+ * - `completed`: no connection expires before the next sweep, except those that could not be refreshed now; for a
+ *   helper, also except those that are leased elsewhere or backing off.
  * - `out_of_time`: the invocation's time is up; connections are still due.
- * - `throttled`: nobody may call Spotify for a while; the shared not-before says until when.
- * - `client_rejected`: Spotify refuses our client, or refuses everything; no connection changed because of it.
+ * - `throttled`: no function may call Spotify for a while; the shared not-before says until when.
+ * - `client_rejected`: Spotify rejects our client, or rejects everything; no connection changed because of it.
  */
 export type SweepStatus = 'completed' | 'out_of_time' | 'throttled' | 'client_rejected';
 
-/** How far one invocation got. */
+/** The result of one invocation. */
 export type RefreshedDue = {
   readonly status: SweepStatus;
   readonly counts: Counts;
@@ -68,16 +68,16 @@ export function computeSweepLeaseSeconds(batchSize: number): number {
 }
 
 /**
- * Refreshes connections until nothing is left to claim, time is up, or Spotify makes going on pointless. Starts a call
+ * Refreshes connections until nothing is left to claim, time is up, or further calls to Spotify are pointless. Starts a call
  * for each lease of a batch as soon as the pace allows, and claims the next batch meanwhile. The first invocation of a
- * sweep waits for connections that others have leased or that back off; one that helps leaves them to it.
+ * sweep waits for connections that are leased elsewhere or backing off; helpers do not.
  *
- * Every lease is settled, however it ends: those that were not used are given back, and those under way are recorded,
- * for their answers may carry the only living tokens. Memory does not grow with the number of connections.
+ * Settles every lease, however it ends: unused leases go back, and pending calls are recorded,
+ * because their answers may contain the only valid tokens. Memory does not grow with the number of connections.
  *
- * @param beganAt a moment of the monotonic clock: what was refreshed since then is not refreshed again
- * @param deadline a moment of the monotonic clock at which the invocation ends
- * @returns how far it got; rejects with a StoreError or SecretError when the database or a secret is out of reach
+ * @param beganAt a time of the monotonic clock: connections refreshed since then are not refreshed again
+ * @param deadline a time of the monotonic clock at which the invocation ends
+ * @returns the result; rejects with a StoreError or SecretError if the database or a secret is unreachable
  */
 export async function refreshDue(
   part: SweepPart,
@@ -143,7 +143,7 @@ class BulkRefresh {
         await this.#settle();
         continue;
       }
-      // Nothing of ours is under way, so this is about what others have leased, what backs off, and whose turn it is.
+      // None of our calls is pending, so this is about connections that are leased elsewhere, backing off, or not yet allowed.
       if (batch.nextClaimInSeconds === null || this.#part.role === 'helper') {
         return 'completed';
       }
@@ -162,7 +162,7 @@ class BulkRefresh {
     while (batch !== null) {
       const next: Promise<ClaimedBatch> | null =
         batch.leases.length === this.#batchSize && this.#mayGoOn() ? this.#claim() : null;
-      // It is awaited when its turn comes; failing earlier, it is not unhandled.
+      // Awaited when its turn comes; an earlier rejection must not count as unhandled.
       next?.catch(() => {});
       await this.#start(batch);
       batch = await next;
@@ -178,7 +178,7 @@ class BulkRefresh {
       }
       await this.#tasks.start(() => this.#refresh(lease));
       if (callsPerSecond !== null) {
-        // From when it really began: what the pace held up is not caught up with, for that would pass the ceiling.
+        // From its real start: time lost to the pace is not made up for, because that would exceed the limit.
         nextCallAt = Math.max(nextCallAt, clock.monotonicMilliseconds()) + 1_000 / callsPerSecond;
       }
     }
@@ -226,7 +226,7 @@ class BulkRefresh {
     return batch;
   }
 
-  /** Waits for the calls under way and records what they brought. */
+  /** Waits for the pending calls and records their answers. */
   async #settle(): Promise<void> {
     await this.#tasks.finish();
     await this.#recorder.finish();

@@ -9,15 +9,15 @@ const LEASE_SECONDS = 30;
 const BUDGET_MILLISECONDS = 25_000;
 const DATABASE_TIMEOUT_MILLISECONDS = 10_000;
 
-/** However fresh the token, the connection is due. */
+/** The connection counts as due, however fresh its token. */
 const WHATEVER_ITS_EXPIRY = null;
 
-/** What happened to the one connection. */
+/** The result for the one connection. */
 export type RefreshUserResult = {
   readonly user_id: string;
   /**
-   * Spotify's answer, or what became of recording it (`held`, `refused`, `stale`, `unsettled`), or the state because of which
-   * Spotify was not asked.
+   * Spotify's answer, or the verdict of recording it (`held`, `refused`, `stale`, `unsettled`), or the state that kept
+   * Spotify from being asked.
    */
   readonly outcome:
     | TokenAnswer['kind']
@@ -28,15 +28,15 @@ export type RefreshUserResult = {
     | 'unsettled'
     | Exclude<ConnectionCheck['state'], 'leased'>;
   readonly reason?: string;
-  /** Seconds until the connection may be tried again. */
+  /** Seconds until the next possible attempt. */
   readonly retry_after?: number;
 };
 
 /**
- * Refreshes one user's connection now, however long its token has left; for operators. A dead grant is asked about once
- * more; a connection that somebody else is refreshing and one that backs off are left alone.
+ * Refreshes one user's connection now, even if its token is valid; for operators. Asks again about a dead
+ * grant; leaves a connection alone that another process is refreshing or that is backing off.
  *
- * @returns what happened; rejects with a StoreError or SecretError when the database or a secret is out of reach
+ * @returns the result; rejects with a StoreError or SecretError if the database or a secret is unreachable
  */
 export async function refreshUser(
   userId: string,

@@ -1,12 +1,12 @@
 import type { ConnectionAdministration } from '../connection/connection-administration.ts';
 import type { Log } from '../connection/log.ts';
 
-/** The database undoes so many well within the time that it gives a statement. */
+/** The database can undo this many well within its statement timeout. */
 const BATCH_SIZE = 5_000;
 
 /**
- * Undoes all marks made since a moment, a batch at a time, so that a false revocation of hundreds of thousands can be
- * undone too. What has been undone stays so when the invocation ends early; asked again, it goes on.
+ * Undoes all marks made since a time, in batches, so that it can undo a false revocation of hundreds of thousands.
+ * If the invocation ends early, undone marks stay undone, and another call continues.
  *
  * @param since ISO 8601
  * @returns how many connections are due again; rejects with a StoreError or SecretError

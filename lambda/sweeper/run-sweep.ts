@@ -5,22 +5,22 @@ import type { SweepPart } from './fan-out.ts';
 import { type SendEventsDependencies, sendEvents } from './send-events.ts';
 import { type SweepDependencies, type SweepResult, sweep } from './sweep.ts';
 
-/** Kept free at the end of an invocation to report, however long the events take. */
+/** Reserved at the end of an invocation to report, however long the events take. */
 const REPORT_RESERVE_MILLISECONDS = 12_000;
 
-/** What a sweep with everything around it works with. */
+/** The dependencies of a whole sweep. */
 export type RunSweepDependencies = SweepDependencies &
   SendEventsDependencies & { readonly administration: Pick<ConnectionAdministration, 'finishSweep'> };
 
-/** The result of a scheduled sweep that has not begun, because a secret is still empty. */
+/** The result of a scheduled sweep that did not start because a secret is still empty. */
 export type WaitingForSecrets = { readonly status: 'waiting_for_secrets' };
 
 /**
- * Keeps a scheduled sweep from failing while a secret is as empty as the stack created it. That is expected between a
- * deployment and the filling of the secrets, and must raise no alarm: the sweep counts as finished. A sweep by hand goes
- * on and fails, so that its caller reads the reason.
+ * Keeps a scheduled sweep from failing while a secret is empty. That is expected between a
+ * deployment and the filling of the secrets, and must raise no alarm: the sweep counts as finished. A manual sweep goes
+ * on and fails, so that its caller sees the reason.
  *
- * @returns null: there is nothing to wait for, or the sweep itself says what is wrong with the secrets
+ * @returns null: there is nothing to wait for, or the sweep itself reports the problem with the secrets
  */
 export async function waitForSecrets(
   { scheduledAt }: SweepPart,
@@ -42,10 +42,10 @@ export async function waitForSecrets(
 }
 
 /**
- * Sweeps; then, in the first invocation of a sweep, tells other teams whose connections need their users, and measures
- * how all connections stand. Neither of these two fails a sweep.
+ * Sweeps. The first invocation of a sweep then sends the events to other teams, and measures
+ * the state of all connections. If either fails, the sweep still succeeds.
  *
- * @param deadline a moment of the monotonic clock at which the invocation ends
+ * @param deadline a time of the monotonic clock at which the invocation ends
  * @returns what this invocation did; rejects as {@link sweep} does
  */
 export async function runSweep(
@@ -63,8 +63,8 @@ export async function runSweep(
 }
 
 /**
- * Not, when Spotify refuses our client or lets nobody call it while something is due: a refused client also holds
- * everybody back for a minute, so that the retry of such a sweep ends as throttled.
+ * False if Spotify rejects our client or allows no calls while connections are due: a rejected client also pauses
+ * all functions for a minute, so the retry of such a sweep ends as throttled.
  */
 function didItsWork({ status, refreshed, remaining }: SweepResult): boolean {
   const wasHeldBack = status === 'throttled' && refreshed === 0 && remaining > 0;

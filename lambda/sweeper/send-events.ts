@@ -7,7 +7,7 @@ import type { EventBus, ReauthorizationEventStore } from '../connection/reauthor
 const BATCH_SIZE = 1_000;
 const DATABASE_TIMEOUT_MILLISECONDS = 10_000;
 
-/** What telling other teams works with. */
+/** The dependencies of sending events. */
 export type SendEventsDependencies = {
   readonly eventStore: ReauthorizationEventStore;
   readonly eventBus: EventBus;
@@ -17,10 +17,10 @@ export type SendEventsDependencies = {
 };
 
 /**
- * Tells other teams which connections need their users, and which soon will: at least once each, always with the same
- * id. What the bus or the database does not take is reported, and left to the next sweep; nothing depends on it.
+ * Tells other teams which connections need their users, now or soon: at least once each, always with the same
+ * id. If the bus or the database rejects an event, that is logged, and the next sweep sends it; nothing depends on it.
  *
- * @param until a moment of the monotonic clock after which nothing more is sent
+ * @param until a time of the monotonic clock after which it sends nothing more
  */
 export async function sendEvents(until: number, dependencies: SendEventsDependencies): Promise<void> {
   const { clock, log } = dependencies;
@@ -44,10 +44,10 @@ async function sendBatch({ eventStore, eventBus, log, metrics }: SendEventsDepen
     log.error('events not sent', {
       count: pending.length - taken.length,
       code: 'EVENT_BUS_UNAVAILABLE',
-      reason: `the event bus did not take them: ${failure}`,
+      reason: `the event bus rejected them: ${failure}`,
     });
   }
   const recorded = taken.length === 0 ? 0 : await eventStore.recordSent(taken, DATABASE_TIMEOUT_MILLISECONDS);
-  // What was not recorded is pending still, and would be sent again at once.
+  // Events that were not recorded are still pending, and would be sent again at once.
   return recorded === BATCH_SIZE;
 }

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import type { WakeUp } from '../connection/sweep-queue.ts';
 import type { SweepPart } from './fan-out.ts';
 
-/** What the sweeper can be asked to do. */
+/** The commands of the sweeper. */
 export type SweepEvent =
   | { readonly command: 'sweep'; readonly part: SweepPart }
   | { readonly command: 'refresh'; readonly userId: string }

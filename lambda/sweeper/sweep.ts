@@ -16,7 +16,7 @@ const RECONCILE_BATCH_SIZE = 5_000;
 const CLEAR_BATCH_SIZE = 1_000;
 const DEAD_GRANT_GRACE_SECONDS = 7 * 24 * 60 * 60;
 
-/** What one invocation did of a sweep, counted in connections. */
+/** The work of one invocation, counted in connections. */
 export type SweepResult = Counts & {
   readonly status: SweepStatus;
   /** Connections that are still due. */
@@ -28,15 +28,15 @@ export type SweepResult = Counts & {
 export type SweepDependencies = RefreshDueDependencies & FanOutDependencies;
 
 /**
- * Keeps every stored token fresh: stores what waits in the rescue queue, wakes helpers where there is more to do than
- * one invocation can, then refreshes what is due, until nothing is left that would expire before the next sweep, or
- * time is up, or Spotify makes going on pointless. An invocation that got somewhere and ran out of time hands over to
- * another.
+ * Keeps every stored token fresh: stores the tokens in the rescue queue, wakes helpers if there is too much work for
+ * one invocation, then refreshes due connections until no token is left that would expire before the next sweep, or
+ * time is up, or further calls to Spotify are pointless. An invocation that made progress and ran out of time hands over to
+ * another one.
  *
- * @param part which sweep this is, and this invocation's part in it
- * @param deadline a moment of the monotonic clock at which the invocation ends
- * @returns what this invocation did; rejects with a StoreError or SecretError when the database or a secret is out of
- *   reach
+ * @param part the sweep, and this invocation's part in it
+ * @param deadline a time of the monotonic clock at which the invocation ends
+ * @returns what this invocation did; rejects with a StoreError or SecretError if the database or a secret is
+ *   unreachable
  */
 export async function sweep(
   part: SweepPart,
@@ -48,7 +48,7 @@ export async function sweep(
   const claimUntil = deadline - claimingReserveMilliseconds;
 
   await drainRescueQueue(claimUntil, dependencies);
-  // What was rescued is stored just now, but may have run out long ago: it is no refresh of this sweep.
+  // A rescued token is stored now, but may have expired long ago: it does not count as a refresh of this sweep.
   const beganAt = clock.monotonicMilliseconds() - part.ageSeconds * 1_000;
   if (part.role === 'first') {
     await maintain(claimUntil, dependencies);
@@ -73,8 +73,8 @@ export async function sweep(
 }
 
 /**
- * Heals the queue where it drifted from the profiles, and removes the tokens of grants that are long dead. Should
- * that fail, it is reported, and the next sweep goes on with it: no token is left to expire because of it.
+ * Repairs differences between the queue and the profiles, and removes the tokens of grants that are long dead. A
+ * failure is logged, and the next sweep continues: no token expires because of it.
  */
 async function maintain(until: number, { store, clock, log, metrics }: SweepDependencies): Promise<void> {
   let healed = 0;

@@ -1,28 +1,28 @@
 import type { RecordedVerdict } from '../connection/connection-store.ts';
 import type { TokenAnswer } from '../connection/token-endpoint.ts';
 
-/** Connections of a sweep, by what became of them. */
+/** Connections of a sweep, by result. */
 export type Counts = {
-  /** Fresh tokens that are in the database. */
+  /** Fresh tokens in the database. */
   readonly refreshed: number;
-  /** Attempts that failed for now. */
+  /** Attempts that failed temporarily. */
   readonly failed: number;
-  /** The sum of refreshed, failed, revoked, throttled and stale: not of grants that are dead still, nor of a rejected client. */
+  /** The sum of refreshed, failed, revoked, throttled and stale, without grants that are still dead and rejected clients. */
   readonly total: number;
   readonly revoked: number;
   readonly throttled: number;
-  /** Outcomes that came too late: somebody else changed the connection meanwhile. */
+  /** Outcomes that came too late: the connection had changed meanwhile. */
   readonly stale: number;
 };
 
-/** Counts what became of the leases that were used. */
+/** Counts the results of used leases. */
 export class Tally {
-  /** Attempts to which Spotify gave no usable answer, whatever became of their outcome. */
+  /** Attempts to which Spotify gave no usable answer, whatever their verdict. */
   unavailable = 0;
   #counts = { refreshed: 0, failed: 0, revoked: 0, throttled: 0, stale: 0 };
 
   count(answer: TokenAnswer, verdict: RecordedVerdict = 'unsettled'): void {
-    // A grant that was found dead before is not found dead again.
+    // A grant that was already marked dead does not count again.
     if (answer.kind === 'client_rejected' || verdict === 'confirmed') {
       return;
     }

@@ -4,22 +4,22 @@ import { SecretError } from '../connection/secret-error.ts';
 import type { ClientCheck } from '../connection/token-endpoint.ts';
 import { askAboutClient } from './ask-about-client.ts';
 
-/** What would become of a stage if a value were written into a secret. Holds nothing of the values. */
+/** The effect of writing a value into a secret. Contains no part of the values. */
 export type SecretTrial = {
-  /** `unknown`: it could not be tried at this moment. */
+  /** `unknown`: the value could not be tested at the moment. */
   readonly answer: 'accepted' | 'refused' | 'unknown';
-  /** Who said so, and why. */
+  /** The answer's source and reason. */
   readonly detail: string;
   /**
-   * What works with the present value and would not with the other: `client`, every grant, because they belong to the
-   * present client id; `jwt_secret`, user tokens that are signed with it.
+   * What works with the current value and would not with the new one: `client`, every grant, because grants belong to the
+   * current client id; `jwt_secret`, user tokens that are signed with it.
    */
   readonly loses: 'client' | 'jwt_secret' | null;
 };
 
 type Present<Value> = { read(): Promise<Value> };
 
-/** Compares a Spotify client with the present one, and asks Spotify about it. Rejects with a SecretError. */
+/** Compares a Spotify client with the current one, and asks Spotify about it. Rejects with a SecretError. */
 export async function trySpotifyClient(
   candidate: { readonly client_id: string },
   present: Present<{ readonly client_id: string }>,
@@ -30,7 +30,7 @@ export async function trySpotifyClient(
   return { ...(await askAboutClient(clientCheck)), loses };
 }
 
-/** Compares a Supabase key with the present one, and calls the REST interface with it. Rejects with a SecretError. */
+/** Compares a Supabase key with the current one, and calls the REST interface with it. Rejects with a SecretError. */
 export async function trySupabaseKey(
   candidate: { readonly jwt_secret?: string | undefined },
   present: Present<{ readonly jwt_secret?: string | undefined }>,
@@ -40,7 +40,7 @@ export async function trySupabaseKey(
   const loses = current?.jwt_secret !== undefined && candidate.jwt_secret === undefined ? 'jwt_secret' : null;
   try {
     await administration.statistics();
-    return { answer: 'accepted', detail: 'Supabase takes the key', loses };
+    return { answer: 'accepted', detail: 'Supabase accepts the key', loses };
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     switch (error.code) {
@@ -50,13 +50,13 @@ export async function trySupabaseKey(
       case 'STORE_REFUSED':
         return { answer: 'unknown', detail: error.message, loses };
       default:
-        // The key was taken, for Supabase looks at it before anything else.
-        return { answer: 'accepted', detail: `Supabase takes the key; ${error.message}`, loses };
+        // The key was accepted, because Supabase checks it before anything else.
+        return { answer: 'accepted', detail: `Supabase accepts the key; ${error.message}`, loses };
     }
   }
 }
 
-/** Null: nobody can be using the present value. */
+/** Null: the current value cannot be in use. */
 async function readUnlessUnusable<Value>(present: Present<Value>): Promise<Value | null> {
   try {
     return await present.read();

@@ -5,11 +5,11 @@ import { createGraph } from './widgets.ts';
 
 const percentiles = [50, 95, 99];
 
-/** How much sweeps and status calls do. */
+/** The amount of work of sweeps and status calls. */
 export function createThroughputRow(metrics: DashboardMetrics): IWidget[] {
   return [
     createGraph('Sweeps', [
-      metrics.readPerSweep('sweepDue', Stats.MAXIMUM, 'due when it began'),
+      metrics.readPerSweep('sweepDue', Stats.MAXIMUM, 'due at the start'),
       metrics.readPerSweep('sweepRefreshed', Stats.SUM, 'refreshed'),
       metrics.readPerSweep('sweepRemaining', Stats.MINIMUM, 'remaining'),
       metrics.readPerSweep('scheduledSweepFinished', Stats.SUM, 'scheduled sweeps finished'),
@@ -20,8 +20,8 @@ export function createThroughputRow(metrics: DashboardMetrics): IWidget[] {
         metrics.count('statusConnected', 'connected'),
         metrics.count('statusDegraded', 'connected, degraded'),
         metrics.count('statusNotConnected', 'not connected'),
-        metrics.count('statusReauthorizationRequired', 'has to authorize again'),
-        metrics.count('statusRefreshFailed', 'token ran out, retryable'),
+        metrics.count('statusReauthorizationRequired', 'has to reconnect'),
+        metrics.count('statusRefreshFailed', 'token expired, retryable'),
         metrics.count('statusRefused', '400, 401, 403'),
         metrics.count('statusKeyUnknown', '503, unknown signing key'),
         metrics.count('statusUnavailable', '503'),
@@ -32,12 +32,12 @@ export function createThroughputRow(metrics: DashboardMetrics): IWidget[] {
     createGraph('Events and rescued tokens', [
       metrics.count('eventsSent', 'events sent'),
       metrics.count('rescueQueued', 'tokens sent to the rescue queue'),
-      metrics.count('rescueStored', 'tokens stored from it'),
+      metrics.count('rescueStored', 'tokens stored from the rescue queue'),
     ]),
   ];
 }
 
-/** How long sweeps and status calls take. */
+/** The duration of sweeps and status calls. */
 export function createLatencyRow(metrics: DashboardMetrics, { api }: Pick<StatusApi, 'api'>): IWidget[] {
   return [
     createGraph(

@@ -15,11 +15,11 @@ interface CostSources extends Pick<StageSettings, 'statusMemoryMegabytes' | 'swe
   readonly rescueQueue: RescueQueue;
 }
 
-/** What AWS counts when it makes out the bill. */
+/** The quantities that AWS bills. */
 export function createCostRow({ statusApi, refreshSweeper, rescueQueue, ...props }: CostSources): IWidget[] {
   const sum = { statistic: Stats.SUM };
   const countBytes = (logGroup: ILogGroup, label: string) =>
-    // The CDK leaves the dimension out: its metric is that of all log groups of the account.
+    // The CDK omits the dimension: its metric covers all log groups of the account.
     logGroup.metricIncomingBytes({ ...sum, label, dimensionsMap: { LogGroupName: logGroup.logGroupName } });
   const countGigabyteSeconds = (name: 'status' | 'sweeper', lambda: NodejsFunction, megabytes: number) => {
     const duration = `${name}Milliseconds`;

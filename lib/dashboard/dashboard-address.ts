@@ -1,19 +1,19 @@
 import { Aws, CfnMapping, Stack } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 
-/** Where the console of each of AWS's partitions is. */
+/** The console's address in each AWS partition. */
 const CONSOLES = {
   aws: { domain: 'console.aws.amazon.com' },
   'aws-cn': { domain: 'console.amazonaws.cn' },
   'aws-us-gov': { domain: 'console.amazonaws-us-gov.com' },
 };
 
-/** Under which name and address the dashboard of the scope's stack is found. Apart from the dashboard, because alarms link it. */
+/** Name and URL of the dashboard of the scope's stack. Separate from the dashboard, because alarms link to it. */
 export class DashboardAddress extends Construct {
-  /** With the region: all regions of an account share the names of dashboards. */
+  /** Contains the region, because all regions of an account share the names of dashboards. */
   readonly name = `${Stack.of(this).stackName}-${Aws.REGION}`;
 
-  /** Address in the AWS console. */
+  /** URL in the AWS console. */
   readonly url: string;
 
   constructor(scope: Construct, id: string) {

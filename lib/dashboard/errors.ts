@@ -14,7 +14,7 @@ interface ErrorSources {
   readonly rescueQueue: RescueQueue;
 }
 
-/** What fails, and what somebody has to look at. */
+/** Failures, and what needs an operator's attention. */
 export function createErrorRow(
   metrics: DashboardMetrics,
   { statusApi, refreshSweeper, rescueQueue }: ErrorSources,
@@ -37,10 +37,10 @@ export function createErrorRow(
       }),
     ]),
     createGraph(
-      'What somebody has to look at',
+      'Needs attention',
       [
         countWaiting(refreshSweeper.deadLetterQueue, 'sweeps in the dead-letter queue'),
-        countWaiting(rescueQueue.queue, 'rescued tokens that wait'),
+        countWaiting(rescueQueue.queue, 'waiting rescued tokens'),
         countWaiting(rescueQueue.deadLetterQueue, 'rescued tokens in their dead-letter queue'),
       ],
       [

@@ -2,19 +2,19 @@ import { type IWidget, SingleValueWidget, Stats } from 'aws-cdk-lib/aws-cloudwat
 import type { DashboardMetrics } from './dashboard-metrics.ts';
 import { createGraph } from './widgets.ts';
 
-/** Whether connections are kept alive: first in figures, then over time. */
+/** Whether connections are alive: first in numbers, then over time. */
 export function createHealthRows(metrics: DashboardMetrics): IWidget[][] {
   return [
     [
       new SingleValueWidget({
-        title: 'As the last sweep left it',
+        title: 'State after the last sweep',
         metrics: [
           metrics.readPerSweep('connected', Stats.MAXIMUM),
-          metrics.readPerSweep('sweepDue', Stats.MAXIMUM, 'due when it began'),
+          metrics.readPerSweep('sweepDue', Stats.MAXIMUM, 'due at the start'),
           metrics.readPerSweep('expired', Stats.MAXIMUM),
           metrics.readPerSweep('sweepFailed', Stats.SUM, 'failing'),
-          metrics.readPerSweep('reauthorizationRequired', Stats.MAXIMUM, 'have to authorize again'),
-          metrics.readPerSweep('reauthorizationsDue', Stats.MAXIMUM, 'have to within 30 days'),
+          metrics.readPerSweep('reauthorizationRequired', Stats.MAXIMUM, 'have to reconnect'),
+          metrics.readPerSweep('reauthorizationsDue', Stats.MAXIMUM, 'have to reconnect within 30 days'),
         ],
         width: 24,
         height: 3,
@@ -23,11 +23,11 @@ export function createHealthRows(metrics: DashboardMetrics): IWidget[][] {
     [
       createGraph('Connections', [
         metrics.readPerSweep('connected', Stats.MAXIMUM),
-        metrics.readPerSweep('reauthorizationRequired', Stats.MAXIMUM, 'have to authorize again'),
-        metrics.readPerSweep('reauthorizationsDue', Stats.MAXIMUM, 'have to within 30 days'),
+        metrics.readPerSweep('reauthorizationRequired', Stats.MAXIMUM, 'have to reconnect'),
+        metrics.readPerSweep('reauthorizationsDue', Stats.MAXIMUM, 'have to reconnect within 30 days'),
       ]),
       createGraph(
-        'Tokens that had run out when a sweep ended',
+        'Expired tokens at the end of a sweep',
         [metrics.readPerSweep('expired', Stats.MAXIMUM)],
         [metrics.readPerSweep('oldestOverdueSeconds', Stats.MAXIMUM, 'the oldest, seconds')],
       ),

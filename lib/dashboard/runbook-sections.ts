@@ -1,14 +1,14 @@
 import { type IWidget, TextWidget } from 'aws-cdk-lib/aws-cloudwatch';
 import type { Runbook, RunbookSection } from '../runbook.ts';
 
-/** Half of the dashboard's width: long lines are hard to read. */
+/** Half of the dashboard's width, because long lines are hard to read. */
 const WIDTH = 12;
 
-/** What fits, about: a widget that is too low can be scrolled. */
+/** The approximate height of the text: a widget that is too low gets a scroll bar. */
 const CHARACTERS_PER_LINE = 100;
 const LINES_PER_UNIT_OF_HEIGHT = 2;
 
-/** All of the runbook, two sections beside each other. */
+/** The whole runbook, with two sections side by side. */
 export function createRunbookRows({ sections }: Runbook): IWidget[][] {
   return Array.from({ length: Math.ceil(sections.length / 2) }, (_, row) => {
     const beside = sections.slice(2 * row, 2 * row + 2);

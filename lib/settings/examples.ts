@@ -1,12 +1,12 @@
 import type { StageSettings } from './stage-settings.ts';
 
-/** What cdk.json has when it is checked out, and the names that are reserved for examples (RFC 2606). */
+/** The addresses in a fresh cdk.json, and the names that are reserved for examples (RFC 2606). */
 const EXAMPLE = /^your-[^.]*\.supabase\.co$|(^|\.)(example(\.(com|net|org))?|invalid|test)$/;
 
-/** Settings that every stage has to have, so that they are there as examples first. */
+/** The settings without a default, which a fresh cdk.json therefore has as examples. */
 type RequiredSettings = Pick<StageSettings, 'supabaseUrl' | 'allowedOrigins'>;
 
-/** The names of the settings that still hold an example. */
+/** The names of the settings that are still examples. */
 export function findExamples({ supabaseUrl, allowedOrigins }: RequiredSettings): (keyof RequiredSettings)[] {
   const isExample = (address: string) => EXAMPLE.test(new URL(address).hostname);
   return [

@@ -1,6 +1,6 @@
 import type { StageSettings } from './stage-settings.ts';
 
-/** Settings that name what a platform has already, and which the stack can use in its own region only. */
+/** Settings that name existing resources, which the stack can only use in its own region. */
 const SETTINGS = [
   'alarmTopicArn',
   'eventBus',
@@ -10,10 +10,10 @@ const SETTINGS = [
 ] as const;
 
 /**
- * Looks for a setting that names something in another region.
+ * Finds a setting that names a resource in another region.
  *
- * @param regionOfStack undefined: not known yet, so that the settings can be compared with each other only
- * @returns null where all are in one region
+ * @param regionOfStack undefined if it is not known yet; then the settings are only compared with each other
+ * @returns null if all are in one region
  */
 export function findSettingElsewhere(
   settings: Pick<StageSettings, (typeof SETTINGS)[number]>,
@@ -33,7 +33,7 @@ export function findSettingElsewhere(
   };
 }
 
-/** `arn:<partition>:<service>:<region>:...`; undefined for a mere name. */
+/** `arn:<partition>:<service>:<region>:...`; undefined for a plain name. */
 function regionOf(nameOrArn = ''): string | undefined {
   return nameOrArn.startsWith('arn:') ? nameOrArn.split(':')[3] : undefined;
 }

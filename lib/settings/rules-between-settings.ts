@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { longestSweepIntervalMinutes } from '../sweep-window.ts';
 import { stageSettings } from './stage-settings.ts';
 
-/** The settings of a stage that also go together: what contradicts or lacks another one is refused. */
+/** The rules about several settings of a stage: no contradictions, and nothing missing. */
 export const consistentStageSettings = v.pipe(
   stageSettings,
   v.forward(

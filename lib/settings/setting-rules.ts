@@ -1,6 +1,6 @@
 /**
- * Rules for the value of one setting. Like valibot's own, they are named by the value that they accept; each refuses
- * any other value with the rest of a line of which the name of the setting is the beginning.
+ * Rules for the value of one setting. Like valibot's own, each is named after the value that it accepts. Its message is the
+ * rest of a line that begins with the name of the setting.
  */
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import * as v from 'valibot';
@@ -26,7 +26,7 @@ export function origin(description: string) {
   );
 }
 
-/** A complete address without an anchor, written as a browser would normalise it. */
+/** A complete address without an anchor, in the form that browsers normalise to. */
 export function address(description: string) {
   return v.pipe(
     v.string(mustBe(description)),
@@ -50,10 +50,10 @@ export const addresses = v.pipe(
   v.nonEmpty(mustBe('a list of at least one address such as ["https://auth.example.com/auth/v1"]')),
 );
 
-/** None above INFO, as which Lambda counts the lines that hold the metrics: it would drop them. */
+/** None above INFO: Lambda counts the metrics' lines as INFO, and would drop them. */
 export const logLevel = oneOf(['DEBUG', 'INFO'] as const);
 
-/** The periods that CloudWatch knows, without its "for ever". */
+/** The periods that CloudWatch supports, except "never expire". */
 export const retentionDays = oneOf(
   Object.values(RetentionDays).filter((days) => typeof days === 'number' && days !== RetentionDays.INFINITE),
 );
@@ -82,7 +82,7 @@ export const eventBusNameOrArn = text(
 
 export const secretArn = text(
   createArnPattern('secretsmanager', 'secret:[\\w/+=.@-]+-[A-Za-z0-9]{6}'),
-  // What stands there is not repeated: it may be the secret itself.
+  // The message does not repeat the value, which may be the secret itself.
   'must be the complete ARN of a secret such as arn:aws:secretsmanager:eu-west-1:123456789012:secret:name-AbCdEf',
 );
 
@@ -114,7 +114,7 @@ export const tags = v.pipe(
   ),
 );
 
-/** The rest of an error message: what to write, and what stands there instead. */
+/** The rest of an error message: what to write, and the present value. */
 export function mustBe(description: string): (issue: v.BaseIssue<unknown>) => string {
   return ({ input }) => `must be ${description}, got ${display(input)}`;
 }
@@ -135,12 +135,12 @@ function oneOf<const Values extends readonly (string | number)[]>(values: Values
   return v.picklist(values, mustBe(`one of ${values.join(', ')}`));
 }
 
-/** What ARNs of one kind look like. `resource` is the pattern of what follows the account. */
+/** The shape of an ARN of one kind. `resource` is the pattern after the account. */
 function createArnPattern(service: string, resource: string): RegExp {
   return new RegExp(`^arn:aws[a-z-]*:${service}:[a-z0-9-]+:[0-9]{12}:${resource}$`);
 }
 
-/** Tokens travel to and from these addresses: only HTTPS will do, except within one machine. */
+/** Tokens travel to and from these addresses, so they must use HTTPS, except on one machine. */
 function parseSafeUrl(value: string): URL | undefined {
   const url = URL.parse(value);
   if (url === null || url.hostname.includes('*') || url.username !== '' || url.password !== '')

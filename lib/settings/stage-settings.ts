@@ -1,20 +1,20 @@
 import * as v from 'valibot';
 import * as rules from './setting-rules.ts';
 
-/** What a stage may set in `context.stages.<stage>` of cdk.json, and what holds when it does not. */
+/** The settings of a stage in `context.stages.<stage>` of cdk.json, and their defaults. */
 export const stageSettings = v.strictObject(
   {
     /** Address of the Supabase project whose users this stage serves. */
     supabaseUrl: rules.origin('an address such as https://<project>.supabase.co, without a path'),
 
     /**
-     * What the project writes into the `iss` of its user tokens; any of these counts. A project with a custom domain may
+     * Accepted values of `iss` in the project's user tokens. A project with a custom domain may
      * write either of its addresses: `doctor` says which.
      * @default - `<supabaseUrl>/auth/v1`
      */
     tokenIssuers: v.optional(rules.addresses),
 
-    /** Origins of the pages that may read the API's answers. */
+    /** Origins of the pages that may call the API. */
     allowedOrigins: rules.origins,
 
     /**
@@ -33,8 +33,8 @@ export const stageSettings = v.strictObject(
     sweepIntervalMinutes: v.optional(rules.wholeNumber({ from: 5 }), 30),
 
     /**
-     * Minutes that a sweep is expected to take. The more, the sooner a token is refreshed and the shorter the
-     * longest interval.
+     * Minutes that a sweep is expected to take. With a higher value, tokens are refreshed earlier, and the longest allowed
+     * interval is shorter.
      * @default 5
      */
     expectedSweepMinutes: v.optional(rules.wholeNumber({ from: 5, to: 30 }), 5),
@@ -46,21 +46,21 @@ export const stageSettings = v.strictObject(
     sweepBatchSize: v.optional(rules.wholeNumber({ from: 1, to: 1000 }), 600),
 
     /**
-     * Connections that one invocation of the sweeper is expected to refresh. A sweep with more to do wakes helpers.
+     * Due connections per invocation. A sweep with more due connections wakes a helper for each further such number.
      * @default 100000
      */
     sweepConnectionsPerInvocation: v.optional(rules.wholeNumber({ from: 1 }), 100_000),
 
     /**
-     * Helpers that sweep at once, at most. Lambda's own lowest value is 2. With the first invocation of a sweep they have
-     * to leave room for status calls in what Lambda runs at once in the account, which is 10 in a new one.
+     * Helpers that may run at once. Lambda's own minimum is 2. Together with the first invocation of a sweep they must
+     * leave room for status calls in the account's concurrency quota, which is 10 in a new account.
      * @default 2
      */
     sweepMaxConcurrency: v.optional(rules.wholeNumber({ from: 2, to: 1000 }), 2),
 
     /**
-     * Calls to Spotify in a second that sweeps may start, all invocations together. Status calls are not counted.
-     * @default - no ceiling: Spotify publishes no figure, and the pace follows its answers
+     * Calls to Spotify per second that sweeps may start, across all invocations. Status calls do not count.
+     * @default - no limit: Spotify publishes no figure, and the pace follows its answers
      */
     spotifyCallsPerSecond: v.optional(rules.wholeNumber({ from: 1 })),
 
@@ -77,14 +77,14 @@ export const stageSettings = v.strictObject(
     sweeperMemoryMegabytes: v.optional(rules.wholeNumber({ from: 128, to: 10240 }), 1024),
 
     /**
-     * Minutes before expiry from which a status call refreshes the token. Half of a token's 60 minutes at most: the
-     * nearer to all of them, the more page loads refresh a token that is good.
+     * A status call refreshes a token that has fewer minutes left than this. At most half of a token's 60 minutes: the
+     * higher the value, the more page loads refresh a valid token.
      * @default 5
      */
     statusRefreshMarginMinutes: v.optional(rules.wholeNumber({ from: 1, to: 30 }), 5),
 
     /**
-     * Seconds that a status call may take for its own work. Less than its timeout, so that it always answers.
+     * Seconds that a status call may spend on its own work. Less than its timeout, so that it always answers.
      * @default 8
      */
     statusBudgetSeconds: v.optional(rules.wholeNumber({ from: 1 }), 8),
@@ -102,71 +102,71 @@ export const stageSettings = v.strictObject(
     statusMemoryMegabytes: v.optional(rules.wholeNumber({ from: 128, to: 10240 }), 512),
 
     /**
-     * Requests per second that the API lets through over time.
+     * Requests per second that the API accepts over time.
      * @default 100
      */
     throttleRequestsPerSecond: v.optional(rules.wholeNumber({ from: 1 }), 100),
 
     /**
-     * Requests that the API lets through at once.
+     * Requests that the API accepts at once.
      * @default 200
      */
     throttleBurstRequests: v.optional(rules.wholeNumber({ from: 1 }), 200),
 
     /**
-     * What the functions log: from this level up. `DEBUG` has a line for each token that a sweep refreshed, about 700
-     * bytes each time; without it there is a line for each that failed, and the sweep's counts.
-     * Nothing above `INFO`, at which Lambda would drop the metrics (docs/decisions/0020-no-log-level-above-info.md).
+     * The functions log from this level up. `DEBUG` adds a line of about 700 bytes for each token that a sweep refreshed;
+     * `INFO` has a line for each failure, and the sweep's counts.
+     * Above `INFO`, Lambda would drop the metrics (docs/decisions/0020-no-log-level-above-info.md).
      * @default 'INFO'
      */
     logLevel: v.optional(rules.logLevel, 'INFO'),
 
     /**
-     * Days that logs are kept: one of the periods that CloudWatch knows.
+     * Days that logs are kept: one of the periods that CloudWatch supports.
      * @default 30
      */
     logRetentionDays: v.optional(rules.retentionDays, 30),
 
     /**
-     * Existing SNS topic that hears of alarms, in the region of the stack. Its policy has to let CloudWatch publish.
+     * Existing SNS topic for the alarms, in the region of the stack. Its policy must let CloudWatch publish.
      * @default - the stack creates one
      */
     alarmTopicArn: v.optional(rules.topicArn),
 
     /**
-     * Address that hears of alarms, once its owner has followed the link that AWS sends there.
-     * @default - none: who wants to hear of alarms subscribes to the topic
+     * E-mail address for the alarms. Its owner must follow the link that AWS sends there.
+     * @default - none: subscribe to the topic yourself
      */
     alarmEmail: v.optional(rules.emailAddress),
 
     /**
-     * Address of docs/runbook.md where your team reads it. Alarms link it beside the dashboard, which has all of it too.
-     * @default - none: alarms link the dashboard alone
+     * URL of your team's copy of docs/runbook.md. Alarms link to it as well as to the dashboard, which contains the runbook too.
+     * @default - none: alarms link only to the dashboard
      */
     runbookUrl: v.optional(rules.address('an address such as https://wiki.example.com/runbook, without #')),
 
     /**
-     * EventBridge bus that other teams listen to: the name of one of this account, or an ARN. It has to exist.
+     * EventBridge bus for the events to other teams: its name in this account, or its ARN. It must exist.
      * @default 'default'
      */
     eventBus: v.optional(rules.eventBusNameOrArn, 'default'),
 
     /**
-     * Existing secret with the Spotify client, by its complete ARN. Where it is encrypted with a key of yours, the policy
-     * of that key has to let the functions decrypt with it.
+     * Complete ARN of an existing secret with the Spotify client. If it is encrypted with a customer managed key, that key's
+     * policy must let the functions decrypt.
      * @default - the stack creates one, empty
      */
     spotifySecretArn: v.optional(rules.secretArn),
 
     /**
-     * Existing secret with Supabase's key, by its complete ARN. For its encryption the same holds.
+     * Complete ARN of an existing secret with Supabase's key. The same applies to its encryption.
      * @default - the stack creates one, empty
      */
     supabaseSecretArn: v.optional(rules.secretArn),
 
     /**
-     * Domain of the API. A DNS record has to point from it to the output `DomainTarget`.
-     * @default - the one that AWS makes up
+     * Custom domain of the API. Its DNS record must point to the output `DomainTarget`.
+     * @default - the domain that AWS generates
      */
     domainName: v.optional(rules.domain),
 
@@ -177,7 +177,7 @@ export const stageSettings = v.strictObject(
     certificateArn: v.optional(rules.certificateArn),
 
     /**
-     * Tags of the stack and of all that is in it.
+     * Tags of the stack and its resources.
      * @default - none
      */
     tags: v.optional(rules.tags),
@@ -189,20 +189,20 @@ export const stageSettings = v.strictObject(
     terminationProtection: v.optional(v.boolean(rules.mustBe('true or false')), false),
 
     /**
-     * Managed policy that bounds what the roles of the stack may do: the name of one of this account, or an ARN.
+     * Managed policy that limits the stack's roles (their permissions boundary): its name in this account, or its ARN.
      * @default - none
      */
     permissionsBoundary: v.optional(rules.policyNameOrArn),
 
     /**
-     * Qualifier of the bootstrap stack that this stage is deployed through, as it was given to `cdk bootstrap`.
+     * Qualifier of the bootstrap stack that deploys this stage, as given to `cdk bootstrap`.
      * @default - the CDK's own, `hnb659fds`
      */
     bootstrapQualifier: v.optional(rules.bootstrapQualifier),
   },
-  // The value of an unknown key is not repeated: it may be a secret that somebody meant to configure here.
+  // The message does not repeat the value of an unknown key: it may be a secret that was meant to be configured.
   (): string => `is not a setting, use one of ${Object.keys(stageSettings.entries).join(', ')}`,
 );
 
-/** The settings of one stage, complete. Constructs pick those that they need. */
+/** All settings of one stage. Constructs pick those that they need. */
 export type StageSettings = v.InferOutput<typeof stageSettings>;

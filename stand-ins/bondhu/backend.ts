@@ -1,7 +1,7 @@
 import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import type { Supabase } from '../supabase/server.ts';
 
-/** What Bondhu's OAuth callback stores of a connection; null clears a column. Times are naive UTC, as it writes them. */
+/** The columns of a connection that Bondhu's OAuth callback stores; null clears a column. Times are naive UTC, as it writes them. */
 export interface StoredConnection {
   readonly spotify_access_token: string | null;
   readonly spotify_refresh_token: string | null;
@@ -21,7 +21,7 @@ export class BondhuBackend {
     });
   }
 
-  /** Writes the columns that are given, as the callback does after the user's authorization. */
+  /** Writes the given columns, as the callback does after the user's authorization. */
   async store(userId: string, columns: Partial<StoredConnection>): Promise<void> {
     const { error } = await this.#supabase.from('profiles').update(columns).eq('id', userId);
     if (error !== null) throw new Error(`the profile of ${userId} could not be written: ${error.message}`);
@@ -40,7 +40,7 @@ export class BondhuBackend {
   }
 }
 
-/** A time as Bondhu's backend writes it: ISO 8601 in UTC, without an offset. */
+/** A time in the format of Bondhu's backend: ISO 8601 in UTC, without an offset. */
 export function naiveUtc(time: Date): string {
   return time.toISOString().replace('Z', '');
 }

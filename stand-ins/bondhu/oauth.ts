@@ -6,7 +6,7 @@ import { type BondhuBackend, naiveUtc } from './backend.ts';
 const Tokens = v.object({ access_token: v.string(), refresh_token: v.string(), expires_in: v.number() });
 const SpotifyProfile = v.object({ id: v.string(), email: v.optional(v.string()) });
 
-/** Bondhu's app at Spotify, spelt as in the secret that holds it. */
+/** Bondhu's app at Spotify, with the names of the secret. */
 export interface SpotifyClient {
   readonly client_id: string;
   readonly client_secret: string;
@@ -16,14 +16,14 @@ export interface BondhuOAuthOptions {
   readonly spotify: AccountsService;
   readonly spotifyClient: SpotifyClient;
   readonly bondhu: BondhuBackend;
-  /** Where Spotify sends the user back to. */
+  /** The address that Spotify sends the user back to. */
   readonly redirectUri: string;
 }
 
 /** A stand-in for the part of Bondhu's Python backend that connects Spotify: the start and the callback of OAuth. */
 export class BondhuOAuth {
   readonly #options: BondhuOAuthOptions;
-  /** Who has been sent to Spotify with which `state`. */
+  /** The users who were sent to Spotify, by `state`. */
   readonly #pending = new Map<string, string>();
 
   constructor(options: BondhuOAuthOptions) {
@@ -31,7 +31,7 @@ export class BondhuOAuth {
     this.#options = options;
   }
 
-  /** @returns the address of Spotify's consent page */
+  /** @returns the URL of Spotify's consent page */
   start(userId: string, email: string): string {
     const { spotify, spotifyClient, redirectUri } = this.#options;
     const state = randomUUID();
@@ -42,21 +42,21 @@ export class BondhuOAuth {
       redirect_uri: redirectUri,
       scope: 'user-read-email user-top-read user-read-recently-played',
       state,
-      // For the stand-in only, in place of the user's session at Spotify.
+      // Only for the stand-in, instead of the user's session at Spotify.
       user_id: userId,
       login_hint: email,
     });
     return `${spotify.url}/authorize?${parameters}`;
   }
 
-  /** Stores the tokens of a user who comes back. @returns the page that Bondhu then shows */
+  /** Stores the tokens of a returning user. @returns the page that Bondhu then shows */
   async finish(parameters: URLSearchParams): Promise<string> {
     const error = await this.#finish(parameters).catch(() => 'server_error');
     const result = error === undefined ? { spotify_connected: 'true' } : { spotify_error: error };
     return `/entertainment?${new URLSearchParams(result)}`;
   }
 
-  /** @returns the code of what went wrong, where something did */
+  /** @returns the error code, if something went wrong */
   async #finish(parameters: URLSearchParams): Promise<string | undefined> {
     const state = parameters.get('state') ?? '';
     const userId = this.#pending.get(state);

@@ -38,16 +38,16 @@ import {
 export interface AccountsServiceOptions {
   readonly clientId: string;
   readonly clientSecret: string;
-  /** @default a free port, which also serves when this one is taken */
+  /** @default a free port, which is also used if this one is taken */
   readonly port?: number;
 }
 
 export interface Settings {
-  /** How long every token request takes. @default 0 */
+  /** The duration of every token request. @default 0 */
   readonly latencyMillis: number;
   /** Whether each refresh replaces the refresh token. @default false */
   readonly rotatesRefreshTokens: boolean;
-  /** Whether using a replaced refresh token again revokes the grant. @default false */
+  /** Whether reusing a replaced refresh token revokes the grant. @default false */
   readonly detectsReuse: boolean;
   /** How far the service's clock is ahead, to let six months pass. @default 0 */
   readonly clockOffsetSeconds: number;
@@ -55,14 +55,14 @@ export interface Settings {
 
 /** One token request. */
 export interface Call {
-  /** When it arrived, ISO 8601. */
+  /** Time of arrival, ISO 8601. */
   readonly at: string;
-  /** Whose grant it was about, where the refresh token told. */
+  /** The user of the grant, if the refresh token identifies one. */
   readonly userId: string | undefined;
   readonly grantId: string | undefined;
   /** `refreshed`, `authorized` (a code was exchanged), `client_accepted` (a token of the app's own), the error's code, or the kind of the fault. */
   readonly outcome: string;
-  /** Undefined where no answer was sent. */
+  /** Undefined if no answer was sent. */
   readonly status: number | undefined;
   readonly durationMillis: number;
 }
@@ -70,38 +70,38 @@ export interface Call {
 export interface AccountsService {
   readonly url: string;
   readonly tokenUrl: string;
-  /** Every token request that was answered or refused an answer, in that order. */
+  /** All token requests that were answered or denied an answer, in that order. */
   readonly calls: readonly Call[];
-  /** Token requests that have arrived and are not among the calls yet. */
+  /** Number of token requests that have arrived and are not among the calls yet. */
   readonly underWay: number;
   forgetCalls(): void;
-  /** Resolves when the next token request has arrived, before it is answered. @returns whose grant it is about */
+  /** Resolves when the next token request has arrived, before the answer. @returns the user of its grant */
   nextTokenRequest(): Promise<string | undefined>;
   /** Changes some settings and returns all. */
   configure(changes: Partial<Settings>): Settings;
   /** @param fault undefined ends all faults */
   setFault(fault: Fault | undefined): void;
-  /** Lets the app send users to the consent page who come back to this address. */
+  /** Registers a redirect address for the app. */
   registerRedirectUri(uri: string): void;
   createGrant(grant: NewGrant): GrantedTokens;
   revokeGrants(userId: string): void;
-  /** Lets time pass for the grants of one user, and for the tokens that were issued for them. */
+  /** Lets time pass for one user's grants and their tokens. */
   letTimePass(userId: string, seconds: number): void;
   expireAccessTokens(): void;
   acceptsAccessToken(accessToken: string): boolean;
-  /** Tells about a refresh token without using it. @returns undefined if it was never issued */
+  /** Describes a refresh token without using it. @returns undefined if it was never issued */
   inspectRefreshToken(refreshToken: string): IssuedRefreshToken | undefined;
   stop(): Promise<void>;
 }
 
-/** What a token request led to; without an answer, the connection is closed (`reset`) or left alone (`hang`). */
+/** The result of a token request; without an answer, the connection is closed (`reset`) or left open (`hang`). */
 interface Result {
   readonly outcome: string;
   readonly grant?: { readonly id: string; readonly userId: string } | undefined;
   readonly answer: Answer | 'reset' | 'hang';
 }
 
-/** Browsers ask for it on behalf of whatever page they open. */
+/** Browsers request it for every page that they open. */
 const FAVICON: Answer = {
   status: 200,
   headers: { 'content-type': 'image/svg+xml' },
@@ -272,7 +272,7 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
   }
 
   const server = http.createServer((request, response) => {
-    // A client that goes away while it sends its request is of no interest.
+    // A client that disconnects while it sends its request does not matter.
     respond(request, response).catch(() => response.destroy());
   });
   const url = `http://127.0.0.1:${await listen(server, options.port ?? 0)}`;
@@ -310,7 +310,7 @@ export async function startAccountsService(options: AccountsServiceOptions): Pro
   };
 }
 
-/** Returns Spotify's description of what is wrong with the HTTP Basic credentials. @returns undefined if nothing is */
+/** Returns Spotify's description of an error in the HTTP Basic credentials. @returns undefined if there is none */
 function checkClient(authorization = '', credentials: { id: string; secret: string }): string | undefined {
   const encoded = /^Basic (.+)$/.exec(authorization)?.[1] ?? '';
   const [id, ...secret] = Buffer.from(encoded, 'base64').toString().split(':').map(decodeURIComponent);
@@ -335,7 +335,7 @@ function refuse(error: string, description: string): Result {
   return { outcome: error, answer: { status: 400, body: { error, error_description: description } } };
 }
 
-/** @returns undefined for the faults of a request whose exchange takes place */
+/** @returns undefined for faults of a request whose exchange takes place */
 function resultInsteadOfExchange(fault: Fault): Result | undefined {
   switch (fault.kind) {
     case 'status':
@@ -369,7 +369,7 @@ function htmlPage({ status, retryAfter, location }: Extract<Fault, { kind: 'stat
   };
 }
 
-/** What arrives of the answer to an exchange that took place. */
+/** The part of the answer that arrives after an exchange that took place. */
 function spoil(answer: Result['answer'], fault: Fault): Result['answer'] {
   if (typeof answer === 'string' || fault.kind === 'reset-after') return 'reset';
   const body = JSON.stringify(answer.body);

@@ -4,7 +4,7 @@ import type { Answer } from './answer.ts';
 
 const CODE_LIFE_MILLISECONDS = 600_000;
 
-/** The account that somebody is signed in with at Spotify. */
+/** The signed-in account at Spotify. */
 interface Account {
   /** Bondhu's id of the user. */
   readonly userId: string;
@@ -18,9 +18,9 @@ interface AuthorizationRequest {
 }
 
 /**
- * The consent page, and the codes that it hands out.
+ * The consent page, and the codes that it issues.
  *
- * Two parameters stand for the session that a browser has at the real Spotify: `user_id`, Bondhu's id of the user,
+ * Two parameters replace the session that a browser has at the real Spotify: `user_id`, Bondhu's id of the user,
  * and `login_hint`, the account's e-mail address.
  *
  * @see https://datatracker.ietf.org/doc/html/rfc6749#section-4.1
@@ -38,7 +38,7 @@ export class AuthorizationEndpoint {
     this.#redirectUris.add(uri);
   }
 
-  /** Shows the consent page; a request that names no registered address is refused here, for nobody can be trusted with it. */
+  /** Shows the consent page. It refuses a request without a registered address itself, because it has nowhere to send the error. */
   ask(parameters: URLSearchParams): Answer {
     const request = this.#read(parameters);
     return typeof request === 'string' ? refusal(request) : consentPage(request.account);
@@ -55,7 +55,7 @@ export class AuthorizationEndpoint {
     return { status: 303, headers: { location: location.href } };
   }
 
-  /** Takes a code, which works once. @returns undefined if it is unknown, used, too old or was for another address */
+  /** Redeems a code, which works once. @returns undefined if it is unknown, used, too old or for another address */
   redeem(code: string, redirectUri: string): Account | undefined {
     const issued = this.#codes.get(code);
     this.#codes.delete(code);
@@ -70,7 +70,7 @@ export class AuthorizationEndpoint {
     return code;
   }
 
-  /** @returns what is wrong with the request, where something is */
+  /** @returns the problem with the request, if there is one */
   #read(parameters: URLSearchParams): AuthorizationRequest | string {
     const redirectUri = parameters.get('redirect_uri') ?? '';
     const userId = parameters.get('user_id');

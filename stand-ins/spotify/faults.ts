@@ -1,5 +1,5 @@
 /**
- * What can go wrong with a token request. Faults also come as JSON from other processes.
+ * The faults of token requests. They also arrive as JSON from other processes.
  *
  * | kind | with | the exchange | what the client sees |
  * | --- | --- | --- | --- |
@@ -14,9 +14,9 @@
  * | `fields` | `fields` | takes place | the answer with these members; null leaves one out |
  * | `oversized` | | takes place | the answer, 10 MB longer |
  *
- * For every kind, which requests it strikes: the first `times` (by default all, until it is replaced), each with
- * probability `share` (by default 1), of the users in `shareOfUsers` (by default 1). The users are always the same,
- * and those of a larger share include those of a smaller one.
+ * Every kind also says which requests it affects: the first `times` (default: all, until it is replaced), each with
+ * probability `share` (default 1), of the users in `shareOfUsers` (default 1). The users are always the same,
+ * and a larger share includes the users of a smaller one.
  */
 import { hash } from 'node:crypto';
 import * as v from 'valibot';
@@ -62,18 +62,18 @@ const faultSchema = v.variant('kind', [
 
 export type Fault = v.InferOutput<typeof faultSchema>;
 
-/** Decides for each request whether the current fault strikes it. */
+/** Decides for each request whether the current fault affects it. */
 export class FaultPlan {
   #fault: Fault | undefined;
   #remaining = 0;
 
-  /** @param fault a {@link Fault}; undefined ends all faults. @throws TypeError saying what is wrong with it */
+  /** @param fault a {@link Fault}; undefined ends all faults. @throws TypeError that describes what is wrong with it */
   set(fault: unknown): void {
     this.#fault = fault === undefined ? undefined : parse(fault);
     this.#remaining = this.#fault?.times ?? Number.POSITIVE_INFINITY;
   }
 
-  /** @param userId whose request it is, where its refresh token tells */
+  /** @param userId the user of the request, if its refresh token identifies one */
   take(userId = ''): Fault | undefined {
     if (!this.#fault || this.#remaining <= 0) return undefined;
     const { share = 1, shareOfUsers = 1 } = this.#fault;
@@ -91,7 +91,7 @@ function parse(fault: unknown): Fault {
   throw new TypeError(`fault${path ? `.${path}` : ''}: ${issue.message}`);
 }
 
-/** A number from 0 up to, not including, 1 that belongs to the user for good. */
+/** A number from 0 up to, not including, 1 that always stays the same for a user. */
 function placeAmongUsers(userId: string): number {
   return Number.parseInt(hash('sha256', userId).slice(0, 8), 16) / 2 ** 32;
 }

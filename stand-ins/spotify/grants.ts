@@ -2,7 +2,7 @@ import { hash, randomUUID } from 'node:crypto';
 
 export const accessTokenLifeSeconds = 3600;
 
-/** What a user granted on Spotify's consent page. */
+/** A user's permission from Spotify's consent page. */
 export interface Grant {
   readonly id: string;
   /** Bondhu's id of the user. */
@@ -10,10 +10,10 @@ export interface Grant {
   readonly spotifyUserId: string;
   readonly spotifyUserEmail: string | undefined;
   readonly authorizedAtMillis: number;
-  /** How far time has passed for this grant alone, beyond the service's clock. */
+  /** How much time has passed for this grant alone, beyond the service's clock. */
   clockOffsetMillis: number;
   isRevoked: boolean;
-  /** Which refresh token is valid: each rotation begins a new generation. */
+  /** Number of the valid refresh token: each rotation starts a new generation. */
   generation: number;
 }
 
@@ -34,12 +34,12 @@ export interface GrantedTokens {
   readonly accessToken: string;
 }
 
-/** What is known about a refresh token. */
+/** The facts about a refresh token. */
 export interface IssuedRefreshToken {
   readonly grantId: string;
-  /** How many came before it in its grant. */
+  /** How many tokens came before it in its grant. */
   readonly generation: number;
-  /** Whether it would be exchanged now. */
+  /** Whether Spotify would exchange it now. */
   readonly isAlive: boolean;
 }
 
@@ -48,19 +48,19 @@ export type Exchange =
       readonly outcome: 'refreshed';
       readonly grant: Grant;
       readonly accessToken: string;
-      /** Only when it was rotated. */
+      /** Only present if it was rotated. */
       readonly refreshToken?: string;
     }
   | { readonly outcome: 'invalid_grant'; readonly grant?: Grant; readonly description: string };
 
 export interface ExchangePolicy {
   readonly rotatesRefreshTokens: boolean;
-  /** Whether using a rotated-out refresh token again revokes its grant. */
+  /** Whether reusing a rotated refresh token revokes its grant. */
   readonly detectsReuse: boolean;
 }
 
 /**
- * The grants of all users and the tokens issued for them. Tokens carry what they say, under a signature: a million
+ * The grants of all users and the tokens issued for them. Tokens contain their data, signed, so a million
  * grants need no memory for their tokens.
  */
 export class Grants {
@@ -75,7 +75,7 @@ export class Grants {
     this.#now = now;
   }
 
-  /** Does what the consent page and the first token request do together. */
+  /** Does the work of the consent page and the first token request. */
   create({
     userId,
     spotifyUserId = `spotify-${userId}`,
@@ -122,13 +122,13 @@ export class Grants {
     return { outcome: 'refreshed', grant, accessToken, refreshToken: this.#issueRefreshToken(grant) };
   }
 
-  /** Returns whose refresh token this is, or was. @returns undefined if it was never issued */
+  /** Returns the user of a refresh token, valid or not. @returns undefined if it was never issued */
   findByRefreshToken(refreshToken: string): Grant | undefined {
     const [id = ''] = this.#open('AQ', refreshToken) ?? [];
     return this.#grants.get(id);
   }
 
-  /** Tells about a refresh token without using it. @returns undefined if it was never issued */
+  /** Describes a refresh token without using it. @returns undefined if it was never issued */
   inspectRefreshToken(refreshToken: string): IssuedRefreshToken | undefined {
     const [grantId = '', generation] = this.#open('AQ', refreshToken) ?? [];
     const grant = this.#grants.get(grantId);
@@ -138,12 +138,12 @@ export class Grants {
     return { grantId, generation: Number(generation), isAlive };
   }
 
-  /** Revokes every grant of a user, as the user can on Spotify's account page. Access tokens live on, as there. */
+  /** Revokes every grant of a user, as the user can on Spotify's account page. As there, access tokens stay valid. */
   revoke(userId: string): void {
     for (const grant of this.#grants.values()) if (grant.userId === userId) grant.isRevoked = true;
   }
 
-  /** Lets time pass for every grant of a user, and for the tokens that were issued for it. */
+  /** Lets time pass for a user's grants and their tokens. */
   letTimePass(userId: string, seconds: number): void {
     for (const grant of this.#grants.values())
       if (grant.userId === userId) grant.clockOffsetMillis += seconds * 1000;
@@ -154,7 +154,7 @@ export class Grants {
     this.#accessTokensExpired = this.#accessTokensIssued;
   }
 
-  /** Returns whose access token this is. @returns undefined if it is not valid, or no longer */
+  /** Returns the user of an access token. @returns undefined if it is not, or no longer, valid */
   findByAccessToken(accessToken: string): Grant | undefined {
     const [id = '', serial, expiresAtMillis] = this.#open('BQ', accessToken) ?? [];
     const grant = this.#grants.get(id);
@@ -162,7 +162,7 @@ export class Grants {
     return Number(expiresAtMillis) > this.#nowFor(grant) ? grant : undefined;
   }
 
-  /** Since 2026 refreshing does not extend a grant: six calendar months after the authorization it is over. */
+  /** Since 2026, refreshing does not extend a grant: it ends six calendar months after the authorization. */
   #isPastSixMonths(grant: Grant): boolean {
     const end = new Date(grant.authorizedAtMillis);
     end.setUTCMonth(end.getUTCMonth() + 6);

@@ -2,28 +2,28 @@ import { readdir, readFile } from 'node:fs/promises';
 import { type Postgres, runSql } from './postgres.ts';
 
 export interface BondhuDatabaseOptions {
-  /** Not an existing database. */
+  /** Must not exist yet. */
   readonly name: string;
   /**
-   * Which of Supabase's default privileges the project was created with: `old` opens every new object in public
+   * The project's default privileges: `old` opens every new object in public
    * to the API roles, `new` opens none.
    * @default 'new'
    */
   readonly defaultPrivileges?: 'old' | 'new';
 }
 
-/** Connection URLs of one database, each as another role. */
+/** Connection URLs of one database, for different roles. */
 export interface BondhuDatabase {
   readonly superuserUrl: string;
   /** `postgres`: owns Bondhu's objects and applies migrations; not a superuser. */
   readonly ownerUrl: string;
-  /** `authenticator`: what PostgREST logs in as; may `set role` to anon, authenticated and service_role. */
+  /** `authenticator`: PostgREST logs in as this role; may `set role` to anon, authenticated and service_role. */
   readonly authenticatorUrl: string;
-  /** `supabase_auth_admin`: what GoTrue logs in as. */
+  /** `supabase_auth_admin`: GoTrue logs in as this role. */
   readonly authAdminUrl: string;
   /**
-   * `authenticator`, already in the role service_role: the rights and the statement timeout (8 s, the login
-   * role's) that a secret key has through the REST API.
+   * `authenticator`, already switched to service_role: with the privileges and the statement timeout (8 s, the login
+   * role's) of a secret key at the REST API.
    */
   readonly serviceRoleUrl: string;
 }
@@ -38,7 +38,7 @@ export async function openBondhuDatabase(
   return database;
 }
 
-/** Creates a database with Bondhu's schema as it is before this project's migrations. */
+/** Creates a database with Bondhu's schema, before this project's migrations. */
 export async function createBondhuDatabase(
   postgres: Postgres,
   { name, defaultPrivileges = 'new' }: BondhuDatabaseOptions,
@@ -55,7 +55,7 @@ export async function createBondhuDatabase(
   return database;
 }
 
-/** The addresses of a database that is there. */
+/** The URLs of an existing database. */
 export function bondhuDatabaseOn(postgres: Postgres, name: string): BondhuDatabase {
   return {
     superuserUrl: postgres.urlOf(name, 'supabase_admin'),
@@ -66,15 +66,15 @@ export function bondhuDatabaseOn(postgres: Postgres, name: string): BondhuDataba
   };
 }
 
-/** Creates `auth.uid()` and the like, or puts Supabase's own back in place of others. */
+/** Creates `auth.uid()` and similar functions, or restores Supabase's own. */
 export function createAuthFunctions(authAdminUrl: string): Promise<void> {
   return runFile(authAdminUrl, new URL('auth-functions.sql', import.meta.url));
 }
 
 /**
- * Applies every file of supabase/migrations in order, each as one implicit transaction, as `supabase db push` does.
+ * Applies every file of supabase/migrations in order, each as one implicit transaction, like `supabase db push`.
  *
- * @throws Error naming the file, with PostgreSQL's error as its cause.
+ * @throws Error that names the file, with PostgreSQL's error as its cause.
  */
 export async function applyMigrations(ownerUrl: string): Promise<void> {
   const directory = new URL('../../supabase/migrations/', import.meta.url);

@@ -5,23 +5,23 @@ import { type Postgres, runSql } from './postgres.ts';
 const OLDEST_VERSION = 150_000;
 const CONNECTION_TIMEOUT_MILLISECONDS = 1_000;
 
-/** The comment on every database that is created here. Another start drops those that carry it and are used by nobody. */
+/** The comment on every database that is created here. Later starts drop databases with it that have no connections. */
 const MARK = 'temporary database of the local Spotify stack';
 
-/** What a role is set to when it logs in, which these connections do not: they log in as the superuser. */
+/** Settings that a role gets at login, which these connections miss, because they log in as the superuser. */
 const SETTINGS_OF_ROLES: Readonly<Record<string, string>> = {
   authenticator: ' -c statement_timeout=8s -c lock_timeout=8s',
   supabase_auth_admin: ' -c search_path=auth',
 };
 
 /**
- * Uses a PostgreSQL server that is there already, 15 or newer. Creates the roles of a Supabase project where they are
- * missing, which stay; the databases that are created are dropped by `stop`, or by the next call where that never came.
- * Every connection logs in as the role of the address and takes on another, so that no role needs a password.
+ * Uses an existing PostgreSQL server, 15 or newer. Creates missing roles of a Supabase project, which
+ * stay; `stop` drops the created databases, or the next call does if `stop` was never called.
+ * Every connection logs in as the role of the URL and switches to another, so that no role needs a password.
  *
  * @param url of a superuser: `postgres://user:password@host:port/database`
  * @param onProgress receives a line about what is dropped, and about what stays
- * @throws Error that says what is wrong with the address or the server
+ * @throws Error that describes the problem with the URL or the server
  */
 export async function connectToPostgres(
   url: string,
@@ -39,7 +39,7 @@ export async function connectToPostgres(
   const rolesSql = await readFile(new URL('roles.sql', import.meta.url), 'utf8');
   await runSql(url, rolesSql);
 
-  /** The databases created here, each with a connection to it that shows others that it is used. */
+  /** The databases created here, each with a connection that marks it as in use. */
   const created = new Map<string, Promise<pg.Client>>();
 
   function urlOf(database: string, role: string, asRole = role): string {
@@ -71,7 +71,7 @@ export async function connectToPostgres(
     async stop() {
       for (const [name, creation] of created) {
         created.delete(name);
-        // One that is being created cannot be dropped before it is there.
+        // A database that is still being created cannot be dropped.
         const user = await creation.catch(() => undefined);
         await user?.end();
         await runSql(url, `drop database if exists ${pg.escapeIdentifier(name)} with (force)`);
@@ -86,7 +86,7 @@ function rolesIn(sql: string): string {
   return [...sql.matchAll(/create role (\w+)/g)].map(([, role]) => role).join(', ');
 }
 
-/** Drops the databases of local stacks that were killed. @returns their names */
+/** Drops the databases of killed local stacks. @returns their names */
 async function dropAbandonedDatabases(url: string): Promise<readonly string[]> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -99,7 +99,7 @@ async function dropAbandonedDatabases(url: string): Promise<readonly string[]> {
     );
     const dropped: string[] = [];
     for (const { name } of rows) {
-      // Without force: whoever has begun to use it meanwhile keeps it. Another start may be dropping it as well.
+      // Without force, so that a session that has connected meanwhile keeps it. Another start may be dropping it as well.
       await client.query(`drop database ${pg.escapeIdentifier(name)}`).then(
         () => dropped.push(name),
         () => {},
@@ -137,7 +137,7 @@ async function checkServer(url: string): Promise<void> {
   }
 }
 
-/** Where a name has several addresses and none answers, the message is empty. */
+/** If a name has several addresses and none answers, the message is empty. */
 function reasonOf(error: unknown): string {
   const { message = '', code = 'unknown error' } = Object(error);
   return message === '' ? code : message;

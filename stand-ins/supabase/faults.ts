@@ -1,9 +1,9 @@
 /**
- * What can go wrong with requests to Supabase.
+ * The faults of requests to Supabase.
  *
- * | kind | with | what was asked for | what the client sees |
+ * | kind | with | the request | what the client sees |
  * | --- | --- | --- | --- |
- * | `refused` | | is not done | nobody listens at the address; strikes every request |
+ * | `refused` | | is not done | no server listens at the address; affects every request |
  * | `reset` | | is not done | the connection closes without an answer |
  * | `reset-after` | | is done | the connection closes without an answer |
  * | `hang` | | is not done | no answer |
@@ -15,13 +15,13 @@ export type SupabaseFault = (
   | { readonly kind: 'status'; readonly status: number }
   | { readonly kind: 'sql-error'; readonly code: string }
 ) & {
-  /** Strikes calls of this database function only. @default - every request */
+  /** Only affects calls of this database function. @default - every request */
   readonly of?: string;
-  /** How many requests it strikes. @default - every one until it is replaced */
+  /** How many requests it affects. @default - all, until it is replaced */
   readonly times?: number;
 };
 
-/** Decides for each request whether the current fault strikes it. */
+/** Decides for each request whether the current fault affects it. */
 export class SupabaseFaultPlan {
   #fault: SupabaseFault | undefined;
   #remaining = 0;

@@ -2,21 +2,21 @@ import pg from 'pg';
 import type { Identity } from './identity.ts';
 import { isDatabaseError, type PostgrestError, toPostgrestError } from './postgrest-error.ts';
 
-/** PostgREST's `db-max-rows`, at Supabase's default: longer results are cut off without a word. */
+/** PostgREST's `db-max-rows`, at Supabase's default: it silently cuts off longer results. */
 export const maximumRows = 1000;
 
 /** A request to call one function. */
 export interface FunctionCall {
-  /** The schema that the request names, if it does; public is the one that is exposed. */
+  /** The schema that the request names, if it does; public is the exposed one. */
   readonly schema: string | undefined;
   readonly name: string;
-  /** The request's body: the arguments by name, as a JSON object. */
+  /** The request body: the arguments by name, as a JSON object. */
   readonly body: string;
-  /** Whether exactly one row is asked for, as supabase-js' `single()` does. */
+  /** Whether the caller wants exactly one row, like supabase-js' `single()`. */
   readonly wantsSingleRow: boolean;
 }
 
-/** Calls functions of the database the way PostgREST does. */
+/** Calls functions of the database as PostgREST does. */
 export interface FunctionCaller {
   call(request: FunctionCall, identity: Identity): Promise<Response>;
   close(): Promise<void>;
@@ -27,15 +27,15 @@ interface DatabaseFunction {
   readonly optionalCount: number;
   readonly returnsSet: boolean;
   readonly returnsVoid: boolean;
-  /** Whether a result is one value, jsonb included, and not a row. */
+  /** Whether a result is a single value, including jsonb, and not a row. */
   readonly returnsValue: boolean;
-  /** The function's own, else the role's, else the session's. */
+  /** The function's own, otherwise the role's, otherwise the session's. */
   readonly statementTimeout: string;
 }
 
 /**
- * Implements `POST /rest/v1/rpc/<name>`: one transaction per call, as the identity's role and under its statement
- * timeout, with every value turned into JSON by PostgreSQL itself. Selecting from or filtering a result is not
+ * Implements `POST /rest/v1/rpc/<name>`: one transaction per call, as the identity's role and with its statement
+ * timeout; PostgreSQL itself converts every value to JSON. Selecting from or filtering a result is not
  * implemented.
  *
  * @param authenticatorUrl the login role of PostgREST
@@ -43,7 +43,7 @@ interface DatabaseFunction {
  */
 export function createFunctionCaller(authenticatorUrl: string): FunctionCaller {
   const pool = new pg.Pool({ connectionString: authenticatorUrl, max: 10 });
-  // An idle connection that the server ends is replaced at the next call.
+  // If the server ends an idle connection, the next call opens a new one.
   pool.on('error', () => {});
 
   return {
@@ -111,7 +111,7 @@ async function findFunctions(client: pg.PoolClient, name: string, role: string):
   return rows;
 }
 
-/** Prepared once per connection: planning it takes longer than running it. */
+/** Prepared once per connection, because planning it takes longer than running it. */
 const findFunctionsStatement = `
   select
     (
@@ -143,7 +143,7 @@ function accepts({ parameters, optionalCount }: DatabaseFunction, argumentNames:
 }
 
 interface CallResult {
-  /** The answer's body. */
+  /** The body of the answer. */
   readonly json: string;
   readonly rowCount: number;
 }
@@ -165,7 +165,7 @@ async function runInTransaction(
   return rows[0] ?? { json: 'null', rowCount: 0 };
 }
 
-/** Returns a statement that takes the arguments as one JSON value and answers with one. */
+/** Returns a statement that takes the arguments as one JSON value and returns one. */
 function callStatement(
   { name, body, wantsSingleRow }: FunctionCall,
   { parameters, returnsValue, returnsSet }: DatabaseFunction,

@@ -1,7 +1,7 @@
 import { errors, type JWTPayload } from 'jose';
 import type { UserTokens } from './user-tokens.ts';
 
-/** Who makes a request: the database role it runs as, and the claims that row level security sees. */
+/** The caller: the database role of the request, and the claims that row level security sees. */
 export interface Identity {
   readonly role: string;
   readonly claims: JWTPayload;
@@ -12,7 +12,7 @@ export interface ApiKeys {
   readonly secretKey: string;
 }
 
-/** A request that is turned away before it reaches REST or Auth, as the platform answers it. */
+/** A request that is rejected before it reaches REST or Auth, with the platform's answer. */
 export class RejectedRequestError extends Error {
   readonly status = 401;
   readonly body: Readonly<Record<string, unknown>>;
@@ -25,8 +25,8 @@ export class RejectedRequestError extends Error {
 }
 
 /**
- * Finds out who makes a request from its `apikey` and `Authorization` headers, as Supabase's gateway and
- * PostgREST do together: every request needs an API key, and a user's token outranks it.
+ * Identifies the caller from the headers `apikey` and `Authorization`, as Supabase's gateway and
+ * PostgREST do together: every request needs an API key, and a user's token takes precedence over it.
  *
  * @throws RejectedRequestError if the key is missing or unknown, or the token is not valid
  */
@@ -48,7 +48,7 @@ async function identifyByKey(apiKey: string, keys: ApiKeys, tokens: UserTokens):
   if (apiKey === keys.publishableKey) return { role: 'anon', claims: { role: 'anon' } };
   if (apiKey === keys.secretKey) return { role: 'service_role', claims: { role: 'service_role' } };
   try {
-    // A legacy key is a token signed with the project's secret that names its role.
+    // A legacy key is a token, signed with the project's secret, that names its role.
     return await identifyByToken(apiKey, tokens);
   } catch {
     throw new RejectedRequestError({

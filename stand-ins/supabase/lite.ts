@@ -6,21 +6,21 @@ import { maximumRows } from './function-calls.ts';
 import type { Identity } from './identity.ts';
 import { isDatabaseError, toPostgrestError } from './postgrest-error.ts';
 
-// lite replaces this by a function that throws when a warning is an Error, as Node's own are: it would end the process.
+// lite replaces this by a function that throws if a warning is an Error, as Node's own are, which would end the process.
 const { emitWarning } = process;
 const { App } = await import('@supabase/lite');
 const { createPostgresConnection } = await import('@supabase/lite/postgres');
 process.emitWarning = emitWarning;
 
 export interface LiteOptions {
-  /** The login role that owns the schema auth, as GoTrue's. */
+  /** The login role that owns the schema auth, like GoTrue's. */
   readonly authAdminUrl: string;
-  /** A login role that sees every table and may take on the API roles. */
+  /** A login role that sees every table and may switch to the API roles. */
   readonly ownerUrl: string;
   readonly jwtSecret: string;
 }
 
-/** Supabase Auth, and REST for tables, by Supabase's own `@supabase/lite`. Requests come with their identity checked. */
+/** Supabase Auth, and REST for tables, by Supabase's own `@supabase/lite`. The identity of requests is already checked. */
 export interface Lite {
   /** @param request may carry a user token, which must be signed with `jwtSecret` */
   auth(request: Request): Promise<Response>;
@@ -28,7 +28,7 @@ export interface Lite {
   close(): Promise<void>;
 }
 
-/** Creates the tables of Supabase Auth where they are missing. */
+/** Creates missing tables of Supabase Auth. */
 export async function createLite({ authAdminUrl, ownerUrl, jwtSecret }: LiteOptions): Promise<Lite> {
   process.env['LITE_TELEMETRY'] = '0';
   const onnotice = () => {};
@@ -71,7 +71,7 @@ export async function createLite({ authAdminUrl, ownerUrl, jwtSecret }: LiteOpti
   };
 }
 
-/** Puts the identity where lite looks for one. */
+/** Puts the identity where lite looks for it. */
 function withIdentity(request: Request, { claims }: Identity): Request {
   const headers = new Headers(request.headers);
   headers.delete('authorization');
@@ -95,15 +95,15 @@ const timestamptz = {
 
 /**
  * Before its first request lite grants every table of every schema with row level security to all API roles, which
- * Supabase does not do. It skips that when it believes to have done it.
+ * Supabase does not do. It skips that if it believes that it has done so.
  */
 function keepGrants(connection: PostgresConnection): void {
   Object.assign(connection, { rlsState: 'active' });
 }
 
 /**
- * lite answers many errors of PostgreSQL with its own code, SUP. It does pass on what a function raises for PostgREST
- * to answer with (SQLSTATE PGRST): so every error is turned into that. 42501 it answers right by itself.
+ * lite answers many PostgreSQL errors with its own code, SUP. It does forward errors that a function raises for PostgREST
+ * (SQLSTATE PGRST), so this turns every error into one of those. lite answers 42501 correctly itself.
  */
 function answerLikePostgrest(connection: PostgresConnection): void {
   const normalizeDbError = connection.normalizeDbError.bind(connection);

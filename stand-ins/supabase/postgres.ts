@@ -11,26 +11,26 @@ import { copyPostgresBinaries, findPostgresBinaries, type PostgresBinaries } fro
 import { runProcessGroup } from './process-group.ts';
 
 export interface PostgresOptions {
-  /** @default a free port, which also serves when this one is taken */
+  /** @default a free port, which is also used if this one is taken */
   readonly port?: number;
-  /** Where the cluster lives; created if missing, kept by `stop`. @default a temporary folder, deleted by `stop` */
+  /** Directory of the cluster; created if missing, kept by `stop`. @default a temporary folder, deleted by `stop` */
   readonly dataDirectory?: string;
   /** Server settings, such as `{ shared_buffers: '512MB' }`. @default {} */
   readonly settings?: Readonly<Record<string, string>>;
   /** Receives one line per step. @default nothing is reported */
   readonly onProgress?: (line: string) => void;
-  /** Calls the start off while a cluster is being created. */
+  /** Cancels the start while a cluster is being created. */
   readonly signal?: AbortSignal;
 }
 
-/** A server that accepts connections. */
+/** A running server. */
 export interface Postgres {
   /** Connects as the superuser `supabase_admin` to the database `postgres`. */
   readonly url: string;
   /**
-   * The connection URL of a database, as one of the login roles of roles.sql.
+   * The connection URL of a database, for one of the login roles of roles.sql.
    *
-   * @param asRole taken on at once @default - the login role itself
+   * @param asRole the role to switch to at once @default - the login role itself
    */
   urlOf(database: string, role: string, asRole?: string): string;
   /** Creates an empty database, owned by the role `postgres` as on Supabase. */
@@ -39,10 +39,10 @@ export interface Postgres {
   stop(): Promise<void>;
 }
 
-/** For tests: a crash of the machine may lose data, and everything is faster. */
+/** For tests: faster, but a crash of the machine may lose data. */
 export const settingsWithoutDurability = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
 
-/** The account that a server process runs under, given only when this process is root. */
+/** The account of the server process, only if this process is root. */
 type Account = { readonly uid: number; readonly gid: number } | undefined;
 
 /**
@@ -50,12 +50,12 @@ type Account = { readonly uid: number; readonly gid: number } | undefined;
  *
  * PostgreSQL refuses to run as root; then it runs as `nobody`, so that no account has to be created.
  *
- * @throws Error with the server's own message if it does not come up.
+ * @throws Error with the server's own message if it does not start.
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
   const { settings = {}, onProgress = () => {}, signal } = options;
   const account = await findServerAccount();
-  // Its name tells a later start of the local stack whose it was, should it be left.
+  // The name lets a later start of the local stack find its owner if it is left behind.
   const temporaryDirectory = await mkdtemp(path.join(tmpdir(), `spotify-auth-postgres-${process.pid}-`));
   await giveTo(account, temporaryDirectory);
   const dataDirectory = options.dataDirectory ?? path.join(temporaryDirectory, 'data');
@@ -99,7 +99,7 @@ export function postgresAt(port: number, stop: () => Promise<void>): Postgres {
   };
 }
 
-/** Runs SQL text, several statements included, on a connection of its own. */
+/** Runs SQL text with one or more statements on its own connection. */
 export async function runSql(url: string, sql: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -120,7 +120,7 @@ async function giveTo(account: Account, directory: string): Promise<void> {
   if (account) await chown(directory, account.uid, account.gid);
 }
 
-/** A project checked out in root's home can only be read by root: then `nobody` gets a copy. */
+/** If a project is checked out in root's home, only root can read it: then `nobody` gets a copy. */
 async function findReachableBinaries(
   account: Account,
   temporaryDirectory: string,
@@ -170,10 +170,10 @@ async function startServer(
     ...account,
     cwd: dataDirectory,
     stdio: ['ignore', 'ignore', 'pipe'],
-    // In a process group of its own, Ctrl-C does not end it before those who still use it.
+    // In its own process group, so that Ctrl-C does not stop it before its users have stopped.
     detached: true,
   });
-  // Beside the data, where a superuser reads it with pg_read_file('server.log').
+  // Next to the data, where a superuser reads it with pg_read_file('server.log').
   server.stderr.pipe(createWriteStream(path.join(dataDirectory, 'server.log')));
   let log = '';
   const ready = Promise.withResolvers<void>();
@@ -190,9 +190,9 @@ async function startServer(
 }
 
 /**
- * Starts a shell that waits for its input to end, which happens when `stop` is called and also when this process
- * ends in any other way, then shuts the server down and deletes the folder. (SIGINT is PostgreSQL's fast shutdown:
- * it ends the sessions and waits for nobody.)
+ * Starts a shell that waits for the end of its input, which comes when `stop` is called, but also when this process
+ * ends in any other way. It then shuts the server down and deletes the folder. (SIGINT is PostgreSQL's fast shutdown:
+ * it ends the sessions without waiting.)
  */
 function startGuard(server: ChildProcess, temporaryDirectory: string) {
   const script = `
@@ -206,7 +206,7 @@ function startGuard(server: ChildProcess, temporaryDirectory: string) {
   });
 }
 
-/** Returns `preferredPort` if nobody listens there, otherwise one that the system chooses. */
+/** Returns `preferredPort` if it is free, otherwise a port that the system chooses. */
 async function findFreePort(preferredPort: number): Promise<number> {
   const probe = net.createServer();
   const listen = async (port: number) => {

@@ -1,4 +1,4 @@
-/** An error of PostgreSQL, as both of its drivers for Node report it. */
+/** A PostgreSQL error, as both of its drivers for Node report it. */
 export interface DatabaseError extends Error {
   /** The SQLSTATE. */
   readonly code: string;

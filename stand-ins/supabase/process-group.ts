@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 
 /**
- * Runs a program to its end, in a process group of its own: a terminal's Ctrl-C does not reach it, and it ends together
- * with the processes that it starts.
+ * Runs a program to its end, in its own process group: Ctrl-C in a terminal does not reach it, and its child processes
+ * end with it.
  *
- * @param signal kills the group; once the promise has rejected with its reason, nothing of it runs any more
- * @throws Error that begins with `name` and has what the program wrote to its standard error, where it failed
+ * @param signal kills the group; once the promise has rejected with its reason, none of its processes runs any more
+ * @throws Error that begins with `name` and contains the program's standard error, if it failed
  */
 export async function runProcessGroup(
   name: string,
@@ -23,7 +23,7 @@ export async function runProcessGroup(
   signal?.addEventListener('abort', kill);
   try {
     const complaints = text(child.stderr);
-    // Its output is closed once the last process of the group is gone.
+    // Its output closes once the last process of the group is gone.
     const [code] = await once(child, 'close');
     signal?.throwIfAborted();
     if (code !== 0) throw new Error(`${name} failed:\n${await complaints}`);

@@ -15,7 +15,7 @@ import { createUserTokens, type UserTokens } from './user-tokens.ts';
 
 export interface SupabaseOptions {
   readonly database: BondhuDatabase;
-  /** @default a free port, which also serves when this one is taken */
+  /** @default a free port, which is also used if this one is taken */
   readonly port?: number;
 }
 
@@ -25,17 +25,17 @@ export interface Supabase {
   readonly secretKey: string;
   /** Signs HS256 tokens, as on older projects. */
   readonly jwtSecret: string;
-  /** Every request so far, without its query. */
+  /** All requests so far, without their queries. */
   readonly requests: readonly { readonly method: string; readonly path: string }[];
   readonly signUserToken: UserTokens['sign'];
   readonly verifyUserToken: UserTokens['verify'];
   readonly rotateSigningKey: UserTokens['rotate'];
   readonly revokeSigningKeys: UserTokens['revoke'];
-  /** What stands before the @ of a user's e-mail address, once that has signed up or in; else the id. */
+  /** The part before the @ of a user's e-mail address, once the user has signed up or in; otherwise the id. */
   nameOf(userId: string): string;
-  /** Signs a user up, confirmed at once. @returns the user's id. @throws Error if the address is taken */
+  /** Signs a user up, already confirmed. @returns the user's id. @throws Error if the address is taken */
   createUser(email: string, password: string): Promise<string>;
-  /** @param fault undefined ends the fault. @returns once that is in force */
+  /** @param fault undefined ends the fault. @returns once it is in force */
   setFault(fault: SupabaseFault | undefined): Promise<void>;
   /** Closes every connection and the server; the database stays. */
   stop(): Promise<void>;
@@ -44,9 +44,9 @@ export interface Supabase {
 /**
  * Serves Supabase's REST and Auth interfaces for a database, on 127.0.0.1.
  *
- * Functions are called as PostgREST does (function-calls.ts); tables and Auth are `@supabase/lite`'s (lite.ts). Tests
- * hold this and real PostgREST to the same expectations (test/stand-ins/supabase/conformance.test.ts). User
- * tokens are signed with ES256, as on new projects; those signed with RS256 or HS256 are accepted too. Not there:
+ * Functions are called as PostgREST does (function-calls.ts); `@supabase/lite` serves tables and Auth (lite.ts). Tests
+ * compare this and a real PostgREST with the same expectations (test/stand-ins/supabase/conformance.test.ts). It signs user
+ * tokens with ES256, as new projects do, and also accepts RS256 and HS256. It lacks
  * Storage, Realtime, Edge Functions and Auth's admin interface.
  */
 export async function startSupabase({ database, port = 0 }: SupabaseOptions): Promise<Supabase> {
@@ -68,7 +68,7 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
   app.use(cors({ origin: '*', exposeHeaders: ['content-range'] }));
   app.onError((error, context) => {
     if (!(error instanceof RejectedRequestError)) throw error;
-    // The gateway's own refusals have no code; with one it is PostgREST's, of a token.
+    // The gateway's own rejections have no code; one with a code is PostgREST's, about a token.
     if ('code' in error.body) {
       context.header(
         'www-authenticate',
@@ -136,7 +136,7 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
         request.socket.destroy();
         break;
       case 'reset-after':
-        // The answer is made, and thrown away when it is about to be sent.
+        // Computes the answer, and drops it when it is about to be sent.
         response.writeHead = () => response.destroy();
         void answer(request, response);
         break;
@@ -184,18 +184,18 @@ export async function startSupabase({ database, port = 0 }: SupabaseOptions): Pr
       faults.set(fault);
       if (fault?.kind === 'refused') stopListening();
       else if (!server.listening && (await listen(server, ownPort)) !== ownPort)
-        throw new Error(`somebody else listens on port ${ownPort} by now`);
+        throw new Error(`port ${ownPort} is in use by now`);
     },
     async stop() {
       stopListening();
-      // lite never ends a connection that a request holds while it waits for another.
+      // lite never ends a connection whose request waits for another connection.
       await Promise.allSettled(underWay);
       await Promise.all([functions.close(), lite.close()]);
     },
   };
 }
 
-/** Hono's own request object is not one that `new Request` and lite can work with. */
+/** `new Request` and lite cannot use Hono's own request object. */
 async function copyRequest({ req }: Context): Promise<Request> {
   const hasBody = req.method !== 'GET' && req.method !== 'HEAD';
   return new Request(req.url, {
@@ -206,9 +206,9 @@ async function copyRequest({ req }: Context): Promise<Request> {
 }
 
 /**
- * lite signs access tokens with the shared secret and names no issuer: replaces the token in its answer.
+ * lite signs access tokens with the shared secret and without an issuer: this replaces the token in its answer.
  *
- * @param names learns whose token it is
+ * @param names receives the name of the token's user
  */
 async function withSignedToken(
   response: Response,

@@ -9,26 +9,26 @@ import {
   SignJWT,
 } from 'jose';
 
-/** How a Supabase project may sign user tokens: with a published key of its own, or with the shared secret. */
+/** The ways in which a Supabase project may sign user tokens: with a published key, or with the shared secret. */
 export type TokenAlgorithm = 'ES256' | 'RS256' | 'HS256';
 
 export interface UserTokens {
-  /** What is written into `iss`. */
+  /** The value of `iss`. */
   readonly issuer: string;
-  /** The public keys, as served at `/auth/v1/.well-known/jwks.json`: in use, standing by, and used before. */
+  /** The public keys, as served at `/auth/v1/.well-known/jwks.json`: current, standby, and previous ones. */
   keySet(): JSONWebKeySet;
   /**
    * Signs an access token as Supabase Auth would.
    *
-   * @param claims override those of a user who has signed in with a password; a claim that is undefined is left out
+   * @param claims override those of a user who has signed in with a password; an undefined claim is omitted
    * @see https://supabase.com/docs/guides/auth/jwt-fields
    */
   sign(claims: JWTPayload, options?: { algorithm?: TokenAlgorithm }): Promise<string>;
-  /** Returns the claims of a token signed with any of the keys. @throws jose's error for every other token */
+  /** Returns the claims of a token signed with any of the keys. @throws jose's error for any other token */
   verify(token: string): Promise<JWTPayload>;
-  /** Signs ES256 tokens with the key that stood by, and publishes another to stand by. */
+  /** Signs ES256 tokens with the standby key, and publishes a new standby key. */
   rotate(): Promise<void>;
-  /** Publishes none of the keys that tokens were signed with before the last rotation. */
+  /** Stops publishing the keys from before the last rotation. */
   revoke(): void;
 }
 

@@ -1,13 +1,13 @@
 -- 2 of 13: the history of each connection, for the question "why am I asked to reconnect?"
 --
--- Written only where the state of a connection changes: refreshing it again and again writes nothing.
+-- Only changes of a connection's state are written: repeated refreshes write nothing.
 
 begin;
 set local lock_timeout = '2s';
 set local search_path = pg_catalog, pg_temp;
 
--- The foreign key leads to the queue row and not to the profile: whoever writes here has locked that row, so
--- this takes no further lock. Deleting the profile deletes the queue row, and with it all of this.
+-- The foreign key refers to the queue row and not to the profile: writers have already locked that row, so
+-- this takes no further lock. Deleting the profile deletes the queue row, and with it the history.
 create table spotify_auth.changes (
   user_id uuid not null references spotify_auth.connections (user_id) on delete cascade,
   number bigint generated always as identity,
@@ -23,27 +23,27 @@ revoke all on table spotify_auth.changes from public, anon, authenticated, servi
 revoke all on sequence spotify_auth.changes_number_seq from public, anon, authenticated, service_role;
 
 comment on table spotify_auth.changes is
-$$What became of each connection within the last 90 days, and no more than the last 100 changes of it.
+$$The history of each connection: the changes of the last 90 days, at most 100 per connection.
 
   authorized    the user connected Spotify
   reconnected   the user connected Spotify again, or new tokens came from outside for a dead or held grant
   incomplete    an access token was stored without a refresh token: the user has to reconnect
   refreshed     this system refreshed it for the first time since the user connected
-  held          Spotify refused the grant, and was not believed, or no longer
+  held          Spotify refused the grant, and was not, or no longer, believed
   revoked       Spotify refused the grant, and was believed: the user has to reconnect
-  recovered     Spotify took the grant again that was held or marked dead
+  recovered     Spotify accepted a grant again that was held or marked dead
   restored      an operator undid the mark
-  told          other teams were sent an event about it
+  told          an event about it was sent to other teams
   cleared       the tokens of the dead grant were removed
   disconnected  the user disconnected Spotify
-  refused       Bondhu's schema did not take tokens$$;
+  refused       Bondhu's schema rejected tokens$$;
 comment on column spotify_auth.changes.number is
-  'Orders the changes of one moment.';
+  'Orders simultaneous changes.';
 comment on column spotify_auth.changes.reason is
-$$More about it. Null: there is no more.
+$$Details. Null: none.
 
   held, revoked  Spotify's reason: expired, revoked, invalid, unknown
-  told           of what: reauthorization_required, or due_in_30_days, due_in_7_days, due_in_1_days
+  told           the event: reauthorization_required, or due_in_30_days, due_in_7_days, due_in_1_days
   refused        the SQLSTATE, and the name of the constraint if it was one$$;
 
 create function spotify_auth.add_change(of_user uuid, change text, reason text) returns void
@@ -51,7 +51,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   insert into spotify_auth.changes (user_id, change, reason)
     values (add_change.of_user, add_change.change, add_change.reason);
-  -- Users may change their own profile as often as they like: that must not fill the disk.
+  -- Users may change their own profile as often as they like, which must not fill the disk.
   delete from spotify_auth.changes c
     where c.user_id = add_change.of_user and c.number <= (
       select old.number from spotify_auth.changes old where old.user_id = add_change.of_user
@@ -71,7 +71,7 @@ begin
   if tg_op = 'INSERT' then
     change := case
       when new.reauthorization_reason is not null then 'incomplete'
-      -- Older ones are from before this system was there.
+      -- Older ones date from before this system.
       when new.authorized_at > now() - interval '1 hour' then 'authorized' end;
   else
     change := case
@@ -83,13 +83,13 @@ begin
       when new.reauthorization_reason is not null then null
       when new.due_at is null then
         case when old.due_at is not null or old.reauthorization_reason is not null then 'disconnected' end
-      -- Spotify gave tokens: all of them, or the refresh token alone, which counts as a failure.
+      -- Spotify returned tokens: all of them, or only the refresh token, which counts as a failure.
       when new.refreshes > old.refreshes or new.failures > old.failures then case
         when old.reauthorization_reason is not null or old.held_since is not null then 'recovered'
-        -- Where the history says nothing of it, the user connected before this system was there.
+        -- If the history does not mention it, the user connected before this system existed.
         when old.refreshes = 0 and new.refreshes > 0 and exists (
           select from spotify_auth.changes c where c.user_id = new.user_id) then 'refreshed' end
-      -- A write from outside would have cleared what Spotify said.
+      -- A write from outside would have cleared Spotify's reason.
       when old.reauthorization_reason is not null and new.revocation_reason is not null then 'restored'
       when old.authorized_at is null and old.refreshed_at is null and new.authorized_at is not null
         then 'authorized'
@@ -106,13 +106,13 @@ end;
 $$;
 revoke all on function spotify_auth.on_connection_change() from public, anon, authenticated, service_role;
 comment on function spotify_auth.on_connection_change is
-  'Trigger: tells the changes of a connection''s state from its refreshes, and adds them to its history.';
+  'Trigger: adds changes of a connection''s state, but not ordinary refreshes, to its history.';
 
 create trigger connection_inserted
   after insert on spotify_auth.connections for each row
   execute function spotify_auth.on_connection_change();
 
--- Claims name none of these columns, and a refresh like the one before it meets none of the conditions:
+-- Claims update none of these columns, and a refresh like the one before it meets none of the conditions:
 -- neither calls the function.
 create trigger connection_updated
   after update of held_since, reauthorization_reason, tokens_cleared_at, authorized_at

@@ -1,6 +1,6 @@
 -- 3 of 13: from profile to queue.
 --
--- Users may write anything into their own spotify_* columns. Nothing here fails on any value, and nothing
+-- Users may write anything into their own spotify_* columns. No value makes anything here fail, and nothing
 -- that users cannot see is computed from it.
 
 begin;
@@ -13,7 +13,7 @@ language sql immutable strict parallel safe set search_path = pg_catalog, pg_tem
 $$;
 revoke all on function spotify_auth.hash_token(text) from public, anon, authenticated, service_role;
 comment on function spotify_auth.hash_token is
-  'The first 64 bits of a token''s SHA-256: equal for equal tokens, and says nothing about the token.';
+  'The first 64 bits of a token''s SHA-256: equal for equal tokens, and reveals nothing about the token.';
 
 -- A token is usable if it is neither null nor empty nor over 4,096 bytes. Times are limited to the years 2000
 -- to 2200, because arithmetic on a hostile one (-infinity, the year 294276) would fail. An e-mail address has
@@ -61,15 +61,15 @@ create view spotify_auth.compared_profiles with (security_invoker = true) as
         or (p.refresh_token is not null and c.due_at is null
           and c.reauthorization_reason is distinct from 'grant_revoked')
         or (p.refresh_token is null and c.reauthorization_reason is null)
-        -- Written while the clock was ahead: the row would wait until that time has really come.
+        -- Written while the clock was ahead: the row would wait until the clock reaches that time again.
         or coalesce(greatest(c.claimable_at, c.attempted_at, c.refreshed_at, c.reauthorization_required_since)
           > now() + interval '1 day 1 hour', false)
     end as has_drifted
   from spotify_auth.safe_profiles p
     left join spotify_auth.connections c on c.user_id = p.user_id
     left join spotify_auth.token_hashes h on h.user_id = p.user_id,
-    -- A token lives an hour: an expiry over 70 minutes away is not believed. Null means unknown, hence due.
-    -- This system computed the queue's own expiry, which is believed unless it is over 25 hours away.
+    -- A token lives for an hour: an expiry over 70 minutes ahead is not believed. Null: unknown, so due.
+    -- This system computed the queue's own expiry, which is believed unless it is over 25 hours ahead.
     lateral (select case
       when p.expires_at <= now() + interval '70 minutes'
         or (p.expires_at = c.expires_at and p.expires_at <= now() + interval '1 day 1 hour') then p.expires_at
@@ -77,7 +77,7 @@ create view spotify_auth.compared_profiles with (security_invoker = true) as
     lateral (select spotify_auth.hash_token(p.refresh_token) as hash) token;
 revoke all on table spotify_auth.compared_profiles from public, anon, authenticated, service_role;
 comment on view spotify_auth.compared_profiles is
-  'Each profile beside its queue row: the expiry that is believed, and whether the two differ (has_drifted).';
+  'Each profile with its queue row: the believed expiry, and whether the two differ (has_drifted).';
 
 create function spotify_auth.follow_profiles(users uuid[]) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -85,7 +85,7 @@ declare
   locked uuid[];
   floor_ends constant interval := '30 seconds';
 begin
-  -- A statement of its own: the next one has to see all that was committed before the lock.
+  -- A separate statement: the next one must see everything that was committed before the lock.
   select array_agg(profile.id) into locked from (
     select p.id from public.profiles p where p.id = any (users)
     order by p.id for no key update skip locked) profile;
@@ -154,8 +154,8 @@ comment on function spotify_auth.follow_profiles is
 $$Brings the queue rows of these users in step with their profiles.
 
 Clears lease, failures and dead mark, because a change from outside is proof of life; marks a connection that
-has an access token and no refresh token. Skips profiles that others have locked: their writers follow them.
-Returns how many of the profiles were there and not locked.$$;
+has an access token and no refresh token. Skips locked profiles: the transactions that write them follow them.
+Returns how many of the profiles existed and were not locked.$$;
 
 create function spotify_auth.on_profile_change() returns trigger
 language plpgsql security definer
@@ -180,7 +180,7 @@ comment on function spotify_auth.on_profile_change is
 $$Trigger: keeps the queue in step with writes from outside.
 
 Security definer, so that users can still update their own profile. A user's write succeeds whatever fails in
-here, unless the whole statement is cancelled. A change that did not reach the queue (a row locked for over a
-second, a serializable writer's conflict, a full disk) is counted, and spotify_reconcile heals it.$$;
+here, unless the whole statement is cancelled. It counts a change that did not reach the queue (a row locked
+for over a second, a serializable writer's conflict, a full disk), and spotify_reconcile repairs it.$$;
 
 commit;

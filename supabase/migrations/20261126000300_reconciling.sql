@@ -1,4 +1,4 @@
--- 4 of 13: filling the queue after the first migration, and healing it from then on.
+-- 4 of 13: filling the queue after the first migration, and repairing it from then on.
 
 begin;
 set local lock_timeout = '2s';
@@ -39,13 +39,13 @@ begin
   begin
     healed := spotify_auth.follow_profiles(drifted_users);
   exception when others or assert_failure then
-    -- One row at least cannot be followed: one by one, so that it stops no other.
+    -- At least one row cannot be followed: one by one, so that it does not stop the others.
     healed := 0;
     foreach one_user in array drifted_users loop
       begin
         healed := healed + spotify_auth.follow_profiles(array[one_user]);
       exception when others or assert_failure then
-        raise warning 'spotify_reconcile: the queue row of % was not healed (SQLSTATE %)', one_user, sqlstate;
+        raise warning 'spotify_reconcile: the queue row of % was not fixed (SQLSTATE %)', one_user, sqlstate;
       end;
     end loop;
   end;
@@ -71,8 +71,8 @@ grant execute on function public.spotify_reconcile(integer) to service_role;
 comment on function public.spotify_reconcile is
 $$Compares the next profiles with the queue and repairs the differences.
 
-Fills the queue after the first migration. Heals differences that a restore left behind (it bypasses triggers)
-and changes that the trigger missed. Remembers where it stopped, and starts over at the end.
+Fills the queue after the first migration. Repairs differences after a restore (which bypasses triggers) and
+changes that the trigger missed. Remembers where it stopped, and starts over at the end.
 
 Parameters:
   batch_size  how many profiles to compare, at least 1; else 22023
@@ -80,6 +80,6 @@ Parameters:
 Returns {healed, done}:
   healed  how many queue rows were repaired
   done    false: the caller should go on, because the first pass, or the one after missed changes, is not
-          complete; true: a page per sweep is enough. Also true, with healed 0, while another call is at it$$;
+          complete; true: a page per sweep is enough. Also true, with healed 0, while another call runs$$;
 
 commit;

@@ -1,4 +1,4 @@
--- 5 of 13: leases. No call to Spotify without one.
+-- 5 of 13: leases. Functions only call Spotify while they hold one.
 
 begin;
 set local lock_timeout = '2s';
@@ -11,8 +11,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function spotify_auth.not_before_in() from public, anon, authenticated, service_role;
 comment on function spotify_auth.not_before_in is
-  'Seconds, a day at most, during which nobody may call Spotify. Null: anybody may. '
-  'A moment further away was written by a clock that was ahead, and does not count.';
+  'Seconds until a function may call Spotify, at most a day. Null: it may call now. '
+  'A later time was written by a clock that was ahead, and does not count.';
 
 create function spotify_auth.share_lease(users uuid[], until timestamptz) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -24,10 +24,10 @@ begin
     select h.token_hash, array_agg(h.user_id order by h.user_id) as users
     from spotify_auth.token_hashes h where h.user_id = any (users) group by h.token_hash order by h.token_hash
   loop
-    -- Not waited for: another call that holds it is choosing among the same connections at this moment.
+    -- Without waiting: another call that holds it is choosing among the same connections at the moment.
     if pg_try_advisory_xact_lock(shared.token_hash) then
-      -- An outside write may have ended the lease while the token can still be sent: the connections that
-      -- were put off keep it leased. One that backs off by itself, as its failures show, keeps none waiting.
+      -- An outside write may have ended the lease while its holder can still send the token: the connections
+      -- that have to wait keep it leased. One that backs off by itself, as its failures show, does not.
       select max(c.claimable_at) into leased_until
         from spotify_auth.token_hashes h join spotify_auth.connections c on c.user_id = h.user_id
         where h.token_hash = shared.token_hash
@@ -55,15 +55,15 @@ $$;
 revoke all on function spotify_auth.share_lease(uuid[], timestamptz)
   from public, anon, authenticated, service_role;
 comment on function spotify_auth.share_lease is
-$$Leaves one connection for each token to be leased, of those that share it, and puts the others off.
+$$Chooses one connection per token to lease, among those that share it, and makes the others wait.
 
 Parameters:
   users  connections that are about to be leased and share their token; the caller has locked their rows
   until  the end of that lease
 
-Those put off wait until that lease ends. If the token is leased already, all are put off until that older
-lease ends; while another call chooses among the same connections, for a second. A write from outside ends the
-lease of its own row alone: the others stay put off.$$;
+The others wait until that lease ends. If the token is already leased, all wait until that older lease ends;
+while another call chooses among the same connections, they wait for a second. A write from outside only ends
+the lease of its own row: the others keep waiting.$$;
 
 create function public.spotify_check_connection(
   for_user uuid, refresh_within interval, lease interval
@@ -93,15 +93,15 @@ begin
 
   select c.* into connection from spotify_auth.connections c where c.user_id = for_user;
   if not_before_in is null and coalesce(connection.expires_at <= now() + refresh_within, true) then
-    -- Takes the lease if the connection is due and free, or dead and worth asking about again. Passes over a
-    -- row that another caller has leased or locked.
+    -- Takes the lease if the connection is due and free, or dead and to be asked about again. Skips a row
+    -- that another caller has leased or locked.
     select c.ctid, c.shares_token into place, is_shared from spotify_auth.connections c
       where c.user_id = for_user
         and (c.due_at is not null
           or (c.verify_at is not null and coalesce(c.attempted_at <= now() - floor_length, true)))
         and (c.expires_at <= now() + refresh_within) is not false
         and (c.claimable_at is null or c.claimable_at <= now())
-        -- A token that lives shorter than refresh_within would be refreshed by every call.
+        -- Otherwise every call would refresh a token that lives shorter than refresh_within.
         and (refresh_within is null or (c.refreshed_at between now() - floor_length and now()) is not true)
       for update skip locked;
     if is_shared then
@@ -118,7 +118,7 @@ begin
   end if;
 
   if is_leased then
-    -- A statement of its own: the row lock may have come after a commit that the first snapshot cannot see.
+    -- A separate statement: the row lock may have come after a commit that the first snapshot cannot see.
     select p.refresh_token into grant_token from spotify_auth.safe_profiles p where p.user_id = for_user;
     if grant_token is null then
       delete from spotify_auth.connections c where c.user_id = for_user;
@@ -135,7 +135,7 @@ begin
     end if;
     state := case
       when connection.reauthorization_required_since is not null then case
-        -- Another caller is asking Spotify at this moment whether the mark is right.
+        -- Another caller is asking Spotify at the moment whether the mark is right.
         when connection.lease_id is not null and connection.claimable_at > now()
           and coalesce(connection.expires_at <= now() + refresh_within, true) then 'busy'
         else 'reauthorization_required' end
@@ -144,7 +144,7 @@ begin
       when floor_left is not null and connection.expires_at > now() then 'connected'
       when floor_left is not null then 'backing_off'
       when not_before_in is not null then 'backing_off'
-      -- A connection that was put off for another profile with its token is as good as leased.
+      -- A connection that waits for another profile with its token is as good as leased.
       when connection.claimable_at > now() and connection.lease_id is null
         and not (connection.shares_token and connection.failures = 0) then 'backing_off'
       else 'busy'
@@ -184,12 +184,12 @@ $$Reads one connection, and takes a lease on it in the same call if its token ex
 Parameters:
   for_user        the user
   refresh_within  takes the lease if the token expires within this time, or at an unknown one, and the
-                  connection is free; null: whenever it expires, as operators ask for
+                  connection is free; null: whenever it expires, for operators
   lease           the length of that lease
 
-A grant that was found dead is leased too, until its tokens are removed, to ask Spotify again: at the earliest
-30 seconds after the last attempt. For 30 seconds after a refresh no lease is given, however short the new
-token lives, unless refresh_within is null.
+Also leases a dead grant, until its tokens are removed, to ask Spotify again, but not within 30 seconds of
+the last attempt. Grants no lease for 30 seconds after a refresh, however short the new token lives, unless
+refresh_within is null.
 
 Returns {state} alone if state is disconnected or locked, else all of these:
   state               disconnected: no tokens, or no such user
@@ -206,10 +206,10 @@ Returns {state} alone if state is disconnected or locked, else all of these:
   spotify_user_email  likewise
   connected_at        when the user authorized; null: unknown
   expires_at          when the access token expires; null: no usable access token, or no believable expiry
-  seconds_left        the same in seconds from now, negative once it has expired; null: likewise
+  seconds_left        seconds until then, negative after it; null: likewise
   reauthorize_by      six months after connected_at, when Spotify ends the grant; null: unknown
   retry_in            seconds until the connection is free and Spotify may be called; 0: now
-  revoked             true: Spotify called the grant dead last, or the user has to reconnect
+  revoked             true: Spotify's last answer called the grant dead, or the user has to reconnect
   lease               {user_id, lease_id, leased_at, refresh_token, seconds_left, failures}, as described at
                       spotify_claim_due; null: state is not leased$$;
 

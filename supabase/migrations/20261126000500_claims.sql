@@ -43,13 +43,13 @@ begin
   end if;
 
   if calls_per_second is not null then
-    -- Each claim gets the next stretch of time that is free for its calls, so that together they keep the
-    -- ceiling. The lock makes simultaneous claims reserve one after the other. A reservation for more than a
+    -- Each claim reserves the next free stretch of time for its calls, so that all claims together keep the
+    -- limit. The lock makes simultaneous claims reserve one after the other. A reservation for more than a
     -- day was made by a clock that was ahead.
     select extract(epoch from s.calls_reserved_until - now()) into calls_start_in
       from spotify_auth.shared_state s for update;
     calls_start_in := case when calls_start_in between 0 and 86400 then calls_start_in else 0 end;
-    -- A lease that lapses before its call is due would help nobody.
+    -- A lease that lapses before its call is due would be useless.
     too_early_by := calls_start_in + batch_size / calls_per_second - extract(epoch from lease) / 2;
     if too_early_by > 0 then
       return jsonb_build_object('claims', '[]'::jsonb, 'due_up_to', null, 'next_claim_in', too_early_by,
@@ -58,8 +58,8 @@ begin
   end if;
 
   -- Due connections: from where the last claim ended, then, if the batch is not full, from the beginning. A
-  -- scan from the beginning each time would pass all the index entries that this sweep has left behind, and
-  -- nobody can remove these while an older snapshot is held.
+  -- scan from the beginning each time would read all the index entries that this sweep has left behind, which
+  -- cannot be removed while an older snapshot is held.
   loop
     select array_agg(free.ctid), array_agg(free.user_id) filter (where free.shares_token),
         coalesce(due_up_to, max(free.due_at))
@@ -79,7 +79,7 @@ begin
     scan_from := '-infinity';
   end loop;
 
-  -- If there is room, dead grants whose mark is to be verified.
+  -- If there is room, dead grants whose marks are to be verified.
   if cardinality(places) < batch_size then
     select array_agg(free.ctid), array_agg(free.user_id) filter (where free.shares_token)
       into found_places, found_sharing
@@ -95,12 +95,12 @@ begin
   is_full := cardinality(places) = batch_size;
 
   if cardinality(sharing) > 0 then
-    -- Moves the rows that must not be leased, and leaves their places empty.
+    -- Moves rows that must not be leased, and leaves their places empty.
     perform spotify_auth.share_lease(sharing, now() + lease);
   end if;
 
-  -- By place, not by user: the locks keep the rows where they are, and no index has to be searched again. A
-  -- statement of its own: joined into the one that locks, it is planned as a scan of the whole queue.
+  -- By position, not by user: the locks keep the rows where they are, and no index has to be searched again.
+  -- A separate statement: joined into the one that locks, it is planned as a scan of the whole queue.
   with claimed as (
     update spotify_auth.connections c set
       lease_id = gen_random_uuid(),
@@ -112,7 +112,7 @@ begin
     returning c as connection)
   select array_agg(claimed.connection) into leased from claimed;
 
-  -- One more of its own: tokens that the locking statement read may be older than the lock.
+  -- Another separate statement: tokens that the locking statement read may be older than the lock.
   select
     jsonb_agg(jsonb_build_object(
       'user_id', c.user_id,
@@ -129,7 +129,7 @@ begin
 
   if orphans is not null then
     -- Deleted, not updated: a second update in one transaction checks the foreign key, and a profile that a
-    -- restore removed would fail every claim. read_shared_state has made sure that none is merely hidden.
+    -- restore removed would fail every claim. read_shared_state has checked that none is merely hidden.
     delete from spotify_auth.connections c where c.user_id = any (orphans);
     perform spotify_auth.follow_profiles(orphans);
   end if;
@@ -172,33 +172,33 @@ grant execute on function
   public.spotify_claim_due(integer, interval, interval, interval, double precision, timestamptz)
   to service_role;
 comment on function public.spotify_claim_due is
-$$Takes leases on the connections that are due, soonest expiry first.
+$$Takes leases on due connections, earliest expiry first.
 
-If fewer than a batch are due, takes leases on dead grants too whose mark is to be verified. Passes over rows
-that others have leased or locked.
+If fewer than a batch are due, also takes leases on dead grants whose marks are to be verified. Skips rows
+that are leased or locked.
 
 Parameters:
   batch_size        how many leases at most, 1 to 1,000; else 22023
   refresh_within    a connection is due if its token expires within this time, or at an unknown one
   lease             the length of the leases
-  sweep_age         the time since the sweep began: passes over what was refreshed within it
-  calls_per_second  reserves time for one call per claim, after the calls of earlier claims; claims nothing
-                    while a call might come later than half its lease; null: no ceiling
-  due_from          the due_up_to of this sweep's last claim, where this one goes on; null: the beginning
+  sweep_age         the time since the sweep began: skips connections that were refreshed within it
+  calls_per_second  reserves time for one call per lease, after the calls of earlier claims; claims nothing
+                    while a call might come later than half its lease; null: no limit
+  due_from          the due_up_to of this sweep's last claim, to continue there; null: the beginning
 
-Returns one document, because the REST API cuts result sets off silently:
+Returns one document, because the REST API silently cuts result sets off:
   claims          [{user_id, lease_id, leased_at, refresh_token, seconds_left, failures}]
   due_up_to       how far in the queue this claim came; null: the batch was not full
-  calls_start_in  seconds until the first of the reserved calls is due; 0: no ceiling, or at once
-  next_claim_in   seconds until there is more to claim: a connection within the window that others have leased
-                  or locked or that backs off becomes free, or there is time for the calls; null: the batch
+  calls_start_in  seconds until the first of the reserved calls is due; 0: no limit, or at once
+  next_claim_in   seconds until there is more to claim: a connection within the window that is leased, locked
+                  or backing off becomes free, or there is time for the calls; null: the batch
                   was full, nothing more is due, or not_before_in is set
-  not_before_in   seconds during which nobody may call Spotify, and nothing is claimed; null: anybody may
+  not_before_in   seconds until a function may call Spotify; nothing is claimed before; null: it may call now
 
 Members of a claim:
   leased_at      when the lease was taken, for spotify_record
   refresh_token  the token to refresh with
-  seconds_left   until the access token expires, negative once it has; null: unknown, or none
-  failures       attempts that failed in a row$$;
+  seconds_left   until the access token expires, negative after it; null: unknown, or none
+  failures       consecutive failed attempts$$;
 
 commit;

@@ -1,4 +1,4 @@
--- 7 of 13: the revocation breaker. It decides whether Spotify is believed when it calls grants dead
+-- 7 of 13: the revocation breaker. It decides whether to believe Spotify when it calls grants dead
 -- (docs/decisions/0006).
 
 begin;
@@ -19,7 +19,7 @@ returns boolean
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   refreshes constant bigint := spotify_auth.count_refreshes() + new_refreshes;
-  -- Counting stops here, for a million may be refused. Refreshes that outweigh so many refusals show that
+  -- Counting stops here, because a million may be refused. Refreshes that outweigh so many refusals show that
   -- Spotify knows our client.
   most constant bigint := greatest(1000, 0.04 * (select s.population from spotify_auth.shared_state s));
   refusals bigint;
@@ -42,11 +42,11 @@ revoke all on function spotify_auth.is_nearly_all_revoked(integer, integer)
 comment on function spotify_auth.is_nearly_all_revoked is
 $$Whether nearly all grants are refused, so that the cause is on our side.
 
-As a rule the credentials are those of another app, whose grants these are not. True if at least 5 grants are
-held or were marked within 30 minutes, and the tokens refreshed within the last hour are under 2 % of both.
-More refusals than 1,000, or than 4 % of all connections, weigh no more.
+The usual cause is another app's credentials, to which these grants do not belong. True if at least 5 grants
+are held or were marked within 30 minutes, and the tokens refreshed within the last hour are under 2 % of
+both. More refusals than 1,000, or than 4 % of all connections, weigh no more.
 
-Parameters: the refreshes and refusals that are being recorded at this moment, which count as well.$$;
+Parameters: the refreshes and refusals that are being recorded at the moment, which count as well.$$;
 
 create function spotify_auth.patience_with_revocations(new_refreshes integer, new_revocations integer)
 returns interval
@@ -64,8 +64,8 @@ begin
     return interval '0';
   end if;
   few := ceil(0.04 * state.population);
-  -- With what was believed after all: a mistake that spreads over several sweeps would otherwise be believed
-  -- part by part.
+  -- Includes those that were believed after all: a mistake that spreads over several sweeps would otherwise
+  -- be believed part by part.
   select count(*) into doubted from (
     (select from spotify_auth.connections c where c.held_since is not null limit few)
     union all
@@ -75,7 +75,7 @@ begin
       limit few)) counted;
   return case
     when doubted >= few then interval '24 hours'
-    -- Until all others have been asked too, and what is doubted is counted in full.
+    -- Until all others have been asked too, and all doubted grants are counted.
     when state.breaker_opened_at > now() - state.sweep_window then state.sweep_window
     else interval '20 minutes' end;
 end;
@@ -85,7 +85,7 @@ revoke all on function spotify_auth.patience_with_revocations(integer, integer)
 comment on function spotify_auth.patience_with_revocations is
 $$How long Spotify must have refused a grant before it is believed. Null: it is not believed at all.
 
-  0                 as a rule
+  0                 normally
   the sweep window  while the breaker has been open for less than that: by then all others have been asked too
                     (40 minutes by default)
   20 minutes        while it is open from then on
@@ -123,7 +123,7 @@ begin
     update spotify_auth.shared_state set breaker_opened_at = now() where breaker_opened_at is null;
     is_open := true;
   elsif is_open then
-    -- The evidence is added: marks that are still to be undone, because many take several calls.
+    -- The evidence is added: marks that are still to be undone, because undoing many takes several calls.
     select evidence + count(*) into doubted from (
       select from spotify_auth.connections c
       where c.held_since is not null and c.seen_alive limit threshold) held;
@@ -159,9 +159,9 @@ revoke all on function spotify_auth.judge_breaker() from public, anon, authentic
 comment on function spotify_auth.judge_breaker is
 $$Opens or closes the revocation breaker, undoes marks that are not believed, and returns whether it is open.
 
-It opens when at least 1 % of all connections, and 5, were marked dead within 30 minutes that this system had
-refreshed itself. Grants of six months do not count: those of 180 days or more, and those of unknown age that
-Spotify calls expired. It closes when fewer than half as many are held or still so marked.
+It opens when, within 30 minutes, at least 1 % of all connections, and 5, were marked dead that this system
+had refreshed itself. Grants of six months do not count: those of 180 days or more, and those of unknown age
+that Spotify calls expired. It closes when fewer than half as many are held or still marked like that.
 
 While it is open, or nearly all grants are refused, each call undoes up to 5,000 marks of the last 30 minutes.
 Marks made after all (marked_after_all) and grants whose tokens were removed stay.$$;

@@ -1,5 +1,5 @@
--- 8 of 13: storing tokens: which outcomes of leases apply, what Bondhu's schema refuses, and in which other
--- profiles the old tokens are.
+-- 8 of 13: storing tokens: which outcomes of leases apply, which writes Bondhu's schema rejects, and which
+-- other profiles have the old tokens.
 
 begin;
 set local lock_timeout = '2s';
@@ -18,7 +18,7 @@ create type spotify_auth.judged_outcome as (
   retry_at timestamptz, held_since timestamptz, marked_since timestamptz, shares_token boolean, place tid
 );
 comment on type spotify_auth.judged_outcome is
-  'An outcome with what spotify_record makes of it, and the place (ctid) of its queue row, which is locked. '
+  'An outcome with the verdict of spotify_record, and the position (ctid) of its locked queue row. '
   'A copy is for another profile with the same token.';
 
 create type spotify_auth.refusal as (user_id uuid, code text, constraint_name text);
@@ -47,7 +47,7 @@ begin
         when p.id is null then case
           when exists (select from public.profiles locked where locked.id = r.user_id) then 'busy'
           else 'stale' end
-        -- The new token may be the only living one: it counts whether or not the lease still holds.
+        -- The new token may be the only valid one: it counts whether or not the lease is still valid.
         when r.outcome in ('refreshed', 'refresh_token_only') and r.refresh_token <> r.used_refresh_token
           and p.spotify_refresh_token = r.used_refresh_token then 'applied'
         when c.settled_lease_id = r.lease_id then 'already_applied'
@@ -75,9 +75,9 @@ revoke all on function spotify_auth.judge_outcomes(spotify_auth.outcome[])
   from public, anon, authenticated, service_role;
 comment on function spotify_auth.judge_outcomes is
 $$Locks the profiles and queue rows of outcomes, decides which outcomes apply, as spotify_record describes
-it, and works out what they store.
+it, and computes what they store.
 
-Does not wait for profiles that others have locked: their outcomes are busy.
+Does not wait for locked profiles: their outcomes are busy.
 
 Parameters:
   outcomes  one per user, already checked$$;
@@ -108,7 +108,7 @@ begin
       where p.id = new.user_id
       returning p.id, p.spotify_refresh_token is not distinct from new.refresh_token as is_kept)
     select array_agg(stored.id) into written from stored where stored.is_kept;
-    -- Now, and not when the caller commits: then it would be too late to do anything about it.
+    -- Now, not when the caller commits: by then it would be too late.
     set constraints all immediate;
     perform set_config('spotify_auth.own_write', '', true);
     -- A trigger can drop a write, or bring the old token back, without an error.
@@ -123,7 +123,7 @@ begin
     when others or assert_failure then
       get stacked diagnostics code = returned_sqlstate, constraint_name = constraint_name;
   end;
-  -- The write is undone as a whole. The error is caught, so that the row's contents reach no log.
+  -- The whole write is rolled back. The error is caught, so that the row's contents reach no log.
   if total = 1 then
     perform set_config('spotify_auth.own_write', '', true);
     return array[row(users[1], code, nullif(constraint_name, ''))::spotify_auth.refusal];
@@ -138,15 +138,15 @@ revoke all on function spotify_auth.write_tokens(uuid[], text[], text[], timesta
 comment on function spotify_auth.write_tokens is
 $$Stores tokens in profiles that the caller has locked.
 
-A write that Bondhu's constraints or triggers refuse for one profile is refused for that one alone, which is
-found by halving. Returns the refused ones, with the SQLSTATE (02000: a trigger dropped the write) and the
+A write that Bondhu's constraints or triggers reject for one profile fails for that one alone, which halving
+finds. Returns the refused profiles, with the SQLSTATE (02000: a trigger dropped the write) and the
 constraint. Raises errors that are not about a row.
 
 Parameters: one element per profile in each array; a null token or expiry clears the column.$$;
 
 create function spotify_auth.note_refusals(refusals spotify_auth.refusal[]) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
-  -- A schema that refuses goes on doing so, attempt after attempt: the first since the last success counts.
+  -- A schema keeps rejecting, attempt after attempt: only the first one since the last success counts.
   select spotify_auth.add_change(r.user_id, 'refused', concat_ws(' ', r.code, r.constraint_name))
   from unnest(refusals) r join spotify_auth.connections c on c.user_id = r.user_id
   where not exists (
@@ -159,7 +159,7 @@ $$;
 revoke all on function spotify_auth.note_refusals(spotify_auth.refusal[])
   from public, anon, authenticated, service_role;
 comment on function spotify_auth.note_refusals is
-  'Adds each refusal to the history of its connection, unless it is the last thing that stands there. '
+  'Adds each refusal to the history of its connection, unless it is already the last entry. '
   'The caller has locked the queue rows.';
 
 create function spotify_auth.add_copies(judged spotify_auth.judged_outcome[])
@@ -188,7 +188,7 @@ begin
       select p.id from public.profiles p where p.id = any (sharing.users)
       order by p.id for no key update skip locked) profile;
     if cardinality(locked) is distinct from cardinality(sharing.users) then
-      -- A locked profile would keep the old token, which nobody must send again: the caller has to repeat.
+      -- A locked profile would keep the old token, which must not be sent again: the caller has to repeat.
       judged[sharing.place].verdict := 'busy';
       continue;
     end if;
@@ -210,9 +210,9 @@ $$;
 revoke all on function spotify_auth.add_copies(spotify_auth.judged_outcome[])
   from public, anon, authenticated, service_role;
 comment on function spotify_auth.add_copies is
-$$Adds to each success the other profiles that have the refresh token which was used.
+$$Adds to each success the other profiles that have the refresh token that was sent.
 
-So the new tokens reach them too, whether or not the lease of the row itself still holds. If one of these
+So the new tokens reach them too, whether or not the lease of the row itself is still valid. If one of these
 profiles is locked, the success becomes busy.$$;
 
 commit;

@@ -37,7 +37,7 @@ begin
           and octet_length(r.refresh_token) between 1 and 4096) is not true)
     into outcomes, users, unknown_outcomes, broken_successes
     from jsonb_populate_recordset(null::spotify_auth.outcome, results) r;
-  -- All are refused, before anything is written: half-understood outcomes must not replace working tokens.
+  -- Rejects the whole batch before it writes: half-understood outcomes must not replace working tokens.
   if unknown_outcomes > 0 or broken_successes > 0 or users <> cardinality(outcomes) then
     raise exception 'spotify_record: % unknown outcomes, % successes without usable tokens or expiry, '
       '% results for % users',
@@ -66,7 +66,7 @@ begin
       if judged[place].user_id = refusal.user_id and judged[place].verdict = 'applied' then
         judged[place].verdict := 'refused';
         if judged[place].has_rotated then
-          -- The stored token may be dead, and asking with it could end the grant. The new one waits in the
+          -- The stored token may be dead, and sending it could end the grant. The new one waits in the
           -- rescue queue.
           judged[place].retry_at := now() + interval '1 day';
         end if;
@@ -118,8 +118,8 @@ begin
       reauthorization_reason = case when is_dead then coalesce(c.reauthorization_reason, 'grant_revoked') end,
       marked_after_all = is_dead and (c.marked_after_all or c.reauthorization_required_since is null
         and (breaker_is_open or coalesce(c.held_since <= state.breaker_closed_at, false))),
-      -- Marks are verified, because Spotify may have been wrong: hourly at first, then ever more rarely,
-      -- until the tokens are removed. Grants that this system never saw alive are as a rule long dead: daily.
+      -- Marks are verified, because Spotify may have been wrong: hourly at first, then ever less often, until
+      -- the tokens are removed. Grants that this system never saw alive are usually long dead: daily.
       verify_at = case
         when is_dead and j.outcome = 'revoked' then now() + greatest(
           case when c.seen_alive then interval '1 hour' else interval '1 day' end,
@@ -133,7 +133,7 @@ begin
           and (coalesce(j.held_since, now()) + patience <= now()) is not true as is_held) answer,
       lateral (select not is_alive and not is_held
         and (j.outcome = 'revoked' or j.marked_since is not null) as is_dead,
-        -- Held grants are asked about often enough to be settled within the hour, also when patience ends.
+        -- Often enough to settle held grants within the hour, even when patience ends.
         case when is_held
           then least(j.retry_at, now() + interval '15 minutes', greatest(
             coalesce(j.held_since + patience, 'infinity'), now() + interval '1 minute'))
@@ -170,7 +170,7 @@ begin
       case when s.not_before <= now() + interval '1 day' then s.not_before end,
       now() + make_interval(secs => wait_seconds));
   end if;
-  -- All callers count in this row: it comes last, so that it is locked for the shortest time.
+  -- All callers update this row: it comes last, so that it is locked for the shortest time.
   if new_refreshes > 0 then
     insert into spotify_auth.refreshes_by_minute as m (minute, refreshes)
       values (date_trunc('minute', now()), new_refreshes)
@@ -203,31 +203,31 @@ Outcomes:
                       null keeps the stored one
   refresh_token_only  stores refresh_token alone; again after retry_after
   revoked             marks the grant dead; reason is a hint: expired, revoked, invalid
-  throttled           again after retry_after, a day at most, and nobody calls Spotify until then
+  throttled           again after retry_after, at most a day, and no function calls Spotify until then
   unavailable         again after retry_after
   rejected            again after retry_after
-  client_rejected     frees the connection; nobody calls Spotify for 60 s
+  client_rejected     frees the connection; no function calls Spotify for 60 s
   released            frees the connection: the lease was not used
 
-An outcome needs its lease. A new refresh token does not: it applies whenever the token that was used is still
+An outcome needs its lease. A new refresh token does not: it applies whenever the token that was sent is still
 stored, as it must be for refreshed, refresh_token_only and revoked. New tokens also reach the other profiles
-with the token that was used.
+with the token that was sent.
 
 Returns {verdicts, not_before_in, breaker_is_open}:
   verdicts         [{user_id, lease_id, verdict}], and if it is refused {code, constraint}
-  not_before_in    seconds during which nobody may call Spotify; null: anybody may
+  not_before_in    seconds until a function may call Spotify; null: it may call now
   breaker_is_open  whether the revocation breaker is open
 
 Verdicts:
   applied          the outcome counts
-  held             revoked, but not believed yet: again after retry_after, 15 minutes at most
-  confirmed        revoked, and was marked dead before
-  refused          Bondhu's schema does not take the tokens: code is the SQLSTATE, constraint may be null.
+  held             revoked, but not believed yet: again after retry_after, at most 15 minutes
+  confirmed        revoked, and marked dead before
+  refused          Bondhu's schema rejects the tokens: code is the SQLSTATE, constraint may be null.
                    Again within 30 minutes; if the refresh token was replaced, which the caller now has to
                    keep, after a day
   already_applied  the call was repeated
-  stale            the lease is over, its token is no longer stored, or the profile is gone: the connection is
-                   left as it is, but a wait that Spotify asked for holds
+  stale            the lease is over, its token is no longer stored, or the profile is gone: the connection
+                   stays as it is, but a wait that Spotify asked for still applies
   busy             another transaction has locked a profile: the caller has to repeat$$;
 
 commit;

@@ -32,12 +32,12 @@ begin
     array_fill(null::text, array[cardinality(cleared)]),
     array_fill(null::text, array[cardinality(cleared)]),
     array_fill(null::timestamptz, array[cardinality(cleared)]));
-  -- Refused ones keep their tokens, and must not stand at the head of the next batches.
+  -- Refused ones keep their tokens, and must not come first in the next batches.
   update spotify_auth.connections c set claimable_at = now() + interval '1 day'
     from unnest(refusals) r where c.user_id = r.user_id;
   perform spotify_auth.note_refusals(refusals);
   with gone as (
-    -- A lapsed lease ends too: its late outcome would have the mark verified, with no token left to ask with.
+    -- Also ends a lapsed lease: its late outcome would have the mark verified, with no token left to send.
     update spotify_auth.connections c set
       expires_at = null, verify_at = null, lease_id = null, tokens_cleared_at = now()
     where c.user_id = any (cleared) and c.user_id <> all (array(select r.user_id from unnest(refusals) r))
@@ -62,11 +62,11 @@ Removes the expiry as well. The mark stays, so that the user is still told to re
 
 Parameters:
   grace       how long a grant must have been dead
-  batch_size  how many grants at most
+  batch_size  the maximum number of grants
 
 Returns {cleared, refused, done}:
-  cleared  how many grants lost their tokens
-  refused  [{user_id, code, constraint}]: Bondhu's schema does not let these tokens go (code is the SQLSTATE,
+  cleared  the number of grants that lost their tokens
+  refused  [{user_id, code, constraint}]: Bondhu's schema rejects the removal (code is the SQLSTATE,
            constraint may be null); tried again a day later
   done     false: there may be more; true: there are no more, or the breaker is open$$;
 
@@ -84,7 +84,7 @@ $$;
 revoke all on function public.spotify_count_restorable(timestamptz) from public, anon, authenticated;
 grant execute on function public.spotify_count_restorable(timestamptz) to service_role;
 comment on function public.spotify_count_restorable is
-  'Counts the dead marks made since a moment that spotify_restore_connections would undo. Changes nothing.';
+  'Counts the dead marks made since a time that spotify_restore_connections would undo. Changes nothing.';
 
 create function public.spotify_restore_connections(since timestamptz, batch_size integer default 5000)
 returns integer
@@ -119,12 +119,12 @@ grant execute on function public.spotify_restore_connections(timestamptz, intege
 comment on function public.spotify_restore_connections is
 $$Undoes dead marks, for operators, after Spotify wrongly said that grants were dead.
 
-The connections are due when their tokens expire, as a rule at once. A mark can be undone as long as the
-tokens are still there: a week.
+The connections become due when their tokens expire, usually at once. A mark can be undone while the
+tokens still exist: a week.
 
 Parameters:
-  since       undoes the marks made since this moment
-  batch_size  how many marks at most
+  since       undoes the marks made since this time
+  batch_size  the maximum number of marks
 
 Returns how many marks it has undone; fewer than batch_size: the rest, if any, is locked at the moment.$$;
 

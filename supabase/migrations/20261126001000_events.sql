@@ -1,11 +1,11 @@
--- 11 of 13: events that tell other teams that a user has to authorize again, or soon will have to.
+-- 11 of 13: events that tell other teams that a user has to reconnect, now or soon.
 
 begin;
 set local lock_timeout = '2s';
 set local search_path = pg_catalog, pg_temp;
 
 -- Reads the whole queue once per sweep. In plpgsql, because its variables are computed once; as expressions
--- these moments would be computed for each of a million rows.
+-- these times would be computed for each of a million rows.
 create function public.spotify_pending_events(batch_size integer) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
@@ -14,8 +14,8 @@ declare
   in_a_week timestamptz := now() + interval '7 days';
   in_a_month timestamptz := now() + interval '30 days';
   state spotify_auth.shared_state := spotify_auth.read_shared_state();
-  -- The breaker must have had its time to undo the mark, and be closed: no team is told of a revocation that
-  -- turns out to be Spotify's mistake.
+  -- The breaker must have had time to undo the mark, and be closed, so that no team is told of a revocation
+  -- that turns out to be Spotify's mistake.
   marked_until timestamptz := case
     when state.breaker_opened_at is null then now() - interval '30 minutes' end;
 begin
@@ -36,7 +36,7 @@ begin
         and c.announced_mark is distinct from c.reauthorization_required_since
       limit batch_size)
       union all
-      -- Of several that are overdue only the most urgent: no user hears "in 30 days" and "tomorrow" at once.
+      -- Of several overdue events only the most urgent: no user hears "in 30 days" and "tomorrow" at once.
       (select 'due', n.user_id, null, null, n.authorized_at, n.reauthorize_by, ahead.days
       from near n, lateral (select case
         when n.reauthorize_by <= in_a_day then 1
@@ -64,20 +64,20 @@ $$;
 revoke all on function public.spotify_pending_events(integer) from public, anon, authenticated;
 grant execute on function public.spotify_pending_events(integer) to service_role;
 comment on function public.spotify_pending_events is
-$$Returns events that other teams have not been sent yet.
+$$Returns events that have not been sent to other teams yet.
 
 Parameters:
-  batch_size  how many events at most
+  batch_size  the maximum number of events
 
-Returns [{id, kind, user_id, ...}], null members left out. An event has the same id whenever it is asked for.
-  kind required   the grant is dead; 30 minutes after the mark at the earliest, and never while the revocation
+Returns [{id, kind, user_id, ...}] without null members. An event has the same id in every call.
+  kind required   the grant is dead; not until 30 minutes after the mark, and never while the revocation
                   breaker is open
     since           when the grant was marked dead
     reason          grant_revoked, no_refresh_token
   kind due        Spotify's six-month limit ends a living grant soon
     connected_at    when the user authorized
     reauthorize_by  when the grant ends
-    days            in at most so many days: 30, 7 or 1; each once per authorization
+    days            in at most this many days: 30, 7 or 1; each once per authorization
 
 Reads the whole queue.$$;
 
@@ -91,7 +91,7 @@ begin
     select n.* from jsonb_to_recordset(events) as n
       (kind text, user_id uuid, since timestamptz, connected_at timestamptz, days smallint)
   ), free as materialized (
-    -- A row that is locked is being refreshed: its event is sent again, with the same id.
+    -- A locked row is being refreshed: its event is sent again, with the same id.
     select c.user_id from spotify_auth.connections c where c.user_id in (select sent.user_id from sent)
     order by c.user_id for no key update skip locked
   )
@@ -114,11 +114,11 @@ $$;
 revoke all on function public.spotify_record_events(jsonb) from public, anon, authenticated;
 grant execute on function public.spotify_record_events(jsonb) to service_role;
 comment on function public.spotify_record_events is
-$$Remembers that events have been sent, and adds them to the histories of their connections.
+$$Records that events have been sent, and adds them to the histories of their connections.
 
 Parameters:
   events  as spotify_pending_events returned them
 
-Returns for how many connections; an event whose connection is locked at the moment is pending again.$$;
+Returns the number of recorded connections; the event of a locked connection stays pending.$$;
 
 commit;

@@ -8,17 +8,17 @@ create function spotify_auth.schema_version() returns integer
 language sql immutable set search_path = pg_catalog, pg_temp as $$ select 1; $$;
 revoke all on function spotify_auth.schema_version() from public, anon, authenticated, service_role;
 comment on function spotify_auth.schema_version is
-  'Raised by every migration that the code of the Lambda functions needs. '
-  'A function, so that it comes along with a copy of the schema.';
+  'Every migration that the code of the Lambda functions needs raises it. '
+  'A function, so that a copy of the schema includes it.';
 
--- In plpgsql, which plans for the interval at hand. An SQL function would be planned for any interval, and
+-- In plpgsql, which plans for the given interval. An SQL function would be planned for any interval, and
 -- read the whole queue.
 create function public.spotify_due_count(refresh_within interval) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform spotify_auth.read_shared_state();
   return (select count(*) from spotify_auth.connections c where c.due_at <= now() + refresh_within)
-    -- Leased, backing off, or lapsed since: these are queued for later than they expire.
+    -- Leased, backing off, or lapsed since: their position in the queue is later than their expiry.
     + (select count(*) from spotify_auth.connections c
        where c.claimable_at is not null and c.due_at > now() + refresh_within
          and (c.expires_at is null or c.expires_at <= now() + refresh_within));
@@ -76,18 +76,18 @@ Returns {...}; a connection is living if it is neither dead nor disconnected:
   connected                    living connections
   due                          of these, token expires within the sweeps' window or at an unknown time
   expired                      of these, token has expired, or expires at an unknown time
-  oldest_overdue_seconds       since the first of these tokens expired; 0: none has
+  oldest_overdue_seconds       seconds since the first of these tokens expired; 0: none has
   waiting_for_reauthorization  connections whose user has to reconnect
   reauthorizations_due         living connections whose grant Spotify's limit ends within 30 days
-  held              grants that Spotify refuses without being believed yet
-  breaker_open_seconds         since the revocation breaker opened; null: it is closed
-  nearly_all_revoked           true: as if the client's credentials were those of another app
+  held                         grants that Spotify refuses without being believed yet
+  breaker_open_seconds         seconds since the revocation breaker opened; null: it is closed
+  nearly_all_revoked           true: the client's credentials seem to be another app's
   implausible_expiries         connections whose last expiry from outside cannot be true
-  shared_tokens                connections whose refresh token another one has too
-  missed_profile_changes       changes that reached the queue late, ever
-  not_before_in                seconds during which nobody may call Spotify; null: anybody may
-  last_sweep_finished_at       when a sweep last came to its end; null: none has
-  seconds_since_last_sweep     the same in seconds; null: likewise
+  shared_tokens                connections that share a refresh token with another one
+  missed_profile_changes       changes that reached the queue late, in total
+  not_before_in                seconds until a function may call Spotify; null: it may call now
+  last_sweep_finished_at       when a sweep last finished; null: none has
+  seconds_since_last_sweep     seconds since then; null: likewise
   schema_version               for the code to compare with the version that it needs$$;
 
 create function public.spotify_finish_sweep(did_its_work boolean) returns jsonb
@@ -103,7 +103,7 @@ begin
   update spotify_auth.shared_state set
     population = (statistics ->> 'connected')::integer,
     missed_reported = (statistics ->> 'missed_profile_changes')::bigint;
-  -- A wave of a million changes is gone after some days, and no sweep waits for it.
+  -- In batches: a wave of a million changes is gone after some days, and no sweep waits for it.
   delete from spotify_auth.changes c where (c.user_id, c.number) in (
     select old.user_id, old.number from spotify_auth.changes old
     where old.changed_at < now() - interval '90 days'
@@ -116,13 +116,13 @@ $$;
 revoke all on function public.spotify_finish_sweep(boolean) from public, anon, authenticated;
 grant execute on function public.spotify_finish_sweep(boolean) to service_role;
 comment on function public.spotify_finish_sweep is
-$$Called at the end of a sweep: remembers it, and returns the statistics.
+$$Records the end of a sweep, and returns the statistics.
 
 Parameters:
-  did_its_work  whether the sweep could do its work: if so, remembers when it ended
+  did_its_work  whether the sweep could do its work: if so, records when it ended
 
-Also remembers how many connections live, and forgets up to 10,000 changes that are older than 90 days.
-Returns spotify_connection_stats, and with it:
+Also records the number of living connections, and deletes up to 10,000 changes older than 90 days.
+Returns spotify_connection_stats, and also:
   newly_missed_profile_changes  changes of profiles that reached the queue late since the last call$$;
 
 create function public.spotify_show_connection(for_user uuid) returns jsonb
@@ -168,14 +168,14 @@ $$;
 revoke all on function public.spotify_show_connection(uuid) from public, anon, authenticated;
 grant execute on function public.spotify_show_connection(uuid) to service_role;
 comment on function public.spotify_show_connection is
-$$Shows all that is known of one connection, without its tokens.
+$$Shows everything about one connection, without its tokens.
 
-Returns {user_id, state} alone if state is unknown_user or never_connected, else also the columns of
-spotify_auth.connections that explain it, and: seconds_left until the access token expires, negative once it
-has; reauthorize_by; leased; connected_at, which is the column authorized_at.
+Returns only {user_id, state} if state is unknown_user or never_connected, else also the columns of
+spotify_auth.connections that explain it, and: seconds_left until the access token expires, negative after it;
+reauthorize_by; leased; connected_at, which is the column authorized_at.
 
 States:
-  connected                 the grant lives; the token may have run out, see seconds_left
+  connected                 the grant is alive; the token may have expired, see seconds_left
   reauthorization_required  the user has to reconnect
   disconnected              the user has disconnected: no tokens
   never_connected           the user has no queue row
@@ -193,17 +193,17 @@ $$;
 revoke all on function public.spotify_explain_connection(uuid) from public, anon, authenticated;
 grant execute on function public.spotify_explain_connection(uuid) to service_role;
 comment on function public.spotify_explain_connection is
-$$Shows how one connection came to be as it is, without its tokens.
+$$Shows the history of one connection, without its tokens.
 
-Returns spotify_show_connection, and with it:
-  changes  [{changed_at, change, reason}] of the last 90 days, 100 at most, the newest first: as in
+Returns spotify_show_connection, and also:
+  changes  [{changed_at, change, reason}] of the last 90 days, at most 100, newest first: as in
            spotify_auth.changes$$;
 
 create function public.spotify_find_user(email text) returns uuid
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  -- The account's, which Supabase Auth has verified; and a user may write anybody's into the own profile. The
-  -- second condition is that of the unique index: only accounts of an SSO may share an address.
+  -- The account's address, which Supabase Auth has verified; users may write any address into their profile.
+  -- The second condition matches the unique index: only SSO accounts may share an address.
   return (
     select u.id from auth.users u
     where u.email = lower(spotify_find_user.email) and u.is_sso_user = false);
@@ -212,6 +212,6 @@ $$;
 revoke all on function public.spotify_find_user(text) from public, anon, authenticated;
 grant execute on function public.spotify_find_user(text) to service_role;
 comment on function public.spotify_find_user is
-  'The id of the user whose account has this e-mail address, whatever its case. Null: there is none.';
+  'The id of the user whose account has this e-mail address, ignoring case. Null: none.';
 
 commit;

@@ -1,8 +1,9 @@
 -- 13 of 13: Bondhu's table.
 --
--- Every write of a user waits behind the locks on public.profiles. They are held for a moment only, because
--- all else is in place. If another transaction holds the table for longer than two seconds, this file fails
--- without a trace: run it again. It copies nothing: spotify_reconcile fills the queue (docs/decisions/0003).
+-- Users' writes wait for the locks on public.profiles. They are only held for a moment, because
+-- everything else is in place. If another transaction holds the table for longer than two seconds, this file
+-- fails without a trace: run it again. It copies no data: spotify_reconcile fills the queue
+-- (docs/decisions/0003).
 
 begin;
 set local lock_timeout = '2s';
@@ -14,7 +15,7 @@ lock table public.profiles in share row exclusive mode;
 alter table spotify_auth.connections
   add constraint connections_profile foreign key (user_id) references public.profiles (id) on delete cascade;
 
--- Each refresh rewrites one wide profile; room on the page keeps most of these updates free of index writes.
+-- Each refresh rewrites one wide profile; free space on the page lets most of these updates skip the indexes.
 alter table public.profiles set (fillfactor = 85);
 
 create trigger spotify_auth_profile_inserted
@@ -33,7 +34,7 @@ create trigger spotify_auth_profile_updated
       or old.spotify_connected_at is distinct from new.spotify_connected_at))
   execute function spotify_auth.on_profile_change();
 
--- The REST API knows the functions once it has read the schema anew.
+-- The REST API knows the functions once it has reloaded the schema.
 notify pgrst, 'reload schema';
 
 commit;

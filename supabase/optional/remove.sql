@@ -1,5 +1,6 @@
--- Takes everything of this project out of a database, once the stack is gone (docs/deploy.md). Tokens, users
--- and profiles stay as they are; leases, marks, histories and the record of sent events go. Can be run again.
+-- Removes everything of this project from a database, once the stack is deleted (docs/deploy.md). Tokens,
+-- users and profiles stay as they are; leases, marks, histories and the record of sent events go. Can be run
+-- again.
 
 begin;
 set local lock_timeout = '2s';
@@ -8,7 +9,7 @@ drop trigger if exists spotify_auth_profile_inserted on public.profiles;
 drop trigger if exists spotify_auth_profile_updated on public.profiles;
 alter table public.profiles reset (fillfactor);
 
--- By name: Bondhu may have functions of its own that begin with spotify_.
+-- By name, because Bondhu may have its own functions that begin with spotify_.
 drop function if exists
   public.spotify_reconcile(integer),
   public.spotify_check_connection(uuid, interval, interval),

@@ -1,4 +1,4 @@
--- Undoes hide_tokens.sql: a role with a privilege on a profile's columns has it on the whole table again.
+-- Undoes hide_tokens.sql: a role with a privilege on columns of profiles gets it on the whole table again.
 
 do $$
 declare

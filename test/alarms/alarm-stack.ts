@@ -36,7 +36,7 @@ export class AlarmStack {
     return [...this.cloud.cloudWatch.alarmStates.keys()].map((name) => this.#shorten(name));
   }
 
-  /** Nobody is connected, everything works, and of all that was before a day has passed: no alarm is on. */
+  /** No user is connected, everything works, and a day has passed since anything before: no alarm is on. */
   async startOver(): Promise<void> {
     const { spotify, spotifyClient, supabase } = this.test.stack;
     await this.fillIn('SpotifySecretArn', spotifyClient);
@@ -57,7 +57,7 @@ export class AlarmStack {
     await this.sweepOnSchedule();
   }
 
-  /** Of everything that was measured. Nobody's token is any older for it. */
+  /** For all metrics. No token gets any older. */
   letMinutesPass(minutes: number): void {
     this.cloud.cloudWatch.letMinutesPass(minutes);
   }
@@ -98,7 +98,7 @@ export class AlarmStack {
     while (errors().length < count) await sleep(10);
   }
 
-  /** Writes a secret anew, for processes that have yet to start. @param output that names it */
+  /** Writes a secret again, for processes that have yet to start. @param output that names it */
   async fillIn(output: 'SpotifySecretArn' | 'SupabaseSecretArn', content: object): Promise<void> {
     const { secretsManager, template, lambda } = this.cloud;
     secretsManager.putSecretValue(template.outputs[output] ?? '', JSON.stringify(content));

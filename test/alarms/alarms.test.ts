@@ -272,7 +272,7 @@ describe('an alarm on a gauge', () => {
   });
 });
 
-describe('nobody is woken', () => {
+describe('no alarm goes off', () => {
   test('by an hour in which all is well', async () => {
     const [userId = ''] = await stack.test.createDueConnections(5);
     for (let minutes = 0; minutes < 60; minutes += 5) {

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 const projectRoot = join(import.meta.dirname, '../..');
 const cdk = JSON.parse(readFileSync(join(projectRoot, 'cdk.json'), 'utf8'));
 
-/** An address of this machine that nobody answers at. */
+/** An address of this machine without a server. */
 const unreachable = 'http://127.0.0.1:9';
 
 // Within the checkout, as the CDK does it: a source map names its sources relative to this folder.

@@ -88,13 +88,13 @@ describe('docs/assumptions.md', () => {
     expect(tests.filter((path) => !existsSync(join(projectRoot, path)))).toEqual([]);
   });
 
-  test('has all ten seams, each with what was never seen and what doctor does', () => {
-    const seams = assumptions.split(/^## /m).slice(1);
-    expect(seams).toHaveLength(10);
-    for (const seam of seams) {
-      expect(seam).toContain('| we assume | documented | noticed by |');
-      expect(seam).toContain('**Never seen on the real one:**');
-      expect(seam).toContain('**Look at:**');
+  test('has all ten services, each with what was never seen and what to check by hand', () => {
+    const services = assumptions.split(/^## /m).slice(1);
+    expect(services).toHaveLength(10);
+    for (const service of services) {
+      expect(service).toContain('| we assume | documented in | tested by |');
+      expect(service).toContain('**Not seen on the real service yet:**');
+      expect(service).toContain('**Check by hand:**');
     }
   });
 });

@@ -39,7 +39,7 @@ describe('the scanner', () => {
 });
 
 describe('tokens, secrets, e-mail, Spotify id and user JWT, sent through every path, failures included', () => {
-  test('are in no log line, no error and no answer to anybody else', async () => {
+  test('are in no log line, no error and no answer to another user', async () => {
     const { supabase, spotify, spotifyClient, cloud } = stack.stack;
     const email = `canary-${randomBytes(8).toString('hex')}@example.com`;
     const user = await stack.createConnectedUser(-60, email);

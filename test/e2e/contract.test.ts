@@ -28,7 +28,7 @@ function expectProblem(answer: Answer, status: number): void {
   expect(answer.body.instance).toBe(answer.headers.get('apigw-requestid'));
 }
 
-/** A valid token of somebody else, with the payload exchanged. */
+/** Another user's valid token, with the payload replaced. */
 async function tamperedToken(userId: string): Promise<string> {
   const [header, , signature] = (await stack.userToken(randomUUID())).split('.');
   const [, payload] = (await stack.userToken(userId)).split('.');

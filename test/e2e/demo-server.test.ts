@@ -62,7 +62,7 @@ async function waitForEvent<Data>(name: 'snapshot' | 'log', fits: (data: Data) =
 }
 
 describe('the page', () => {
-  test('may load nothing but its own script and style, and talk to nobody but the API and Supabase', async () => {
+  test('may only load its own script and style, and only talk to the API and Supabase', async () => {
     const { headers } = await request('GET', '/');
 
     const { cloud, supabase } = stack.stack;
@@ -178,7 +178,7 @@ describe('the panel', () => {
 });
 
 describe("Bondhu's callback", () => {
-  test('sends away whoever brings a state that was never given out, or was used', async () => {
+  test('rejects a state that was never issued, or was used', async () => {
     const user = await stack.createConnectedUser(3_000);
     const token = await stack.userToken(user.id);
     const started = JSON.parse((await request('POST', '/api/v1/agents/music/connect', { token })).text);

@@ -315,7 +315,7 @@ describe('npm start', () => {
   });
 });
 
-test('docs/local.md says of everything that differs from AWS that it does', () => {
+test('docs/local.md lists every difference from AWS', () => {
   const document = readFileSync(join(projectRoot, 'docs/local.md'), 'utf8');
   const [, list = ''] = /^## How it differs from AWS\n.*?\n\n((?:- [^\n]*\n)+)/ms.exec(document) ?? [];
 

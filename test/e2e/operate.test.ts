@@ -127,11 +127,11 @@ describe('what operators do', () => {
     expect(await operate(['show', 'nobody@example.com'])).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: `no account has this e-mail in the Supabase project of ${STACK}: is it another stage, or the address at Spotify?\n`,
+      stderr: `no account has this e-mail address in the Supabase project of ${STACK}: is it another stage, or the user's address at Spotify?\n`,
     });
   });
 
-  test('explain: why a user is asked to reconnect, from now backwards', async () => {
+  test('explain: why a user is asked to reconnect, newest first', async () => {
     const user = await stack.createConnectedUser(60);
     await resultOf('refresh', user.id);
     stack.stack.spotify.revokeGrants(user.id);
@@ -141,7 +141,9 @@ describe('what operators do', () => {
     const { history } = await resultOf('explain', user.id);
 
     expect(exitCode).toBe(0);
-    expect(stdout).toMatch(/^The user has to reconnect since .*: the user, or Spotify, took back/m);
+    expect(stdout).toMatch(
+      /^The user has had to reconnect since .*: the user or Spotify revoked the permission/m,
+    );
     expect(stdout).toMatch(/^What to do: Ask the user to reconnect Spotify in Bondhu\./m);
     expect(history.map(({ change }: { change: string }) => change)).toEqual([
       'revoked',
@@ -216,7 +218,7 @@ describe('what operators do', () => {
     await resultOf('sweep');
   });
 
-  test('restore: more than ten only with --yes, where nobody can be asked', async () => {
+  test('restore: more than ten only with --yes, without a terminal to ask at', async () => {
     const since = new Date().toISOString();
     const users = await stack.createDueConnections(11);
     await stack.sql(
@@ -228,7 +230,7 @@ describe('what operators do', () => {
     expect(await operate(['restore', '--since', since])).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: `this would restore 11 connections that have been marked since ${since}: add --yes, for there is no terminal to ask at\n`,
+      stderr: `this would restore 11 connections marked dead since ${since}: add --yes, because there is no terminal to confirm at\n`,
     });
     expect(await resultOf('restore', '--since', since, '--dry-run')).toEqual({ restorable: 11 });
     expect(await resultOf('restore', '--since', since, '--yes')).toEqual({ restored: 11 });
@@ -247,7 +249,7 @@ describe('what operators do', () => {
 describe('filling a secret', () => {
   test.each([
     ['spotify', 'canary-in-no-json', 'the value is not JSON: it must be {"client_id": "...", "client_secret'],
-    ['spotify', '', 'nothing came from standard input: it must be {"client_id'],
+    ['spotify', '', 'standard input is empty: it must be {"client_id'],
     [
       'spotify',
       '{"client_id": "canary-in-half-a-client"}',
@@ -270,7 +272,7 @@ describe('filling a secret', () => {
       'spotify',
       () => ({ client_id: 'canary', client_secret: 'canary' }),
       [],
-      /another client id than the present one.*add --new-app/,
+      /this client id differs from the current one.*add --new-app/,
     ],
     [
       'another client id that Spotify refuses',
@@ -298,7 +300,7 @@ describe('filling a secret', () => {
       'supabase',
       () => ({ secret_key: stack.stack.supabase.secretKey }),
       [],
-      /the present value has a jwt_secret .*add --without-jwt-secret/,
+      /the current value has a jwt_secret .*add --without-jwt-secret/,
     ],
   ])('with %s writes nothing', async (_name, secret, value, options, line) => {
     const { exitCode, stdout, stderr } = await fillSecret(secret, JSON.stringify(value()), ...options);
@@ -352,7 +354,7 @@ describe('filling a secret', () => {
     expect(stages()).toEqual({ [before]: ['AWSCURRENT'], [current]: ['AWSPREVIOUS'] });
   });
 
-  test('that cannot be tried now waits, unless somebody is sure', async () => {
+  test('that cannot be tested now waits, unless the operator is sure', async () => {
     const { spotifyClient, spotify } = stack.stack;
     const value = JSON.stringify(spotifyClient);
     spotify.setFault({ kind: 'status', status: 503 });
@@ -363,13 +365,13 @@ describe('filling a secret', () => {
     spotify.setFault(undefined);
     expect(refused).toMatchObject({ exitCode: 1, stdout: '' });
     expect(refused.stderr).toMatch(
-      /^nothing was written, for the value could not be tried: .*; try again, or/,
+      /^nothing was written, because the value could not be tested: .*; try again, or/,
     );
     expect(sure).toMatchObject({ exitCode: 0, stderr: '' });
     expect(Object.keys(JSON.parse(sure.stdout))).toEqual(await fieldsOf('fill-secret'));
   });
 
-  test('that somebody else broke shows in doctor and sweep, and is over once it is filled in', async () => {
+  test('that was broken shows in doctor and sweep, and is fixed once it is filled in', async () => {
     const { spotifyClient, cloud } = stack.stack;
     const name = cloud.template.outputs['SpotifySecretArn'] ?? '';
     const user = await stack.createConnectedUser(60);
@@ -396,7 +398,7 @@ describe('filling a secret', () => {
 
     const { stdout } = await fillSecret('spotify', JSON.stringify(spotifyClient));
 
-    expect(stdout).toMatch(/version [0-9a-f-]{36} is current\.\nThere was none before it\.\n$/);
+    expect(stdout).toMatch(/version [0-9a-f-]{36} is current\.\nThere was no earlier version\.\n$/);
   });
 });
 
@@ -466,8 +468,7 @@ describe('what is not there', () => {
 
     expect({ exitCode, stderr }).toEqual({
       exitCode: 1,
-      stderr:
-        'no local stack is running: start one with "npm start" and wait until it says that it is ready\n',
+      stderr: 'no local stack is running: start one with "npm start" and wait for "Ready."\n',
     });
   });
 });
@@ -497,8 +498,8 @@ describe('a stack in which nothing is in place', () => {
     expect(stdout).toMatch(
       /^FAIL {2}sweeper .*ResourceNotFoundException: the stack has no function nowhere$/m,
     );
-    expect(stdout).toMatch(/^FAIL {2}schedule .* is disabled, nothing sweeps: enable it in EventBridge/m);
-    expect(stdout).toMatch(/^FAIL {2}alarm topic .*an alarm reaches nobody: set alarmEmail in cdk\.json/m);
+    expect(stdout).toMatch(/^FAIL {2}schedule .* is disabled, so no sweeps run: enable it in EventBridge/m);
+    expect(stdout).toMatch(/^FAIL {2}alarm topic .*alarms reach no one: set alarmEmail in cdk\.json/m);
     expect(stdout).toMatch(/^FAIL {2}event bus .*there is no bus nowhere: create it, or set eventBus/m);
   });
 
@@ -516,7 +517,7 @@ describe('a stack in which nothing is in place', () => {
   });
 });
 
-/** Outputs that lead nowhere, a schedule that does not run, a topic that nobody hears. */
+/** Outputs that lead nowhere, a schedule that does not run, a topic without subscribers. */
 function breakTemplate(text: string): string {
   const template = JSON.parse(text);
   if (!('Outputs' in template)) return text;

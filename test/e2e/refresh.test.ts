@@ -63,7 +63,7 @@ describe('with rotation on', () => {
   });
 });
 
-describe('when somebody changes the connection while Spotify is being asked', () => {
+describe('when the connection changes while Spotify is being asked', () => {
   /** Starts a status call and resolves once Spotify has received its request. */
   async function startSlowStatus(userId: string) {
     stack.stack.spotify.configure({ latencyMillis: 1_000 });

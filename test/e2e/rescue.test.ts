@@ -10,7 +10,7 @@ let stack: TestStack;
 beforeAll(async () => {
   stack = await TestStack.start({ sweeperTimeoutSeconds: SWEEPER_TIMEOUT_SECONDS });
   await stack.sweep();
-  // As strict as a server can be: whoever sends a refresh token a second time loses the grant.
+  // As strict as a server can be: it revokes the grant when a refresh token is sent a second time.
   stack.stack.spotify.configure({
     rotatesRefreshTokens: true,
     detectsReuse: true,
@@ -22,7 +22,7 @@ afterAll(async () => {
   await stack.stop();
 });
 
-test('a message that nobody can open ends in the dead-letter queue, and keeps no sweep from its work', async () => {
+test('a message that cannot be decrypted ends in the dead-letter queue, and stops no sweep', async () => {
   const { queues } = stack.stack.cloud;
   const queue = queues.get(stackQueueUrl());
   const deadLetterQueue = queues.get(stack.stack.cloud.template.outputs['RescueDeadLetterQueueArn'] ?? '');

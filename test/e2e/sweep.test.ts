@@ -154,7 +154,7 @@ describe('when Spotify refuses our client', () => {
     const { result, functionError } = await stack.sweep();
     const after = await allProfiles();
     await fillIn(spotifyClient);
-    // The minute for which nobody calls Spotify after that.
+    // The minute without calls to Spotify after that.
     await stack.sql('update spotify_auth.shared_state set not_before = null');
 
     expect(functionError).toBe('Unhandled');

@@ -74,7 +74,7 @@ describe('a stage', () => {
     expect(spotify.calls).toMatchObject([{ userId: userIn('expired').id, outcome: 'refreshed' }]);
   });
 
-  test('answers nobody but the user', async () => {
+  test('only answers the user', async () => {
     const stranger = { authorization: `Bearer ${await tokenOf('fresh')}` };
 
     expect(await status('one', 'expired', stranger)).toMatchObject({ status: 403 });

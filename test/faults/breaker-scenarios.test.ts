@@ -91,7 +91,7 @@ function expectHonestStatusCalls({ status }: Findings): void {
   expect(status).toMatchObject({ wrong: 0, unexplained: 0 });
 }
 
-describe('day one: this system has refreshed nobody yet, and the grants of some have been dead for weeks', () => {
+describe('day one: this system has refreshed no one yet, and some grants have been dead for weeks', () => {
   test.each([
     { users: 100, percent: 5 },
     { users: 100, percent: 30 },
@@ -139,7 +139,7 @@ describe('day one with the credentials of another app', () => {
     { users: 100, hours: 36 },
     ...inLongRun({ users: 10_000, hours: 1.4 }, { users: 10_000, hours: 36 }),
   ])(
-    'nobody of $users is marked in $hours h, it is noticed, and all are connected once it is put right',
+    'none of $users is marked in $hours h, it is noticed, and all are connected once it is fixed',
     async ({ users, hours }) => {
       const end = hours * HOUR;
       let firstSweep: Findings['sweeps'] | undefined;
@@ -160,7 +160,7 @@ describe('day one with the credentials of another app', () => {
 
       expect(firstSweep).toMatchObject({ sweeps: 1, nearly_all_revoked: 1 });
       expect(findings.living.refused).toBe(users);
-      // The first four, of whom users ask before any sweep, are marked, and unmarked with the fifth: nobody is told.
+      // The first four, of whom users ask before any sweep, are marked, and unmarked with the fifth: no user is told.
       expect(findings).toMatchObject({ living: { told: 0 }, not_connected: 0 });
       expect(findings.living.marked).toBeLessThanOrEqual(4);
       expect(findings.living.recovered_after).toBeLessThanOrEqual(SWEEP_INTERVAL + 30);

@@ -22,7 +22,7 @@ describe.each([
     await stack.letHoursPass(1);
   });
 
-  /** Whether somebody's session has ended is for the wrong clock to say, so these are long ones. */
+  /** The wrong clock decides whether a session has ended, so these are long ones. */
   async function status(userId: string) {
     const inThreeHours = Math.floor(Date.now() / 1_000) + 3 * 3_600;
     return stack.status(userId, {

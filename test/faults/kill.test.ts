@@ -136,7 +136,7 @@ function countWrites(): number {
 /**
  * Starts two sweeps and kills both shortly after a moment; does it again where they were over before they could be.
  *
- * @returns the users whose refresh Spotify answered and nobody wrote down
+ * @returns the users whose refresh Spotify answered and no process recorded
  */
 async function killSweeps(hasCome: () => boolean): Promise<string[]> {
   const { tokenEndpoint } = stack;

@@ -25,9 +25,9 @@ type Step = { readonly name: string; readonly after: readonly Step[]; readonly a
 /**
  * How an order of steps ended.
  *
- * - `survived`: the stored refresh token was tried and exchanged, and nobody is told to reconnect.
+ * - `survived`: the stored refresh token was tried and exchanged, and no user is told to reconnect.
  * - `disconnected`: the user disconnected, and nobody's late write changed that.
- * - `ended at Spotify`: no refresh token of the latest authorization that anybody here was ever told is alive.
+ * - `ended at Spotify`: no refresh token of the latest authorization that a process received is alive.
  * - `lost`: there is one, and it is not the stored one, or the user is told to reconnect all the same.
  */
 type Ending = 'survived' | 'disconnected' | 'ended at Spotify' | 'lost';
@@ -129,7 +129,7 @@ describe('whatever the order of steps, a grant survives', () => {
 test.each<[string, ServerRules[], string, string]>([
   [
     'a late success that rotated needs its lease after all',
-    // Once somebody else has used the old token, one that detects reuse has ended the grant anyway.
+    // Once another process has used the old token, a server that detects reuse has ended the grant anyway.
     ['strict'],
     "when r.outcome in ('refreshed', 'refresh_token_only') and r.refresh_token <> r.used_refresh_token\n          and p.spotify_refresh_token = r.used_refresh_token then 'applied'",
     '',
@@ -215,7 +215,7 @@ class Story {
   readonly steps: readonly Step[];
   readonly #user: string;
   readonly #spotify: GrantServer;
-  /** Refresh tokens of the latest authorization that reached a process of ours, or that Bondhu stored. */
+  /** Refresh tokens of the latest authorization that reached one of our processes, or that Bondhu stored. */
   readonly #known: Set<string>;
   #isDisconnected = false;
 
@@ -238,7 +238,7 @@ class Story {
     const processes = hasThird
       ? [first, second, this.#process('C', viaSweep, 'answered', second.lapses)]
       : [first, second];
-    // The last one's lease lapses as well, but nobody is there to make use of it.
+    // The last one's lease lapses as well, but no process is left to use it.
     const last = processes.at(-1)?.lapses;
     this.steps = [
       ...processes.flatMap((one) => Object.values(one)).filter((step) => step !== last),

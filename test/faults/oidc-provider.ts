@@ -148,7 +148,7 @@ export class OidcProvider implements TokenEndpoint {
       revokeByGrantId: async (grantId) => {
         this.#revokedGrants.add(grantId);
       },
-      // Of sessions and device codes, which nobody has here.
+      // Of sessions and device codes, which do not occur here.
       findByUid: async () => undefined,
       findByUserCode: async () => undefined,
     };
@@ -158,7 +158,7 @@ export class OidcProvider implements TokenEndpoint {
     this.#issued.set(refreshToken, { userId: accountId, grantId, generation: rotations });
   }
 
-  /** Before the provider looks the token up: as long as it takes, somebody else may use the same one. */
+  /** Before the provider looks the token up: meanwhile another process may use the same one. */
   async #delayExchange(refreshToken: string): Promise<void> {
     this.#arrivals.emit('token-request', this.#issued.get(refreshToken)?.userId);
     if (this.#settings.latencyMillis > 0) await sleep(this.#settings.latencyMillis);

@@ -128,8 +128,8 @@ const RECORD_HISTORY = `
     when (new.spotify_refresh_token is distinct from old.spotify_refresh_token) execute function race.note_write();`;
 
 /**
- * Lets an hour pass for whoever nobody refreshes at the moment, their floors and backoffs included: everybody is due
- * all the time. Locks as the functions do, profile first, and waits for nobody.
+ * Lets an hour pass for users who are not being refreshed, including their floors and backoffs: everybody is due
+ * all the time. Locks as the functions do, profile first, without waiting.
  */
 const AGE = `
   begin;
@@ -185,7 +185,7 @@ async function run(seconds: number, leastEvents: number, latencyMillis: number):
       }),
     ),
     repeatedly(async () => {
-      // By turns somebody, and whoever Spotify is being asked about at this moment.
+      // Alternately any user, and one whom Spotify is being asked about at the moment.
       const asked = counts.reauthorizations % 2 === 0 ? await nextUserAskedAbout() : undefined;
       const { id } = users.find((user) => user.id === asked) ?? anyUser();
       const grant = await tokenEndpoint.createGrant({ userId: id });

@@ -114,7 +114,7 @@ describe('while instances live', () => {
 
     // A value that was read a moment ago is not read again at once.
     for (;;) {
-      // The minute for which nobody calls Spotify after it refused our client.
+      // The minute without calls to Spotify after it rejected our client.
       await stack.sql('update spotify_auth.shared_state set not_before = null');
       await stack.sql('update spotify_auth.connections set claimable_at = null where lease_id is null');
       const answer = await stack.status(ended);
@@ -153,7 +153,7 @@ async function startInstances(): Promise<void> {
   await Promise.all([stack.status('00000000-0000-4000-8000-000000000000'), stack.sweep('not an event')]);
 }
 
-/** Users whose connection somebody holds, or who are told to reconnect. */
+/** Users whose connection is leased, or who are told to reconnect. */
 async function leasedOrMarked(): Promise<object[]> {
   return stack.sql(
     `select user_id from spotify_auth.connections

@@ -92,7 +92,7 @@ describe('the revocation breaker', () => {
   });
 });
 
-/** Each process answers at once, from what is stored; nobody asks Spotify again. */
+/** Each process answers at once, from stored data; none asks Spotify again. */
 async function expectEverybodyWaits(ended: readonly string[], working: readonly string[]): Promise<void> {
   const { spotify } = stack.stack;
   spotify.forgetCalls();

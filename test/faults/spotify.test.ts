@@ -21,7 +21,7 @@ type Cell = {
   readonly when: string;
   readonly fault: Fault;
   readonly outcome: Outcome;
-  /** For how long nobody calls Spotify: at least and at most. */
+  /** The time without calls to Spotify: at least and at most. */
   readonly waitSeconds: readonly [number, number] | null;
   readonly rotatesRefreshTokens: boolean;
 };
@@ -54,7 +54,7 @@ const NOT_EXCHANGED: [when: string, Fault, Outcome, waitSeconds?: [number, numbe
   ['invalid_client', refusal('invalid_client'), 'client_rejected', [30, 60]],
   ['invalid_client with 401', refusal('invalid_client', 401), 'client_rejected', [30, 60]],
   ['unauthorized_client', refusal('unauthorized_client'), 'client_rejected', [30, 60]],
-  ['an error code that nobody knows', refusal('server_on_holiday'), 'rejected'],
+  ['an unknown error code', refusal('server_on_holiday'), 'rejected'],
   ['invalid_grant with another status', refusal('invalid_grant', 403), 'rejected'],
 ];
 
@@ -67,7 +67,7 @@ const EXCHANGED: [when: string, Fault, withoutRotation: Outcome, withRotation: O
   ['no access token', answerWith({ access_token: null }), 'unavailable', 'refresh_token_only'],
   ['no expires_in', answerWith({ expires_in: null }), 'refreshed', 'refreshed'],
   [
-    'fields that nobody needs',
+    'fields that are not needed',
     answerWith({ token_type: null, scope: ['odd'], id_token: 7 }),
     'refreshed',
     'refreshed',
@@ -226,7 +226,7 @@ describe('a sweep over a token that has run out and one that still works', () =>
 
 describe('a wave of invalid_grant for grants that live', () => {
   test.each([5, 30, 100])(
-    'for %s %% of the users of a sweep: nobody is told to reconnect',
+    'for %s %% of the users of a sweep: no user is told to reconnect',
     async (percent) => {
       const users = await createRefreshedConnections(sameUsersEveryTime());
       stack.stack.spotify.setFault(falseRevocations(percent));
@@ -270,7 +270,7 @@ describe('a wave of invalid_grant for grants that live', () => {
 describe('a wave of grants that end after six months', () => {
   const SEVEN_MONTHS_AGO = new Date(Date.now() - 213 * 86_400_000).toISOString();
 
-  test('is believed by a sweep: those users are told to reconnect, nobody else is', async () => {
+  test('is believed by a sweep: those users are told to reconnect, and no others', async () => {
     const users = sameUsersEveryTime();
     const ended = await stack.createDueConnections(users.slice(WAVE_USERS / 2), {
       authorizedAt: SEVEN_MONTHS_AGO,
@@ -289,7 +289,7 @@ describe('a wave of grants that end after six months', () => {
     expect(await refusalsAreBelieved()).toBe(true);
     expect(await stack.withoutFreshToken(living)).toEqual([]);
 
-    // Recognised once; a day later asked about once more, for Spotify may have been wrong, and not found dead again.
+    // Recognized once; a day later asked about again, because Spotify may have been wrong, and not counted again.
     await liftFault();
     expect((await stack.sweep()).result).toMatchObject({ refreshed: living.length, revoked: 0 });
     expect(ended.map((id) => stack.spotifyCallsFor(id).length)).toEqual(ended.map(() => 1));
@@ -323,7 +323,7 @@ const SWEEP_RESULTS: Record<Outcome, object> = {
   client_rejected: { errorType: 'SweepFailedError' },
 };
 
-/** Nobody is told to reconnect, and nobody who must be is left to believe that all is well. */
+/** No user is told to reconnect without need, and every user who has to is told. */
 function expectAnswers({ outcome, waitSeconds }: Cell, ended: Answer, working: Answer): void {
   if (outcome === 'refreshed') {
     for (const { body } of [ended, working])
@@ -370,14 +370,14 @@ async function expectStored(
   }
 }
 
-/** After one attempt without the fault: whoever has a living grant is fresh, and asked about once. */
+/** After one attempt without the fault: every living grant is fresh, and was asked about once. */
 async function expectRecovery({ outcome }: Cell, users: readonly string[]): Promise<void> {
   expect(users.map((id) => stack.spotifyCallsFor(id).length)).toEqual(users.map(() => 1));
   expect(await stack.usersToldToReconnect()).toEqual(outcome === 'lost' ? users.toSorted() : []);
   if (outcome !== 'lost') expect(await stack.withoutFreshToken(users)).toEqual([]);
 }
 
-/** The fault is over, and a day later nobody waits for anything any more; calls are counted from here. */
+/** The fault is over, and a day later no connection waits any more; calls are counted from here. */
 async function liftFault(): Promise<void> {
   stack.stack.spotify.setFault(undefined);
   stack.stack.spotify.forgetCalls();

@@ -1,6 +1,6 @@
 /**
  * Whatever becomes of Supabase before Spotify is asked, and between Spotify's answer and the write, while Spotify is as
- * strict as a server can be: it rotates refresh tokens, and whoever sends one twice loses the grant.
+ * strict as a server can be: it rotates refresh tokens, and revokes the grant when one is sent twice.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { SupabaseFault } from '../../stand-ins/supabase/faults.ts';
@@ -182,7 +182,7 @@ function waitingInRescueQueue(): string[] {
   return bodies.map((body) => JSON.parse(body).user_id).sort();
 }
 
-/** Everybody is fresh and nobody is told to reconnect, with one call to Spotify each. */
+/** All users are fresh and none is told to reconnect, with one call to Spotify each. */
 async function expectNothingLost(users: readonly string[]): Promise<void> {
   expect(await stack.withoutFreshToken(users)).toEqual([]);
   expect(await stack.usersToldToReconnect()).toEqual([]);

@@ -103,7 +103,7 @@ describe('a page of a user about whom nothing is known', () => {
     expect(store.current('anna')).toMatchObject({ state: 'unavailable', message: 'Later.' });
   });
 
-  test('asks nothing while nobody is signed in', () => {
+  test('asks nothing while no user is signed in', () => {
     for (const nobody of [null, undefined, '']) {
       listen(nobody);
       expect(store.current(nobody).state).toBe('checking');
@@ -208,7 +208,7 @@ describe('the last known state', () => {
     expect(store.current('anna')).toMatchObject({ state, isConfirmed: true });
   });
 
-  test('is known before anybody listens', async () => {
+  test('is known before the first listener', async () => {
     await visit('anna', connectedStatus());
 
     openPage();
@@ -306,7 +306,7 @@ describe('the last known state', () => {
   });
 
   test.each(['{"user_id":null,"connected":true}', '{"user_id":"","connected":true}', '{"connected":true}'])(
-    'of nobody is none, whatever is stored: %p',
+    'of no user is none, whatever is stored: %p',
     (text) => {
       localStorage.setItem(KEY, text);
       for (const nobody of [null, undefined, '']) {
@@ -409,7 +409,7 @@ describe('an outage never takes away what is known:', () => {
     expect(store.current('anna')).toMatchObject({ state: 'connected', isConfirmed: true, message: null });
   });
 
-  test('but nobody is shown the state of a user who is not the one of the session', async () => {
+  test('but no one sees the state of a user who is not the one signed in', async () => {
     await visit('anna', connectedStatus());
 
     openPage();
@@ -487,7 +487,7 @@ describe('forgetting', () => {
     expect(stored()).toBeNull();
   });
 
-  test('works before anybody has listened', async () => {
+  test('works before the first listener', async () => {
     await visit('anna', connectedStatus());
 
     openPage();
@@ -531,7 +531,7 @@ describe('it asks again', () => {
     expect(client.checks).toHaveLength(2);
   });
 
-  test('not while nobody can see the page', async () => {
+  test('not while the page is hidden', async () => {
     listen('anna');
     await client.last.answer(connectedStatus({ expiresAt: clock.instantIn(HOUR) }));
 
@@ -596,7 +596,7 @@ describe('it asks again', () => {
     expect(clock.pending).toEqual([2_500]);
   });
 
-  test('no sooner than the API says, whoever looks at the page', async () => {
+  test('no sooner than the API says, even if the user looks at the page', async () => {
     listen('anna');
     await client.last.fail(new StatusError('unavailable', { retryAfterSeconds: 600 }));
     expect(clock.pending).toEqual([602_500]);
@@ -624,7 +624,7 @@ describe('it asks again', () => {
   });
 
   test.each(['signed_out', 'unauthorized', 'forbidden', 'rejected'] as const)(
-    'not by itself after %s, but when somebody looks at the page',
+    'not by itself after %s, but when the user looks at the page',
     async (code) => {
       listen('anna');
       await client.last.fail(new StatusError(code));
@@ -660,7 +660,7 @@ describe('rechecking', () => {
     expect(store.current('anna').state).toBe('unavailable');
   });
 
-  test('asks nothing while nobody is signed in', async () => {
+  test('asks nothing while no user is signed in', async () => {
     await expect(store.recheck()).resolves.toBeUndefined();
     expect(client.checks).toEqual([]);
   });

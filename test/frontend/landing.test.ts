@@ -88,7 +88,7 @@ describe('a landing', () => {
     expect(address()).toBe('/entertainment');
   });
 
-  test('that nobody wants to hear of is tidied up all the same', () => {
+  test('without a callback is tidied up all the same', () => {
     history.replaceState(null, '', '/entertainment?spotify_error=x');
     readLanding({});
     expect(address()).toBe('/entertainment');

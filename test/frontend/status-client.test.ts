@@ -219,7 +219,7 @@ describe('what is unavailable is asked again:', () => {
     expect(clock.pending).toEqual([]);
   });
 
-  test('what a browser says of an answer without CORS headers', async () => {
+  test('what a browser reports about an answer without CORS headers', async () => {
     const opaque = new TypeError('Failed to fetch');
     const check = client({ fetch: () => Promise.reject(opaque) }).check(USER_ID);
     for (const wait of [250, 500, 1_000, 2_000]) {
@@ -288,7 +288,7 @@ describe('what is unavailable is asked again:', () => {
     expect(await check).toMatchObject({ kind: 'connected' });
   });
 
-  test('not at all when it says longer than somebody waits, but the error tells', async () => {
+  test('not at all when it asks for longer than users wait, but the error has it', async () => {
     api.respond = json(503, {}, { 'retry-after': '10' });
 
     const failure = await failureOf(client().check(USER_ID));
@@ -320,7 +320,7 @@ describe('silence', () => {
     expect(api.requests).toHaveLength(1);
   });
 
-  test('of whoever has the access token counts, too', async () => {
+  test('of getting the access token counts, too', async () => {
     const check = client({ getAccessToken: () => new Promise(() => {}) }).check(USER_ID);
     await clock.timer(ATTEMPT_TIMEOUT_MILLISECONDS);
     clock.advance(ATTEMPT_TIMEOUT_MILLISECONDS);

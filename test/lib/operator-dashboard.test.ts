@@ -14,9 +14,9 @@ describe('the dashboard', () => {
     expect(titles).toEqual([
       'Alarms',
       expect.stringContaining('When an alarm goes off'),
-      'As the last sweep left it',
+      'State after the last sweep',
       'Connections',
-      'Tokens that had run out when a sweep ended',
+      'Expired tokens at the end of a sweep',
       'Refreshes that failed',
       '## Throughput',
       'Sweeps',
@@ -29,9 +29,9 @@ describe('the dashboard', () => {
       '## Errors',
       'API',
       'Functions',
-      'What somebody has to look at',
+      'Needs attention',
       "What is wrong in Bondhu's profiles",
-      '## What it costs',
+      '## Cost',
       'Invocations and requests',
       'Functions, GB-seconds',
       'Logs, bytes',
@@ -42,7 +42,7 @@ describe('the dashboard', () => {
   });
 
   test('says at a glance how many are connected, due, expired and failing', () => {
-    const { metrics } = findWidget('As the last sweep left it');
+    const { metrics } = findWidget('State after the last sweep');
 
     expect(metrics.map((metric) => metric.slice(1, 2))).toEqual(
       [

@@ -27,7 +27,7 @@ describe('the key of the rescue queue', () => {
   const secrets = Object.entries(synthesize().findResources('AWS::SecretsManager::Secret'));
   const keys = secrets.filter(([id]) => id.startsWith('RescueQueue')).map(([, key]) => key);
 
-  test('is generated: another word here would have it generated anew', () => {
+  test('is generated: any change here would generate it again', () => {
     expect(keys.map(({ Properties }) => Properties)).toEqual([
       {
         Description: 'SpotifyAuth-test, key of the rescue queue: generated, do not change it',

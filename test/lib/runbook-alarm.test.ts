@@ -5,7 +5,7 @@ import { synthesize } from './synthesize.ts';
 const template = synthesize();
 const alarms = listAlarms(template);
 
-describe('whoever is woken', () => {
+describe('an operator', () => {
   test('reads the stage and the alarm in its name', () => {
     expect(alarms.map(([, { AlarmName }]) => AlarmName)).toEqual(
       alarms.map(([name]) => `SpotifyAuth-test-${name}`),

@@ -116,7 +116,7 @@ describe('the queues', () => {
     ]);
   });
 
-  test('keep what is in them encrypted, and what somebody has to look at for 14 days', () => {
+  test('are encrypted, and keep messages for operators for 14 days', () => {
     for (const [id, { Properties }] of Object.entries(queues)) {
       const days = id.startsWith('RefreshSweeperSweepQueue') ? 1 : 14;
       expect(Properties).toMatchObject({

@@ -50,7 +50,7 @@ describe('the checklist', () => {
     expect(toChecklist(checksWithout(missing)).match(/operate/g)).toHaveLength(1);
   });
 
-  test('says of what needs something else what comes first, and nothing that would mislead', () => {
+  test('names the check that comes first, and hides details that would mislead', () => {
     const unknown = { ok: false, detail: 'Supabase did not answer as it should' };
     const checklist = toChecklist(
       checksWithout({
@@ -86,7 +86,7 @@ describe('the checklist', () => {
     const checks = checksWithout({ 'stored values': null });
 
     expect(toChecklist(checks)).toMatch(
-      /^FAIL {2}stored values {4}not known: deploy the version that these commands are of$/m,
+      /^FAIL {2}stored values {4}not known: deploy the version that these commands belong to$/m,
     );
     expect([isComplete(checks), isComplete(checksWithout({}))]).toEqual([false, true]);
   });

@@ -37,7 +37,7 @@ describe('how a connection stands, and what to do', () => {
     [
       'the token ran out',
       { ...connected, seconds_left: -60 },
-      /^Connected, but the token has run out\.$/,
+      /^Connected, but the token has expired\.$/,
       new RegExp(`^"npm run operate -- refresh ${USER} --stage dev" refreshes it now`),
     ],
     [
@@ -49,8 +49,8 @@ describe('how a connection stands, and what to do', () => {
     [
       'the grant is held',
       { ...connected, held_since: '2026-11-26T11:00:00Z', seconds_left: null },
-      /^Spotify refuses the connection since 2026-11-26 11:00 UTC, and is not believed yet; the token has run out\.$/,
-      /Nothing is for the user to do/,
+      /^Spotify has refused the connection since 2026-11-26 11:00 UTC, but the system does not believe it yet; the token has expired\.$/,
+      /the user has nothing to do/,
     ],
     [
       "Bondhu's schema refuses tokens",
@@ -59,19 +59,19 @@ describe('how a connection stands, and what to do', () => {
         failures: 2,
         changes: [{ changed_at: '2026-11-26T11:55:00Z', change: 'refused', reason: '23514 a_check' }],
       },
-      /^Bondhu's database does not take new tokens \(23514 a_check\)/,
+      /^Bondhu's database rejects new tokens \(23514 a_check\)/,
       /Profiles refuse tokens/,
     ],
     [
       'the six months are over',
       dead,
-      /^The user has to reconnect since 2026-11-25 03:12 UTC: Spotify's six months are over\.$/,
-      /^Ask the user to reconnect Spotify in Bondhu\. Where it happens to many/,
+      /^The user has had to reconnect since 2026-11-25 03:12 UTC: Spotify's six months are over\.$/,
+      /^Ask the user to reconnect Spotify in Bondhu\. If it happens to many/,
     ],
     [
       'the user revoked it, and the tokens are gone',
       { ...dead, revocation_reason: 'revoked', tokens_cleared_at: '2026-12-02T03:12:00Z' },
-      /took back what Bondhu had been allowed\.$/,
+      /revoked the permission\.$/,
       /the tokens have been removed/,
     ],
     [
@@ -84,7 +84,7 @@ describe('how a connection stands, and what to do', () => {
       'the user disconnected',
       { user_id: USER, state: 'disconnected', changes: [] },
       /has disconnected/,
-      /if it is wanted again/,
+      /If the user wants it back/,
     ],
     [
       'the user never connected',
@@ -117,9 +117,9 @@ describe('the history', () => {
     const { history } = explain({ ...dead, refreshed_at: '2026-11-25T02:40:00Z', changes }, 'dev', NOW);
 
     expect(history.map(({ at, change, text }) => `${at} ${change}: ${text}`)).toEqual([
-      '2026-11-25T03:42:00Z told: other teams were told, by event, that the user has to reconnect',
-      "2026-11-25T03:12:00Z revoked: Spotify refused the connection (Spotify's six months are over): from then on Bondhu's page asks the user to reconnect",
-      '2026-11-25T02:40:00Z last_refreshed: the token was last refreshed; since the user connected it was refreshed 1234 times',
+      '2026-11-25T03:42:00Z told: an event told other teams that the user has to reconnect',
+      "2026-11-25T03:12:00Z revoked: Spotify refused the connection (Spotify's six months are over): since then Bondhu's page has asked the user to reconnect",
+      '2026-11-25T02:40:00Z last_refreshed: the token was last refreshed; it has been refreshed 1234 times since the user connected',
       '2026-10-24T04:30:00Z refreshed: the token was refreshed for the first time',
       '2026-10-24T04:00:00Z authorized: the user connected Spotify',
     ]);
@@ -131,7 +131,7 @@ describe('the history', () => {
     expect(history.map(({ at, text }) => [at, text])).toEqual([
       [
         connected.refreshed_at,
-        'the token was last refreshed; since the user connected it was refreshed once',
+        'the token was last refreshed; it has been refreshed once since the user connected',
       ],
       [connected.connected_at, 'the user connected Spotify'],
     ]);

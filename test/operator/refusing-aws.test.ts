@@ -98,7 +98,7 @@ describe('one line says what to do', () => {
     [
       'unknown credentials',
       xml(403, queryError('InvalidClientTokenId', 'The security token included in the request is invalid.')),
-      'AWS does not accept these credentials: check AWS_PROFILE and the clock of this machine',
+      'AWS rejects these credentials: check AWS_PROFILE and the clock of this machine',
     ],
     [
       'credentials without the permission',
@@ -109,12 +109,12 @@ describe('one line says what to do', () => {
           `User: ${ROLE} is not authorized to perform: cloudformation:DescribeStacks on resource: arn:aws:cloudformation:us-east-1:123456789012:stack/SpotifyAuth-dev/* because no identity-based policy allows it`,
         ),
       ),
-      'access denied: these credentials must be allowed cloudformation:DescribeStacks on arn:aws:cloudformation:us-east-1:123456789012:stack/SpotifyAuth-dev/*',
+      'access denied: these credentials need cloudformation:DescribeStacks on arn:aws:cloudformation:us-east-1:123456789012:stack/SpotifyAuth-dev/*',
     ],
     [
       'a stack without outputs',
       describeStacks('REVIEW_IN_PROGRESS', {}),
-      'stack SpotifyAuth-dev has no output SweeperFunctionName: deploy it with the version of these commands',
+      'stack SpotifyAuth-dev has no output SweeperFunctionName: deploy the version that these commands belong to',
     ],
   ])('with %s', async (_name, answer, line) => {
     answers['DescribeStacks'] = answer;
@@ -126,7 +126,7 @@ describe('one line says what to do', () => {
     expect(await dev('sweep')).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: 'access denied: these credentials must be allowed lambda:InvokeFunction on arn:aws:x\n',
+      stderr: 'access denied: these credentials need lambda:InvokeFunction on arn:aws:x\n',
     });
   });
 
@@ -153,7 +153,7 @@ describe('one line says what to do', () => {
     expect(run).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: `access denied: these credentials must be allowed ${SERVICES[denied]}:${denied} on arn:aws:x\n`,
+      stderr: `access denied: these credentials need ${SERVICES[denied]}:${denied} on arn:aws:x\n`,
     });
   });
 
@@ -165,7 +165,7 @@ describe('one line says what to do', () => {
 
     expect(await dev('statistics')).toMatchObject({
       exitCode: 1,
-      stderr: 'the sweeper does not answer as it should: deploy the version of these commands\n',
+      stderr: 'the answer of the sweeper is not valid: deploy the version that these commands belong to\n',
     });
   });
 
@@ -178,7 +178,7 @@ describe('one line says what to do', () => {
 
     expect(await dev('statistics')).toMatchObject({
       exitCode: 1,
-      stderr: 'the sweeper does not know this command: deploy it with the version of these commands\n',
+      stderr: 'the sweeper does not know this command: deploy the version that these commands belong to\n',
     });
   });
 
@@ -191,12 +191,12 @@ describe('one line says what to do', () => {
     [
       'credentials',
       { AWS_REGION: 'eu-west-1' },
-      'no AWS credentials: set AWS_PROFILE, and sign in with "aws sso login" where the profile needs it (Could not load credentials from any providers)',
+      'no AWS credentials: set AWS_PROFILE, and sign in with "aws sso login" if the profile needs it (Could not load credentials from any providers)',
     ],
     [
       'a profile of that name',
       { AWS_REGION: 'eu-west-1', AWS_PROFILE: 'nobody' },
-      'no AWS credentials: set AWS_PROFILE, and sign in with "aws sso login" where the profile needs it (Could not',
+      'no AWS credentials: set AWS_PROFILE, and sign in with "aws sso login" if the profile needs it (Could not',
     ],
   ])('without %s', async (_name, environment, line) => {
     const { exitCode, stderr } = await runOperate(['sweep', '--stage', 'dev'], {
@@ -217,9 +217,7 @@ describe('one line says what to do', () => {
     });
 
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(
-      /^AWS cannot be reached: connect ECONNREFUSED 127\.0\.0\.1:1; check AWS_REGION .*\n$/,
-    );
+    expect(stderr).toMatch(/^cannot reach AWS: connect ECONNREFUSED 127\.0\.0\.1:1; check AWS_REGION .*\n$/);
   });
 });
 
@@ -242,13 +240,13 @@ describe('doctor', () => {
 wait  migrations       first: sweeper
 
 5. Deploy
-FAIL  stack            SpotifyAuth-dev is UPDATE_ROLLBACK_COMPLETE: look at the stack's events in CloudFormation, then deploy again
+FAIL  stack            SpotifyAuth-dev is UPDATE_ROLLBACK_COMPLETE: see the stack's events in CloudFormation, then deploy again
                        npm run deploy -- -c stage=dev
-FAIL  sweeper          access denied: these credentials must be allowed lambda:InvokeFunction on arn:aws:x
+FAIL  sweeper          access denied: these credentials need lambda:InvokeFunction on arn:aws:x
                        npm run deploy -- -c stage=dev
-FAIL  schedule         access denied: these credentials must be allowed scheduler:GetSchedule on arn:aws:x
-FAIL  concurrency      access denied: these credentials must be allowed lambda:GetAccountSettings on arn:aws:x
-FAIL  event bus        access denied: these credentials must be allowed events:DescribeEventBus on arn:aws:x
+FAIL  schedule         access denied: these credentials need scheduler:GetSchedule on arn:aws:x
+FAIL  concurrency      access denied: these credentials need lambda:GetAccountSettings on arn:aws:x
+FAIL  event bus        access denied: these credentials need events:DescribeEventBus on arn:aws:x
 wait  rescue key       first: sweeper
 
 6. Fill in the secrets
@@ -261,7 +259,7 @@ wait  user tokens      first: sweeper
 7. Sweep once, and see that all is well
 wait  last sweep       first: sweeper
 wait  stored values    first: sweeper
-FAIL  alarm topic      no subscription has been confirmed yet: open the link in the e-mail that AWS has sent to the address
+FAIL  alarm topic      no subscription has been confirmed yet: open the link in the e-mail that AWS sent to the address
 `);
   });
 
@@ -274,7 +272,7 @@ FAIL  alarm topic      no subscription has been confirmed yet: open the link in 
 
     expect(exitCode).toBe(1);
     expect(stdout).toMatch(
-      /^FAIL {2}stack {12}SpotifyAuth-dev is ROLLBACK_COMPLETE: .*whose creation failed$/m,
+      /^FAIL {2}stack {12}SpotifyAuth-dev is ROLLBACK_COMPLETE: .*from replacing a failed stack$/m,
     );
     expect(stdout).toContain(
       'aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name SpotifyAuth-dev\n',
@@ -296,7 +294,7 @@ FAIL  alarm topic      no subscription has been confirmed yet: open the link in 
       const { stdout } = await dev('doctor');
 
       expect(stdout).toContain(
-        `${state}  concurrency      of ${quota} invocations at once in this account and region, sweeps take 3 at most, which leaves ${quota - 3} for status calls`,
+        `${state}  concurrency      of ${quota} invocations at once in this account and region, sweeps take at most 3, which leaves ${quota - 3} for status calls`,
       );
       expect(stdout.includes('--quota-code L-B99A9384')).toBe(state === 'FAIL');
     },
@@ -308,7 +306,7 @@ FAIL  alarm topic      no subscription has been confirmed yet: open the link in 
 
     const { stdout } = await dev('doctor');
 
-    expect(stdout).toContain(`ok    event bus        ${bus} is another account's`);
+    expect(stdout).toContain(`ok    event bus        ${bus} belongs to another account`);
     expect(aws.requests.map(operationOf)).not.toContain('DescribeEventBus');
   });
 
@@ -332,11 +330,7 @@ FAIL  alarm topic      no subscription has been confirmed yet: open the link in 
 
     expect(exitCode).toBe(1);
     expect(stdout).toMatch(/^ok {4}stack {12}SpotifyAuth-dev is UPDATE_COMPLETE$/m);
-    expect(stdout).toMatch(
-      /^FAIL {2}sweeper .*the sweeper does not answer as it should: deploy the version/m,
-    );
-    expect(stdout).toMatch(
-      /^FAIL {2}alarm topic .*must be allowed SNS:ListSubscriptionsByTopic on arn:aws:x$/m,
-    );
+    expect(stdout).toMatch(/^FAIL {2}sweeper .*the answer of the sweeper is not valid: deploy the version/m);
+    expect(stdout).toMatch(/^FAIL {2}alarm topic .*need SNS:ListSubscriptionsByTopic on arn:aws:x$/m);
   });
 });

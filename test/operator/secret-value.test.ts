@@ -23,7 +23,7 @@ describe('a value that fits', () => {
 
 describe('a value that does not fit', () => {
   test.each([
-    ['nothing', SPOTIFY_CLIENT, ' \n', /^nothing came from standard input: it must be \{"client_id"/],
+    ['nothing', SPOTIFY_CLIENT, ' \n', /^standard input is empty: it must be \{"client_id"/],
     ['not JSON', SPOTIFY_CLIENT, `{"client_id": ${CANARY}`, /^the value is not JSON: it must be/],
     ['text', SPOTIFY_CLIENT, `"${CANARY}"`, /^the value is wrong at its top: it must be/],
     ['null', SPOTIFY_CLIENT, 'null', /^the value is wrong at its top: it must be/],
@@ -49,10 +49,10 @@ describe('a value that does not fit', () => {
       'a member too many',
       SPOTIFY_CLIENT,
       `{"client_id": "i", "client_secret": "s", "${CANARY}": "${CANARY}"}`,
-      /^the value has a member too many: it must be/,
+      /^the value has an unknown member: it must be/,
     ],
     [
-      'a character that nobody sees',
+      'an invisible character',
       SUPABASE_CREDENTIALS,
       `{"secret_key": "sb_secret_${CANARY}\u200b"}`,
       /^the value is wrong at secret_key: it must be .*, in visible ASCII characters$/,
@@ -70,7 +70,7 @@ describe('a value that does not fit', () => {
       /^secret_key is not the project's secret key/,
     ],
     [
-      'the JWT secret in the place of the key',
+      'the JWT secret instead of the key',
       SUPABASE_CREDENTIALS,
       `{"secret_key": "${CANARY}"}`,
       /^secret_key is not the project's secret key/,

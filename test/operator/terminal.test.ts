@@ -67,7 +67,7 @@ describe('a question', () => {
     expect(await text(output)).toBe('Restore 12 connections? [y/N] ');
   });
 
-  test('that nobody answers means no', async () => {
+  test('no answer means no', async () => {
     const confirmed = confirm('Restore 12 connections?', keyboard, new PassThrough());
     keyboard.end();
 

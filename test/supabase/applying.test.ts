@@ -96,7 +96,7 @@ describe('a migration waits for nobody', () => {
     );
   }
 
-  /** Returns once somebody waits for a lock, or the work is over. */
+  /** Returns once a session waits for a lock, or the work is over. */
   async function untilSomebodyWaits(work: Promise<unknown>): Promise<void> {
     let isOver = false;
     void work.finally(() => {
@@ -194,7 +194,7 @@ const withinATransaction =
     return [...failures, commit].filter((failure) => failure !== 'done');
   };
 
-/** psql -f; the dashboard's SQL editor; tools that put each file into a transaction of theirs, in either manner. */
+/** psql -f; the dashboard's SQL editor; tools that wrap each file in their own transaction, in either way. */
 const ways: Readonly<Record<string, Way>> = {
   'statement by statement, whatever fails': statementByStatement,
   'as one text': asOneText,
@@ -451,7 +451,7 @@ describe('the one row that all connections share', () => {
     await database.call('spotify_reconcile', { batch_size: 100 });
   }
 
-  /** Fails loudly or does its work: whoever is told nothing goes on as if all were well. */
+  /** Fails loudly or does its work: without an error, callers go on as if all were well. */
   async function loudly<Result>(work: Promise<Result>, check: (result: Result) => unknown): Promise<void> {
     const settled = await work.then(
       (result) => ({ result }),

@@ -37,7 +37,7 @@ async function createUsers(count: number, columns: SpotifyColumns = expiring): P
   return users;
 }
 
-/** A lease on each, whoever else is due. */
+/** A lease on each, whichever others are due. */
 async function lease(users: readonly string[]): Promise<LeaseRow[]> {
   const checks = await Promise.all(users.map((user) => database.check(user, null, '5 minutes')));
   return checks.map((check) => check.lease as LeaseRow);
@@ -163,7 +163,7 @@ describe('the breaker opens', () => {
     expect(await count(leases)).toEqual({ dead: 5, held: 0 });
   });
 
-  test('not for grants that this system has never refreshed: anybody can write tokens that are dead', async () => {
+  test('not for grants that this system has never refreshed: any user can write dead tokens', async () => {
     const leases = await leaseUnknownUsers(10);
 
     expect(await refuse(leases)).toMatchObject({ breaker_is_open: false });
@@ -307,7 +307,7 @@ describe('as it opens, the marks of the last 30 minutes are undone', () => {
     });
   });
 
-  test('but one whose row somebody has locked: that one with the next call', async () => {
+  test('but one whose row is locked: that one with the next call', async () => {
     const leases = await leaseLivingUsers(5);
     await refuse(leases.slice(0, 4));
     const holder = await database.hold('select from spotify_auth.connections where user_id = $1 for update', [
@@ -346,7 +346,7 @@ describe('as it opens, the marks of the last 30 minutes are undone', () => {
 });
 
 describe('while the breaker is open', () => {
-  test('who is refused is held, and asked again with backoff', async () => {
+  test('a refused grant is held, and asked about again with backoff', async () => {
     await openBreaker();
     const [one] = (await leaseUnknownUsers(1)) as [LeaseRow];
 
@@ -528,7 +528,7 @@ describe('while the breaker is open', () => {
     });
   });
 
-  test('a held connection that somebody writes is held no more', async () => {
+  test('a held connection is released by a write from outside', async () => {
     const [first] = (await openBreaker()) as [LeaseRow];
     await database.writeProfile(first.user_id, { ...expiring, refresh: 'renewed' });
 
@@ -568,7 +568,7 @@ describe('the breaker closes', () => {
     expect(await isOpen()).toBe(false);
   });
 
-  test('whoever else is held that this system has never refreshed', async () => {
+  test('other held grants that this system has never refreshed', async () => {
     const living = await openBreaker();
     const unknown = await leaseUnknownUsers(10);
     await refuse(unknown);
@@ -593,7 +593,7 @@ describe('the breaker closes', () => {
     expect(await recordAnything()).toBe(false);
   });
 
-  test('and who is still held then, is believed to be dead when refused once more', async () => {
+  test('and a grant that is still held then is marked dead when it is refused again', async () => {
     const users = usersOf(await openBreaker());
     const again = await leaseAgainAfter('2 minutes', users);
     expect(await succeed(again.slice(2))).toMatchObject({ breaker_is_open: false });
@@ -671,7 +671,7 @@ describe('when nearly all grants are refused, it is about us', () => {
     expect(new Set(verdictsOf(await refuse(leases)))).toEqual(new Set(['held']));
   });
 
-  test('counting nobody twice who is refused again', async () => {
+  test('without counting a grant twice that is refused again', async () => {
     const users = usersOf(await leaseUnknownUsers(30));
     await refuse(await lease(await aged(users, '6 minutes')));
     const again = await leaseAgainAfter('1 minute', users);
@@ -681,7 +681,7 @@ describe('when nearly all grants are refused, it is about us', () => {
     expect(new Set(verdictsOf(await refuse(again)))).toEqual(new Set(['applied']));
   });
 
-  test('nobody is believed to be dead, however long', async () => {
+  test('no grant is marked dead, however long it lasts', async () => {
     const users = usersOf(await leaseUnknownUsers(5));
     await refuse(await lease(await aged(users, '6 minutes')));
 
@@ -691,7 +691,7 @@ describe('when nearly all grants are refused, it is about us', () => {
     }
   });
 
-  test('it is over as soon as some succeed: who is refused then is dead', async () => {
+  test('it is over as soon as some succeed: a grant that is refused then is dead', async () => {
     const users = usersOf(await leaseUnknownUsers(6));
     await refuse(await lease(await aged(users, '6 minutes')));
     const again = await leaseAgainAfter('1 minute', users);
@@ -707,7 +707,7 @@ describe('when nearly all grants are refused, it is about us', () => {
     expect(await count(again)).toEqual({ dead: 1, held: 0 });
   });
 
-  test('those that had lived open the breaker when they are refused once more after it is over', async () => {
+  test('those that were alive open the breaker when they are refused again afterwards', async () => {
     const users = usersOf(await leaseLivingUsers(10));
     await database.owner('truncate spotify_auth.refreshes_by_minute');
     expect(await refuse(await lease(await aged(users, '6 minutes')))).toMatchObject({
@@ -872,7 +872,7 @@ describe('a mark is verified', () => {
     await database.letTimePass(user, '1 second');
     const { state, lease: taken } = await database.check(user);
     expect([state, taken?.refresh_token]).toEqual(['leased', tokenOf(user)]);
-    // Whoever asks meanwhile is not sent to authorize again for what may turn out to be a mistake in a moment.
+    // A user who asks meanwhile must not have to reauthorize because of what may turn out to be a mistake.
     expect(await database.check(user)).toMatchObject({ state: 'busy', revoked: true, lease: null });
 
     await succeed([taken as LeaseRow]);

@@ -60,7 +60,7 @@ export class ComparedStores {
     await this.#both((tested) => tested.letTimePass(seconds));
   }
 
-  /** Does something while somebody has the rows of a user locked. */
+  /** Does something while another session has a user's rows locked. */
   async whileLocked(userId: string, act: () => Promise<void>): Promise<void> {
     const unlock = await this.#both((tested) => tested.lock(userId));
     await act();

@@ -13,7 +13,7 @@ import {
 } from '../../stand-ins/supabase/postgres.ts';
 import { copyTemplate, type Template } from './shared-postgres.ts';
 
-/** Stands for a refresh token that nobody else has: `tokenOf` the user. */
+/** A placeholder for a unique refresh token: `tokenOf` the user. */
 export const ownToken = '<own>';
 
 /** The refresh token that a user got by `ownToken`. */

@@ -107,7 +107,7 @@ describe('a connection that its six-month limit will end', () => {
     expect(await pending()).toEqual(first);
   });
 
-  test('is announced anew after the user has authorized again', async () => {
+  test('is announced again after the user has reauthorized', async () => {
     const user = await userWithLeft(20 * day);
     const [first] = await pending();
     await record(await pending());
@@ -122,7 +122,7 @@ describe('a connection that its six-month limit will end', () => {
     expect(second?.['id']).not.toBe(first?.['id']);
   });
 
-  test('is not announced when it is disconnected, dead, or when nobody knows when it was authorized', async () => {
+  test('is not announced when it is disconnected, dead, or was authorized at an unknown time', async () => {
     const gone = await userWithLeft(20 * day);
     await database.writeProfile(gone, { access: null, refresh: null, expires: null });
     await database.createUser(working);
@@ -194,7 +194,7 @@ describe('a dead grant', () => {
   });
 });
 
-test('what others have locked is announced again, and holds nobody up', async () => {
+test('a locked row is announced again, and delays no one', async () => {
   const locked = await userWithLeft(20 * day);
   await userWithLeft(20 * day);
   const events = await pending();

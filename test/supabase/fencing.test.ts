@@ -70,7 +70,7 @@ const situations: {
   { when: 'nothing happened meanwhile', applied: 'all', happen: async () => {} },
   { when: 'the lease lapsed', applied: 'all', happen: (id) => database.letTimePass(id, '1 hour') },
   {
-    when: 'the lease lapsed and somebody else took one',
+    when: 'the lease lapsed and another process took one',
     applied: 'rotated',
     happen: async (id) => {
       await database.letTimePass(id, '5 minutes');
@@ -78,7 +78,7 @@ const situations: {
     },
   },
   {
-    when: 'somebody else found the grant dead',
+    when: 'another process found the grant dead',
     applied: 'rotated',
     happen: async (id) => {
       await database.letTimePass(id, '5 minutes');
@@ -87,7 +87,7 @@ const situations: {
     },
   },
   {
-    when: 'somebody else refreshed without a new refresh token',
+    when: 'another process refreshed without a new refresh token',
     applied: 'rotated',
     happen: async (id) => {
       await database.letTimePass(id, '5 minutes');
@@ -267,7 +267,7 @@ describe('a repeated call', () => {
     expect(await database.rowsOnDisk(lease.user_id)).toEqual(before);
   });
 
-  test('is applied once more if somebody has written the used refresh token back: only ours may be alive', async () => {
+  test('is applied again if the used refresh token was written back: only ours may be alive', async () => {
     const lease = await claimForNewUser();
     const outcome = refreshed(lease, 'new');
     await database.record(lease, outcome);

@@ -44,7 +44,7 @@ describe.each(['old', 'new'] as const)('under the %s default privileges of Supab
     await runSql(database.urls.ownerUrl, sql);
   }
 
-  /** Everything that anybody may do with the table or one of its columns. */
+  /** All privileges on the table and its columns. */
   async function privileges(): Promise<string[]> {
     const rows = await database.owner<{ privilege: string }>(
       `select acl::text as privilege from pg_class, unnest(relacl) acl where oid = 'public.profiles'::regclass

@@ -242,7 +242,7 @@ describe('the history goes', () => {
   });
 });
 
-test('a user nobody knows has no history', async () => {
+test('an unknown user has no history', async () => {
   const user = '00000000-0000-4000-8000-000000000000';
   expect(await database.call('spotify_explain_connection', { for_user: user })).toEqual({
     user_id: user,

@@ -114,8 +114,8 @@ describe('an expiry from outside that is further away than a token lives', () =>
   );
 });
 
-describe('what Spotify says of the life of a token is believed', () => {
-  test('two hours: queued for then, in step with the profile, whoever looks', async () => {
+describe('a lifetime from Spotify is believed', () => {
+  test('two hours: queued for then, in step with the profile, for every reader', async () => {
     const lease = await leaseNewUser();
     await database.record(lease, { ...refreshed(lease), expires_in: 2 * hour });
 
@@ -210,7 +210,7 @@ describe('what a clock wrote that was a year ahead', () => {
     expect(await claim()).toMatchObject([{ user_id: lease.user_id }]);
   });
 
-  test('(that nobody may call Spotify) does not count, and what Spotify asks for now does', async () => {
+  test('(that no function may call Spotify) does not count, and what Spotify asks for now does', async () => {
     const [one, two] = [await leaseNewUser(), await database.createUser(expiring)];
     await database.owner("update spotify_auth.shared_state set not_before = now() + interval '1 year'");
 
@@ -222,7 +222,7 @@ describe('what a clock wrote that was a year ahead', () => {
     expect(recorded.not_before_in).toBeCloseTo(60, -1);
   });
 
-  test('(that nobody may call Spotify for a day) counts: that can be', async () => {
+  test('(that no function may call Spotify for a day) counts: that is possible', async () => {
     await database.createUser(expiring);
     await database.owner("update spotify_auth.shared_state set not_before = now() + interval '1 day'");
 

@@ -45,7 +45,7 @@ describe('a sweep claims', () => {
     ['never connected', {}],
     ['without a refresh token', { access: 'access', expires: 10 * minute }],
     ['with an empty refresh token', { access: 'access', refresh: '', expires: 10 * minute }],
-  ])('nobody who is %s', async (_, columns) => {
+  ])('no connection that is %s', async (_, columns) => {
     await database.createUser(columns);
 
     expect(await claimedUsers()).toEqual([]);
@@ -113,7 +113,7 @@ describe('a sweep claims', () => {
     expect(claims.filter((claim) => claim.refresh_token !== `r-${claim.user_id}`)).toEqual([]);
   });
 
-  test('around a row that somebody has locked, without waiting for it', async () => {
+  test('around a locked row, without waiting for it', async () => {
     const locked = await database.createUser(expiring);
     const free = await database.createUser(expiring);
     const holder = await database.hold('select from spotify_auth.connections where user_id = $1 for update', [
@@ -332,7 +332,7 @@ describe('a status check', () => {
     expect(await database.check(user)).toMatchObject({ state: 'busy', retry_in: expect.closeTo(15, -1) });
   });
 
-  test('says busy, and never "not connected", while somebody has the row locked', async () => {
+  test('says busy, and never "not connected", while the row is locked', async () => {
     const user = await database.createUser({ ...expiring, expires: minute });
     const holder = await database.hold('select from spotify_auth.connections where user_id = $1 for update', [
       user,
@@ -362,7 +362,7 @@ describe('a status check', () => {
     expect(await database.check(user)).toMatchObject({ state: 'reauthorization_required', lease: null });
   });
 
-  test('says disconnected for who never connected, and for who does not exist', async () => {
+  test('says disconnected for a user who never connected, and for one who does not exist', async () => {
     const user = await database.createUser();
     expect(await database.check(user)).toEqual({ state: 'disconnected' });
     expect(await database.check('00000000-0000-4000-8000-000000000000')).toEqual({ state: 'disconnected' });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { TestDatabase } from './database.ts';
 
 /**
- * The lints that Supabase's Security Advisor and Performance Advisor run (github.com/supabase/splinter), each stated anew,
+ * The lints that Supabase's Security Advisor and Performance Advisor run (github.com/supabase/splinter), each restated,
  * and more strictly where that asks no more of us: in every schema, whether the REST API exposes it today or not.
  *
  * Left out are those that need an extension which is not here (0019 pgmq, 0022 outdated extensions, 0025 storage), and
@@ -57,7 +57,7 @@ const lints: readonly Lint[] = [
   },
   {
     name: '0003 auth_rls_initplan',
-    sentence: 'no policy asks anew for each row who the user is',
+    sentence: 'no policy looks up the user again for each row',
     findings: policies('(auth\\.(uid|jwt|role|email)|current_setting)\\(', '\\( *select '),
     example: 'create policy example on spotify_auth.connections using (user_id = auth.uid())',
   },
@@ -106,7 +106,7 @@ const lints: readonly Lint[] = [
   },
   {
     name: '0010 security_definer_view',
-    sentence: 'every view asks with the rights of whoever reads it',
+    sentence: "every view runs with its reader's rights",
     findings: `
       select oid::regclass::text as finding from pg_class
       where relkind = 'v' and relnamespace in ${userSchemas}
@@ -222,7 +222,7 @@ const lints: readonly Lint[] = [
 
 /**
  * 0008 rls_enabled_no_policy, of level INFO: no policy opens these tables, and that closes them. Only the owner and roles
- * that bypass row level security read a row, even where somebody grants privileges on the table.
+ * that bypass row level security read a row, even if privileges on the table are granted.
  */
 const closedTables = {
   'spotify_auth.changes': 'the history: when the state of a connection changed',
@@ -284,7 +284,7 @@ describe.each(['old', 'new'] as const)('under the %s default privileges of Supab
     expect((await find(findings)).filter((finding) => !bondhus.includes(finding))).toEqual([]);
   });
 
-  test('0008 rls_enabled_no_policy: the tables that nobody but their owner is to read, on purpose', async () => {
+  test('0008 rls_enabled_no_policy: the tables that only their owner may read, on purpose', async () => {
     const closed = await find(
       `select c.oid::regclass::text as finding from pg_class c
       where c.relkind in ('r', 'p') and c.relnamespace in ${userSchemas} and c.relrowsecurity

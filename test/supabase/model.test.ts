@@ -106,7 +106,7 @@ const refresh = fc
     named(`refresh ${index}: ${name}`, (both) => refreshOne(both, users[index] ?? '', of)),
   );
 
-/** A process that was stopped for a while records what it had been told, when somebody else holds the lease. */
+/** A process that was suspended records its outcome when another one holds the lease. */
 const recordLate = fc.tuple(user, outcome).map(([index, { name, of }]) =>
   named(`record late for ${index}: ${name}`, async (both) => {
     const leases = both.leases.length;
@@ -120,7 +120,7 @@ const recordLate = fc.tuple(user, outcome).map(([index, { name, of }]) =>
   }),
 );
 
-/** A grant is marked, the mark verified, and its tokens removed, if nobody is in the way. */
+/** A grant is marked, the mark verified, and its tokens removed, unless something interferes. */
 const refuseAndClear = fc.tuple(user, fc.boolean()).map(([index, clears]) =>
   named(`${index} is refused twice${clears ? ' and cleared' : ''}`, async (both) => {
     await refreshOne(both, users[index] ?? '', () => revoked);

@@ -18,7 +18,7 @@ async function claimOne(): Promise<LeaseRow> {
 }
 
 describe('after Spotify asked one caller to wait', () => {
-  test('nobody gets a lease until then, and everybody is told for how long', async () => {
+  test('no lease is granted until then, and every caller is told for how long', async () => {
     const lease = await claimOne();
     const other = await database.createUser(expiring);
 
@@ -79,7 +79,7 @@ describe('after Spotify asked one caller to wait', () => {
 });
 
 describe('after Spotify refused our client', () => {
-  test('nobody calls it for a minute, and the connection is as it was', async () => {
+  test('no function calls it for a minute, and the connection is unchanged', async () => {
     const lease = await claimOne();
     const before = await database.profile(lease.user_id);
 

@@ -133,7 +133,7 @@ describe('an outside write', () => {
     expect((await claim()).user_id).toBe(user);
   });
 
-  test('of anything else touches nothing of ours', async () => {
+  test('of anything else touches none of our rows', async () => {
     const user = await database.createUser(expiring);
     await claim();
     const { connection } = await database.rowsOnDisk(user);
@@ -160,7 +160,7 @@ describe('an outside write', () => {
     expect((await updatedAt()).getTime()).toBeGreaterThan(afterOutsideWrite.getTime());
   });
 
-  test('in the same transaction as one of ours still counts as from outside', async () => {
+  test('in the same transaction as our own write still counts as from outside', async () => {
     const [ours, theirs] = [await database.createUser(expiring), await database.createUser(expiring)];
     const { claims } = await database.claim();
     const lease = claims.find((each) => each.user_id === ours) as LeaseRow;
@@ -265,7 +265,7 @@ describe('the tokens of a dead grant', () => {
     expect(await database.profile(user)).toMatchObject({ spotify_refresh_token: null });
   });
 
-  test('are left alone while somebody else is at the profile, and those of living grants always', async () => {
+  test('are left alone while the profile is locked, and those of living grants always', async () => {
     const dead = await createDeadGrant(week);
     const living = await database.createUser(expiring);
     const holder = await database.hold('select from public.profiles where id = $1 for update', [dead]);

@@ -66,7 +66,7 @@ describe.each(['old', 'new'] as const)('under the %s default privileges of Supab
     }
   });
 
-  test.each(['anon', 'authenticated', 'service_role'])('%s reaches no table of ours', async (role) => {
+  test.each(['anon', 'authenticated', 'service_role'])('%s reaches none of our tables', async (role) => {
     const tables = await database.owner<{ name: string }>(
       `select oid::regclass::text as name from pg_class where relnamespace = 'spotify_auth'::regnamespace and relkind in ('r', 'v', 'm')`,
     );
@@ -89,7 +89,7 @@ describe.each(['old', 'new'] as const)('under the %s default privileges of Supab
     expect(rows).toEqual([]);
   });
 
-  test('every function of the door runs as its owner, and none of ours can be led astray', async () => {
+  test('every public function runs as its owner, and none of ours can be led astray', async () => {
     const settings = await database.owner<{
       signature: string;
       runsAsOwner: boolean;

@@ -199,7 +199,7 @@ describe('reconciling', () => {
     expect(await Promise.all(users.map((user) => database.rowsOnDisk(user)))).toEqual(before);
   });
 
-  test('passes over a profile that somebody has locked, without waiting: the next pass comes back to it', async () => {
+  test('skips a locked profile, without waiting: the next pass returns to it', async () => {
     const user = await database.createUser(expiring);
     await database.bypassingTriggers('delete from spotify_auth.connections');
     const holder = await database.hold('select from public.profiles for update');

@@ -156,7 +156,7 @@ async function createUsers(count: number): Promise<string[]> {
   return users;
 }
 
-/** Lets the backoff of one queue row end. Its profile stays as it is: nobody can write that. */
+/** Lets the backoff of one queue row end. Its profile stays as it is, because it cannot be written. */
 async function letBackoffEnd(user: string): Promise<void> {
   await database.owner(
     `update spotify_auth.connections set claimable_at = now(), due_at = least(due_at, now()), attempted_at = now() - interval '1 day'
@@ -433,7 +433,7 @@ describe('one profile that refuses every write', () => {
   });
 });
 
-/** Whatever somebody did to our own table: one row of it cannot be written. */
+/** Makes one row of our own table unwritable. */
 const ourTableRefuses = {
   begin: (user: string) =>
     `alter table spotify_auth.connections add constraint nobodys_rule check (user_id <> '${user}') not valid`,
@@ -517,7 +517,7 @@ describe("a user's write goes through, whatever our queue does", () => {
     },
   );
 
-  test('while somebody has the queue row locked, and goes on having it', async () => {
+  test('while the queue row is locked, and stays locked', async () => {
     const [user] = (await createUsers(1)) as [string];
 
     await expectMissedAndHealed(user, async () => {
@@ -530,7 +530,7 @@ describe("a user's write goes through, whatever our queue does", () => {
     });
   });
 
-  test('while somebody has the whole queue locked', async () => {
+  test('while the whole queue is locked', async () => {
     const [user] = (await createUsers(1)) as [string];
 
     await expectMissedAndHealed(user, async () => {
@@ -540,7 +540,7 @@ describe("a user's write goes through, whatever our queue does", () => {
     });
   });
 
-  test('while everything of ours is locked', async () => {
+  test('while all our tables are locked', async () => {
     const [user] = (await createUsers(1)) as [string];
     const holder = await database.hold(
       `do $$ begin execute (select 'lock table ' || string_agg(oid::regclass::text, ', ') || ' in access exclusive mode'

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { runSql } from '../../stand-ins/supabase/postgres.ts';
 import { ownToken, TestDatabase, tokenOf } from './database.ts';
 
-/** Every object of the database that somebody made, and the settings of Bondhu's table. */
+/** Every created object of the database, and the settings of Bondhu's table. */
 const objects = `
   select 'schema ' || nspname as object from pg_namespace where nspname !~ '^pg_'
   union all select 'function ' || oid::regprocedure from pg_proc where pronamespace::regnamespace::text !~ '^pg_|information_schema'

@@ -148,7 +148,7 @@ describe.each(weapons)('a user with $kind of its own in $schema', (weapon) => {
       'updates',
       'update public.profiles set spotify_access_token = $1, spotify_refresh_token = $2, spotify_token_expires_at = $3, spotify_connected_at = $4 where id = $5',
     ],
-  ])('%s the own profile: nothing of it runs as anybody else, and our queue follows', async (verb, write) => {
+  ])('%s the own profile: none of it runs as another role, and our queue follows', async (verb, write) => {
     if (verb === 'inserts') {
       await database.owner('delete from public.profiles where id = $1', [attacker.userId]);
     }
@@ -168,7 +168,7 @@ describe.each(weapons)('a user with $kind of its own in $schema', (weapon) => {
     });
   });
 
-  test('calls every function of ours: nothing of it runs as anybody else, and each does what it should', async () => {
+  test('calls each of our functions: none of it runs as another role, and each does what it should', async () => {
     const peaceful = await attacker.connect();
     const armed = await attacker.connectArmed(weapon);
     const expected: Json = {};
@@ -197,7 +197,7 @@ describe('what the catalogs say', () => {
   });
   afterAll(() => database.stop());
 
-  test('every function of ours looks into pg_catalog first and into pg_temp last, and nowhere else', async () => {
+  test('each of our functions searches pg_catalog first and pg_temp last, and nothing else', async () => {
     const functions = await database.owner<{ signature: string; settings: string[] | null }>(
       `select p.oid::regprocedure::text as signature, p.proconfig as settings from pg_proc p where ${ofOurs}`,
     );
@@ -212,7 +212,7 @@ describe('what the catalogs say', () => {
     ).toEqual([]);
   });
 
-  test('nothing of ours is an aggregate or a procedure, which these tests would pass over', async () => {
+  test('none of our functions is an aggregate or a procedure, which these tests would skip', async () => {
     const others = await database.owner(
       `select p.oid::regprocedure from pg_proc p where p.prokind <> 'f'
         and (p.pronamespace = 'spotify_auth'::regnamespace or p.pronamespace = 'public'::regnamespace and p.proname like 'spotify\\_%')`,
@@ -220,7 +220,7 @@ describe('what the catalogs say', () => {
     expect(others).toEqual([]);
   });
 
-  test('no function of ours puts SQL together and runs it', async () => {
+  test('none of our functions builds and runs SQL', async () => {
     const dynamic = await database.owner(
       `select p.oid::regprocedure from pg_proc p join pg_language l on l.oid = p.prolang
         where ${ofOurs} and l.lanname = 'plpgsql' and ${withoutComments} ~* '\\mexecute\\M'`,
@@ -228,7 +228,7 @@ describe('what the catalogs say', () => {
     expect(dynamic).toEqual([]);
   });
 
-  test('every function of ours names the schema of each table and view that it reads or writes', async () => {
+  test('each of our functions names the schema of every table and view that it reads or writes', async () => {
     const unqualified = await database.owner(
       `select p.oid::regprocedure, c.relname from pg_proc p, pg_class c
         where ${ofOurs} and p.prosqlbody is null and c.relkind in ('r', 'v', 'm')
@@ -238,7 +238,7 @@ describe('what the catalogs say', () => {
     expect(unqualified).toEqual([]);
   });
 
-  test('nothing of ours is made of types, functions or operators that anybody else could have made', async () => {
+  test('none of our objects uses types, functions or operators that another role could have created', async () => {
     const foreign = await database.owner(
       `with of_ours (class, id) as (
         select 'pg_proc'::regclass::oid, p.oid from pg_proc p where ${ofOurs}
@@ -262,7 +262,7 @@ describe('what the catalogs say', () => {
     expect(foreign).toEqual([]);
   });
 
-  test('whoever owns the profiles owns everything of ours, and nobody else can put anything beside it', async () => {
+  test('the owner of the profiles owns all our objects, and no other role can add to them', async () => {
     const others = await database.owner(
       `with owned as (
         select p.oid::regprocedure::text as object, p.proowner as owner from pg_proc p where ${ofOurs}
@@ -277,7 +277,7 @@ describe('what the catalogs say', () => {
     expect(others).toEqual([]);
   });
 
-  test('a profile sets off functions of ours on being inserted and on being updated, and those run as the owner', async () => {
+  test('inserting and updating a profile triggers our functions, which run as the owner', async () => {
     const triggers = await database.owner<{ event: string }>(
       `select distinct event from pg_trigger t join pg_proc p on p.oid = t.tgfoid,
           lateral (values (4, 'insert'), (16, 'update')) kind (bit, event)

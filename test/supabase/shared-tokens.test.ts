@@ -104,7 +104,7 @@ describe('one lease covers every profile that holds the token', () => {
     });
   });
 
-  test('whoever else is yet to learn that a copy was made: it is put off as soon as it asks', async () => {
+  test('a sharer that does not know of the copy yet: it has to wait as soon as it asks', async () => {
     const victim = await database.createUser(sharing);
     const [lease] = (await claim()) as [LeaseRow];
     const copy = await database.createUser(sharing);
@@ -153,7 +153,7 @@ describe('a new token reaches every profile that holds the old one', () => {
       { ...lease, ...refreshed(lease, 'new'), access_token: 'fresh' },
     ]);
 
-    // Of the other one nobody has asked.
+    // No call has asked about the other one.
     expect(recorded.verdicts).toEqual([
       { user_id: lease.user_id, lease_id: lease.lease_id, verdict: 'applied' },
     ]);
@@ -275,7 +275,7 @@ describe('a new token reaches every profile that holds the old one', () => {
   });
 });
 
-describe('somebody who copies the token of a victim and then changes the own row', () => {
+describe('a user who copies the token of a victim and then changes their own row', () => {
   test.each([
     ['another refresh token', (user: string) => database.writeProfile(user, { refresh: 'rewritten' })],
     [
@@ -287,7 +287,7 @@ describe('somebody who copies the token of a victim and then changes the own row
       (user: string) => database.owner('delete from auth.users where id = $1', [user]),
     ],
   ])(
-    '(%s) ends the own lease alone: nobody sends the token, and the victim gets the new one',
+    '(%s) only ends their own lease: no function sends the token, and the victim gets the new one',
     async (_, change) => {
       const { lease: attackers, other: victim } = await leaseOneOfTwo();
 

@@ -3,7 +3,7 @@ import type { PolicyStatement } from './policy-document.ts';
 import type { StackTemplate } from './template.ts';
 import { matchesWildcard } from './wildcard.ts';
 
-/** AWS's own three answers; only `allowed` lets a request pass. */
+/** AWS's own three decisions; only `allowed` lets a request through. */
 export type AccessDecision = 'allowed' | 'implicitDeny' | 'explicitDeny';
 
 interface AccessRequest {
@@ -14,12 +14,12 @@ interface AccessRequest {
   readonly context: Readonly<Record<string, string>>;
 }
 
-/** Everything inside AWS talks TLS, whatever this machine does. */
+/** All calls inside AWS use TLS, whatever this machine does. */
 const secureTransport = { 'aws:SecureTransport': 'true' };
 
 /**
- * Evaluates the policies of the template as IAM does for a request within one account: those of the calling role
- * and those of the resource; any Deny wins, otherwise one Allow suffices.
+ * Evaluates the template's policies as IAM does for a request within one account: those of the calling role
+ * and those of the resource. Any Deny wins; otherwise one Allow is enough.
  *
  * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
  */
@@ -53,7 +53,7 @@ export class AccessControl {
     }
   }
 
-  /** Whether a role may do this to a resource. */
+  /** Whether a role may perform an action on a resource. */
   decide(roleArn: string, action: string, resourceArn: string): AccessDecision {
     const request = { action, resourceArn, principal: { AWS: roleArn }, context: secureTransport };
     return evaluate(
@@ -70,10 +70,10 @@ export class AccessControl {
   }
 
   /**
-   * Makes sure that an AWS service can take on a role.
+   * Checks that an AWS service can assume a role.
    *
-   * @param context what the service says of itself, such as `aws:SourceArn`
-   * @throws where the role is not in the template or does not trust the service
+   * @param context the service's condition keys, such as `aws:SourceArn`
+   * @throws if the role is not in the template or does not trust the service
    */
   assertTrusts(roleArn: string, service: string, context: Readonly<Record<string, string>> = {}): void {
     const request = {
@@ -88,7 +88,7 @@ export class AccessControl {
   }
 }
 
-/** What AWS's services answer to a caller whom they refuse. */
+/** The services' answer to a caller without permission. */
 export function explainDenial(
   decision: Exclude<AccessDecision, 'allowed'>,
   { functionName, roleArn }: Caller,
@@ -112,7 +112,7 @@ function evaluate(statements: readonly PolicyStatement[], request: AccessRequest
 function appliesTo({ Action, Resource, Condition }: PolicyStatement, request: AccessRequest): boolean {
   const { action, resourceArn, context } = request;
   return (
-    // Actions are the one thing in IAM that does not depend on upper and lower case.
+    // Actions are the only part of IAM policies that ignores case.
     list(Action).some((pattern) => matchesWildcard(pattern.toLowerCase(), action.toLowerCase())) &&
     (resourceArn === undefined || list(Resource).some((pattern) => matchesWildcard(pattern, resourceArn))) &&
     [Condition?.StringEquals, Condition?.Bool].every((expected) => meetsCondition(expected, context))

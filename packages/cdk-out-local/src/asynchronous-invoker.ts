@@ -12,7 +12,7 @@ export interface AsynchronousInvokerOptions {
   readonly invoke: (functionArn: string, event: unknown, requestId: string) => Promise<InvocationResult>;
   readonly queues: Queues;
   readonly metrics: Metrics;
-  /** Waiting times before the first and the second retry; Lambda's own by default. */
+  /** Waiting times before the first and the second retry; by default Lambda's own. */
   readonly retryDelaysInSeconds?: readonly [number, number];
 }
 
@@ -29,7 +29,7 @@ const DEFAULT_CONFIGURATION: EventConfiguration = {
 };
 
 /**
- * Invokes functions as Lambda's asynchronous invocation does: a failed event is retried, and given up to the
+ * Invokes functions as Lambda's asynchronous invocation does: it retries a failed event, and finally sends it to the
  * function's failure destination.
  *
  * @see https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
@@ -42,7 +42,7 @@ export class AsynchronousInvoker {
   readonly #retryDelaysInSeconds: readonly number[];
   readonly #stopping = new AbortController();
 
-  /** @throws where a function's role may not send to its failure destination, which a deployment refuses as well */
+  /** @throws if a function's role may not send to its failure destination, which a deployment rejects as well */
   constructor({
     template,
     access,
@@ -77,7 +77,7 @@ export class AsynchronousInvoker {
     );
   }
 
-  /** Resolves once the event has been processed or given up, at the latest when the invoker is stopped. */
+  /** Resolves once the event has been processed or given up, at the latest when the invoker stops. */
   async invoke(functionArn: string, event: unknown): Promise<void> {
     const configuration = this.#configurations.get(functionArn) ?? DEFAULT_CONFIGURATION;
     const requestId = randomUUID();

@@ -25,10 +25,10 @@ export interface SynthesizedStack {
 }
 
 /**
- * Reads the stack that `cdk synth` has written.
+ * Reads the stack in the output of `cdk synth`.
  *
- * @returns made-up account and region where the app leaves them open
- * @throws where the directory does not hold exactly one stack
+ * @returns an invented account and region if the app does not name them
+ * @throws if the directory does not hold exactly one stack
  */
 export function readStack(cdkOutDirectory: string): SynthesizedStack {
   const manifest = parseOrExplain(
@@ -44,7 +44,7 @@ export function readStack(cdkOutDirectory: string): SynthesizedStack {
     throw new Error(`${cdkOutDirectory} must hold exactly one stack, got ${stacks.length}`);
   }
   const [artifactId, { environment, properties }] = stack;
-  // "aws://<account>/<region>", with "unknown-account" and "unknown-region" where the app leaves them open.
+  // "aws://<account>/<region>", with "unknown-account" and "unknown-region" if the app does not name them.
   const [, accountId = '', region = ''] = environment?.match(/^aws:\/\/([^/]+)\/(.+)$/) ?? [];
   return {
     stackName: properties?.stackName ?? artifactId,

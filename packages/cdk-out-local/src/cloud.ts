@@ -14,21 +14,21 @@ import { SqsEndpoint } from './sqs-endpoint.ts';
 import { loadTemplate, type StackTemplate } from './template.ts';
 
 export interface CloudOptions {
-  /** What `cdk synth` has written. */
+  /** The output directory of `cdk synth`. */
   readonly cdkOutDirectory: string;
-  /** Values that differ on this machine, for environment variables that the template gives its functions. */
+  /** Environment variables of the functions with values that differ from the template's. */
   readonly environmentOverrides: Readonly<Record<string, string>>;
   /** How far the clocks of the functions' hosts are ahead. @default 0 */
   readonly clockOffsetSeconds?: number;
-  /** Receives every line of the functions' logs and of the API's access log, and every event that a bus took. */
+  /** Receives every line of the functions' logs and of the API's access log, and every event that a bus accepted. */
   readonly onLog: OnLog;
-  /** @default - any free ones */
+  /** @default - any free ports */
   readonly preferredPorts?: { readonly api?: number; readonly secretsManager?: number };
-  /** Runs every schedule at this interval. @default - as the template says */
+  /** Runs every schedule at this interval. @default - the template's */
   readonly scheduleEverySeconds?: number;
   /** Waiting times of asynchronous invocations before their retries. @default - Lambda's own, 60 and 120 s */
   readonly retryDelaysInSeconds?: readonly [number, number];
-  /** Visibility timeout of every queue. @default - as the template says */
+  /** Visibility timeout of every queue. @default - the template's */
   readonly visibilityTimeoutSeconds?: number;
 }
 
@@ -43,7 +43,7 @@ export interface Cloud {
   readonly eventBridge: EventBridge;
   readonly cloudWatch: CloudWatch;
   readonly scheduler: Scheduler;
-  /** Lets the pages of one more origin call the API, beside those that the template allows. */
+  /** Lets the pages of one more origin call the API, in addition to the template's. */
   allowOrigin(origin: string): void;
   /** Invokes a function as an event source does, with Lambda's retries. */
   invokeAsync(functionArn: string, event: unknown): Promise<void>;
@@ -52,9 +52,9 @@ export interface Cloud {
 }
 
 /**
- * Runs a synthesized stack: its API, functions, schedules and secrets (empty at first, where the template does not generate them).
+ * Runs a synthesized stack: its API, functions, schedules and secrets, which start empty unless the template generates them.
  *
- * @throws where the template has anything that this machine does not implement
+ * @throws if the template contains anything that this machine does not implement
  */
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const template = loadTemplate(options.cdkOutDirectory);
@@ -68,7 +68,7 @@ export async function startCloud(options: CloudOptions): Promise<Cloud> {
     options.onLog(source, line);
   };
 
-  // Stops what has been started where a later part refuses to.
+  // Stops the parts that have started if a later one fails.
   await using started = new AsyncDisposableStack();
   const secretsManager = await SecretsManager.start({
     template,

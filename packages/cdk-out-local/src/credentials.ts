@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** Fake credentials of a function, in the form of those that Lambda gives it. */
+/** Fake credentials of a function, in the form that Lambda provides. */
 export interface FunctionCredentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
@@ -13,7 +13,7 @@ export interface Caller {
   readonly roleArn: string;
 }
 
-/** Hands out each function's own fake access key, and tells by that key who is calling. */
+/** Issues a fake access key per function, and identifies callers by it. */
 export class CredentialIssuer {
   readonly #callers = new Map<string, Caller>();
 

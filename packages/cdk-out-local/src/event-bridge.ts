@@ -11,19 +11,19 @@ export interface EventBridgeOptions {
   readonly template: StackTemplate;
   readonly access: AccessControl;
   readonly credentials: CredentialIssuer;
-  /** Receives every event that the bus took, as one line. */
+  /** Receives every event that the bus accepted, as one line. */
   readonly onLog: OnLog;
 }
 
-/** Trouble that EventBridge is to make from now on. */
+/** The faults that EventBridge should have from now on. */
 export interface EventBridgeTrouble {
-  /** Every call is answered with an internal error. */
+  /** Every call fails with an internal error. */
   readonly isFailing?: boolean;
-  /** Every call is answered, and refuses every entry for now. */
+  /** Every call is answered, and rejects every entry temporarily. */
   readonly isThrottling?: boolean;
 }
 
-/** An event as the targets of rules see it. */
+/** An event as rule targets see it. */
 export interface BusEvent {
   readonly version: '0';
   readonly id: string;
@@ -58,13 +58,13 @@ const jsonObject = v.pipe(
   v.record(v.string(), v.unknown()),
 );
 
-/** Of all entries of a call together. */
+/** The limit for all entries of a call together. */
 const MAXIMUM_BYTES = 1024 * 1024;
 
 /**
- * EventBridge's `PutEvents` and `DescribeEventBus` over HTTP. Callers are known by their access key and may do what their
- * role's policies allow. There is one bus, the account's default one, and no rule: whatever comes is kept and logged.
- * As on AWS, an event for a bus that does not exist is taken, and nobody ever sees it.
+ * EventBridge's `PutEvents` and `DescribeEventBus` over HTTP. The access key identifies the caller, who may do what the
+ * role's policies allow. There is one bus, the account's default one, and no rule: it keeps and logs every event.
+ * As on AWS, it accepts and drops an event for a bus that does not exist.
  *
  * @see https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
  * @see https://github.com/aws/aws-sdk/issues/186
@@ -98,7 +98,7 @@ export class EventBridge {
     return this.#server.url;
   }
 
-  /** What the bus has taken, the oldest first. */
+  /** The accepted events, oldest first. */
   get events(): readonly BusEvent[] {
     return this.#events;
   }
@@ -107,7 +107,7 @@ export class EventBridge {
     this.#trouble = trouble;
   }
 
-  /** @param nameOrArn of a bus @returns the ARN of the one that would have to be there */
+  /** @param nameOrArn of a bus @returns the ARN that it would have */
   busArnOf(nameOrArn: string): string {
     const { region, accountId } = this.#template;
     return nameOrArn.startsWith('arn:')
@@ -115,7 +115,7 @@ export class EventBridge {
       : `arn:aws:events:${region}:${accountId}:event-bus/${nameOrArn}`;
   }
 
-  /** Whether there is a bus of that name or ARN. */
+  /** Whether a bus of that name or ARN exists. */
   isBus(nameOrArn: string): boolean {
     return this.busArnOf(nameOrArn) === this.busArnOf('default');
   }
@@ -176,7 +176,7 @@ export class EventBridge {
     };
   }
 
-  /** @returns undefined where the caller may do it */
+  /** @returns undefined if the caller has the permission */
   #denialOf(caller: Caller, action: string, nameOrArn: string): JsonAnswer | undefined {
     const busArn = this.busArnOf(nameOrArn);
     const decision = this.#access.decide(caller.roleArn, action, busArn);

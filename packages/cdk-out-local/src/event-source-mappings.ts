@@ -10,26 +10,26 @@ export interface EventSourceMappingsOptions {
   readonly invoke: (functionArn: string, event: unknown) => Promise<InvocationResult>;
 }
 
-/** What Lambda does with a queue in the name of the function's role. */
+/** Lambda's actions on a queue, in the function's role. */
 const NEEDED_ACTIONS = ['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'];
 
 /**
- * Invokes functions with the messages of their queues, as Lambda's event source mappings do: a message is deleted once
- * the function succeeded, and comes again after its visibility timeout when it did not.
+ * Invokes functions with the messages of their queues, as Lambda's event source mappings do: it deletes a message if
+ * the function succeeds; otherwise the message returns after its visibility timeout.
  *
  * @see https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
  */
 export class EventSourceMappings {
   readonly #mappings: readonly EventSourceMapping[];
 
-  /** @throws on what a deployment refuses as well: a missing grant, or a visibility timeout below the function's own */
+  /** @throws on anything that a deployment rejects as well: a missing permission, or a visibility timeout below the function's own */
   constructor(options: EventSourceMappingsOptions) {
     this.#mappings = options.template
       .resourcesOfType('AWS::Lambda::EventSourceMapping')
       .map((resource) => new EventSourceMapping(resource, options));
   }
 
-  /** Receives nothing more; what is under way goes on. */
+  /** Stops receiving; invocations in progress continue. */
   stop(): void {
     for (const mapping of this.#mappings) mapping.stop();
   }
@@ -102,7 +102,7 @@ class EventSourceMapping {
     if (this.#isStopped) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      // Timers may be early by the clock that moments are told in.
+      // Timers may fire early by the clock that these times come from.
       if (Date.now() < moment) this.#receiveAt(moment);
       else this.#receive();
     }, moment - Date.now());

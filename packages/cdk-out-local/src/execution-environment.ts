@@ -13,10 +13,10 @@ const runtimeClientPath = createRequire(import.meta.url).resolve('aws-lambda-ric
 const preloadUrl = new URL('runtime-client/preload.mjs', import.meta.url).href;
 const shiftClockUrl = new URL('runtime-client/shift-clock.mjs', import.meta.url).href;
 
-/** Longer than anybody looks at a breakpoint. */
+/** Longer than any pause at a breakpoint. */
 const WITHOUT_LIMIT_SECONDS = 7 * 86_400;
 
-/** What a function's code has to start. Lambda would try once more, within the function's timeout; here it ends. */
+/** How long a function's code may take to start. Lambda would retry within the function's timeout; here the start fails. */
 const INIT_TIMEOUT_SECONDS = 10;
 
 export interface ExecutionEnvironmentOptions {
@@ -27,13 +27,13 @@ export interface ExecutionEnvironmentOptions {
   readonly environment: Readonly<Record<string, string>>;
   readonly timeoutSeconds: number;
   /**
-   * Where Node's inspector listens for a debugger, on 127.0.0.1. The process then has no time limit, for a function that
-   * stands at a breakpoint must live. @default - there is none
+   * The port of Node's inspector for a debugger, on 127.0.0.1. The process then has no time limit, so that it survives
+   * a breakpoint. @default - no inspector
    */
   readonly inspectorPort?: number;
-  /** How far the clock of its host is ahead, the one that deadlines are told in. @default 0 */
+  /** How far the host's clock is ahead, which deadlines refer to. @default 0 */
   readonly clockOffsetSeconds?: number;
-  /** Which of the function's lines are passed on; the platform's own all are. @default all */
+  /** Which of the function's lines are forwarded; the platform's own always are. @default all */
   readonly loggingConfig?: LoggingConfig;
   readonly onLogLine: (line: string) => void;
 }
@@ -48,19 +48,19 @@ interface Invocation {
 
 /**
  * One process that runs a function's bundle with AWS's runtime client, one invocation after the other, and the
- * Runtime API endpoint that it talks to.
+ * Runtime API endpoint that it calls.
  *
  * @see https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
  */
 export class ExecutionEnvironment {
-  /** Resolves once the process is gone and its last log line has been passed on. */
+  /** Resolves once the process is gone and its last log line has been forwarded. */
   readonly ended: Promise<void>;
   readonly #options: ExecutionEnvironmentOptions;
   readonly #runtimeApi: Server;
   readonly #process: ChildProcess;
   #hasEnded = false;
   #invocation: Invocation | undefined;
-  /** The runtime client's open request for work. */
+  /** The runtime client's pending request for work. */
   #poll: ServerResponse | undefined;
   #initError: InvocationResult | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -75,7 +75,7 @@ export class ExecutionEnvironment {
     this.#options =
       options.inspectorPort === undefined ? options : { ...options, timeoutSeconds: WITHOUT_LIMIT_SECONDS };
     this.#runtimeApi = runtimeApi.on('request', (request, response) => {
-      // A request breaks off only where the process dies, which is seen below.
+      // A request is only aborted if the process dies, which is handled below.
       this.#serve(request, response).catch(() => response.destroy());
     });
     const { clockOffsetSeconds = 0, inspectorPort } = options;
@@ -105,14 +105,14 @@ export class ExecutionEnvironment {
     );
   }
 
-  /** Whether it can take another invocation: its process lives. */
+  /** Whether it can run another invocation, that is, whether its process is alive. */
   get isAlive(): boolean {
     return !this.#hasEnded;
   }
 
   /**
    * Runs one invocation; the environment must not be running another. Resolves once the function has answered and
-   * its runtime asks for more work, or once the process has ended; never rejects, a dead process included.
+   * its runtime asks for more work, or once the process has ended. Never rejects, even if the process dies.
    */
   invoke(requestId: string, payload: string): Promise<InvocationResult> {
     const { promise, resolve } = Promise.withResolvers<InvocationResult>();
@@ -147,7 +147,7 @@ export class ExecutionEnvironment {
     response.writeHead(202, { 'content-type': 'application/json' }).end('{"status":"OK"}');
   }
 
-  /** Hands a waiting invocation to a waiting runtime; its time begins now. */
+  /** Gives a waiting invocation to a waiting runtime; its time starts now. */
   #deliver(): void {
     if (!this.#poll || !this.#invocation) return;
     const { functionArn, timeoutSeconds, clockOffsetSeconds = 0 } = this.#options;
@@ -204,7 +204,7 @@ function exitError(requestId: string, code: number | null, signal: string | null
   return platformError('Runtime.ExitError', `RequestId: ${requestId} Error: ${outcome}`);
 }
 
-/** The line that Lambda itself leaves in the log of an invocation that did not come to its own end. */
+/** The line that Lambda itself logs for an invocation that it ended. */
 function platformReport(requestId: string, { payload }: InvocationResult): string {
   const { errorType } = JSON.parse(payload);
   const status = errorType === 'Sandbox.Timedout' ? 'timeout' : 'error';

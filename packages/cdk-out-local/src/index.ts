@@ -1,4 +1,4 @@
-// A cdk.out folder that runs, and what operators' commands reach it by.
+// Runs a cdk.out folder, and gives operators' commands an endpoint.
 
 export { type Cloud, type CloudOptions, startCloud } from './cloud.ts';
 export type { AlarmChange } from './cloudwatch/cloud-watch.ts';
@@ -7,7 +7,7 @@ export type { OnLog } from './invocation.ts';
 export { OperatorEndpoint } from './operator-endpoint.ts';
 export type { Timetable } from './schedule.ts';
 
-// Its parts, for a test or a measurement that wants one service, or one function's process, and nothing beside it.
+// The parts, for a test or a measurement that only needs one service, or one function's process.
 
 export { AccessControl } from './access.ts';
 export { CredentialIssuer } from './credentials.ts';

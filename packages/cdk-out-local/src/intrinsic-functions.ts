@@ -1,10 +1,10 @@
-/** What `Ref` and `Fn::GetAtt` of a resource answer. */
+/** The values of a resource's `Ref` and `Fn::GetAtt`. */
 export interface ResourceIdentity {
   readonly ref: string;
   readonly attributes: Readonly<Record<string, string>>;
 }
 
-/** What a template's intrinsic functions can refer to. */
+/** Everything that a template's intrinsic functions can refer to. */
 export interface TemplateScope {
   /** Pseudo parameters, such as `AWS::Region`. */
   readonly pseudoParameters: Readonly<Record<string, string>>;
@@ -13,13 +13,13 @@ export interface TemplateScope {
   identify(logicalId: string): ResourceIdentity | undefined;
 }
 
-/** Texts by the name of their mapping, a top-level key and a second-level key. */
+/** Texts by mapping, top-level key and second-level key. */
 export type Mappings = Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, string>>>>>>;
 
 /**
- * Replaces CloudFormation's intrinsic functions in a template value by what they stand for.
+ * Resolves CloudFormation's intrinsic functions in a template value.
  *
- * @param at where the value stands in the template, for errors
+ * @param at the value's place in the template, for errors
  * @throws on a function that is not implemented here and on a reference to something that does not exist
  * @see https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
  */

@@ -9,9 +9,9 @@ export interface JsonAnswer {
 }
 
 export interface JsonServerOptions {
-  /** Of AWS's JSON protocol. */
+  /** The version of AWS's JSON protocol. */
   readonly version: '1.0' | '1.1';
-  /** @default - any free one */
+  /** @default - any free port */
   readonly preferredPort?: number;
   /** @param input the request's JSON */
   readonly answer: (input: unknown, headers: IncomingHttpHeaders) => JsonAnswer | Promise<JsonAnswer>;

@@ -10,9 +10,9 @@ export interface LambdaServiceOptions {
   readonly template: StackTemplate;
   readonly access: AccessControl;
   readonly credentials: CredentialIssuer;
-  /** Addresses of AWS services on this machine, by the name of the variable that the AWS SDK reads. */
+  /** Addresses of AWS services on this machine, by the variable that the AWS SDK reads. */
   readonly serviceEndpoints: Readonly<Record<string, string>>;
-  /** Values that differ on this machine, for variables that the template gives a function. */
+  /** Environment variables with values that differ from the template's. */
   readonly environmentOverrides: Readonly<Record<string, string>>;
   /** How far the clocks of the functions' hosts are ahead. @default 0 */
   readonly clockOffsetSeconds?: number;
@@ -25,30 +25,30 @@ interface DeployedFunction {
   readonly arn: string;
   readonly environmentOptions: Omit<ExecutionEnvironmentOptions, 'environment'>;
   readonly environment: Readonly<Record<string, string>>;
-  /** Environments that wait for work; the last one was used last. */
+  /** Idle environments; the most recently used one is last. */
   readonly idle: ExecutionEnvironment[];
-  /** Those that run older code, and end with the invocation that they run. */
+  /** Environments that run older code, and end after their current invocation. */
   readonly outdated: WeakSet<ExecutionEnvironment>;
   /** Set while a debugger may attach. */
   inspector?: Inspector;
 }
 
-/** A debugger attaches to one process: invocations run in it one after the other. */
+/** A debugger attaches to one process, which runs invocations one after the other. */
 interface Inspector {
   readonly port: number;
-  /** Resolves when the invocations so far are over. */
+  /** Resolves when all invocations so far are over. */
   lastTurn: Promise<unknown>;
 }
 
-/** AWS's default, which new accounts do not have yet. */
+/** AWS's default quota; new accounts have less. */
 const ACCOUNT_CONCURRENCY = 1_000;
 
-/** Runs the template's functions: one process per concurrent invocation, reused while it lives. */
+/** Runs the template's functions: one process per concurrent invocation, reused while it is alive. */
 export class LambdaService {
   readonly #functions: readonly DeployedFunction[];
   readonly #metrics: Metrics;
   readonly #environments = new Set<ExecutionEnvironment>();
-  /** Invocations that may run at once, those of all functions together. */
+  /** Limit of concurrent invocations of all functions. */
   #concurrencyLimit = ACCOUNT_CONCURRENCY;
   #running = 0;
   #isStopped = false;
@@ -70,8 +70,8 @@ export class LambdaService {
   }
 
   /**
-   * Lets only so many invocations run at once, those of all functions together, as an account's quota does. What comes
-   * beyond that is throttled.
+   * Limits the concurrent invocations of all functions, as an account's quota does. Invocations above the limit are
+   * throttled.
    *
    * @see https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
    */
@@ -80,12 +80,12 @@ export class LambdaService {
   }
 
   /**
-   * Invokes a function and waits for its result; never rejects for what the function does.
+   * Invokes a function and waits for its result. Never rejects because of the function's own failure.
    *
    * @param functionId the function's name or ARN
    * @param event any JSON value
-   * @param requestId kept by AWS over the retries of an asynchronous invocation
-   * @throws where the stack has no such function
+   * @param requestId AWS keeps it over the retries of an asynchronous invocation
+   * @throws if the stack has no such function
    */
   async invoke(
     functionId: string,
@@ -109,12 +109,12 @@ export class LambdaService {
     }
   }
 
-  /** The folder of a function's unpacked bundle. @throws where the stack has no such function */
+  /** The folder of a function's unpacked bundle. @throws if the stack has no such function */
   codeDirectoryOf(functionId: string): string {
     return this.#find(functionId).environmentOptions.taskRoot;
   }
 
-  /** Takes on what has changed in a function's folder: further invocations start afresh; those under way end as they are. */
+  /** Applies changes in a function's folder: new invocations start new processes; those in progress end with the old code. */
   async redeploy(functionId: string): Promise<void> {
     const target = this.#find(functionId);
     for (const environment of this.#busyEnvironments()) target.outdated.add(environment);
@@ -123,8 +123,8 @@ export class LambdaService {
   }
 
   /**
-   * Lets a debugger attach to a function, on 127.0.0.1. From then on it has one process, which waits for it before the
-   * first invocation, and no time limit.
+   * Lets a debugger attach to a function, on 127.0.0.1. From then on the function has one process without a time limit,
+   * which waits for the debugger before the first invocation.
    */
   async inspect(functionId: string, port: number): Promise<void> {
     const target = this.#find(functionId);
@@ -150,7 +150,7 @@ export class LambdaService {
     return result;
   }
 
-  /** Ends the processes that wait for work, so that the next invocations start afresh. */
+  /** Ends idle processes, so that the next invocations are cold starts. */
   async stopIdleEnvironments(): Promise<void> {
     const idle = this.#functions.flatMap((target) => target.idle.splice(0));
     await Promise.all(idle.map((environment) => environment.stop()));
@@ -161,12 +161,12 @@ export class LambdaService {
     await Promise.all(this.#busyEnvironments().map((environment) => environment.stop()));
   }
 
-  /** Kills the one of these processes that was started last. */
+  /** Kills the most recently started of these processes. */
   async killNewestBusyEnvironment(): Promise<void> {
     await this.#busyEnvironments().at(-1)?.stop();
   }
 
-  /** Kills all processes; invocations under way, and further ones, end as crashed. */
+  /** Kills all processes; current and future invocations end as crashed. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all([...this.#environments].map((environment) => environment.stop()));
@@ -278,7 +278,7 @@ function deployFunction(
   };
 }
 
-/** Every environment of a function writes to a log stream of its own. */
+/** Each environment of a function writes to its own log stream. */
 function makeLogStreamName(): string {
   const date = new Date().toISOString().slice(0, 10).replaceAll('-', '/');
   return `${date}/[$LATEST]${randomBytes(16).toString('hex')}`;

@@ -4,8 +4,8 @@ import type { Server } from 'node:net';
 /**
  * Starts a server on this machine only (127.0.0.1).
  *
- * @param preferredPort the port to take; 0 means any free one
- * @returns the port taken: the preferred one, or a free one where that is already in use
+ * @param preferredPort the port to use; 0 means any free one
+ * @returns the port: the preferred one, or a free one if that is already in use
  */
 export async function listen(server: Server, preferredPort: number): Promise<number> {
   try {
@@ -25,6 +25,6 @@ async function listenOn(server: Server, port: number): Promise<void> {
 }
 
 function isAddressInUse(error: unknown): boolean {
-  // Not by `instanceof Error`: under jest the errors of Node's own modules come from another realm.
+  // Not `instanceof Error`: under jest the errors of Node's own modules come from another realm.
   return Object(error).code === 'EADDRINUSE';
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 
-/** Lambda's levels of application logs, from the one with most detail. */
+/** Lambda's levels of application logs, most detailed first. */
 const LEVELS: readonly string[] = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 
 const levelOfLine = v.pipe(
@@ -10,15 +10,15 @@ const levelOfLine = v.pipe(
   v.transform(({ level }) => level),
 );
 
-/** What a template says about a function's log. */
+/** A template's logging configuration of a function. */
 export interface LoggingConfig {
   readonly ApplicationLogLevel?: string | undefined;
   readonly LogFormat?: 'JSON' | 'Text' | undefined;
 }
 
 /**
- * Whether Lambda passes a line of a function on to CloudWatch: with the format JSON, one of the configured level or above.
- * An object without a level counts as INFO, also where it holds metrics; a line that is no object has no level at all.
+ * Whether Lambda forwards a line of a function to CloudWatch: with the format JSON, if it has at least the configured level.
+ * An object without a level counts as INFO, even if it contains metrics; a line that is not an object has no level.
  *
  * @see https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
  */

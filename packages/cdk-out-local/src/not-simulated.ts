@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 
-/** What differs from AWS, each difference with the places that it concerns. */
+/** The differences from AWS, each with the properties that it concerns. */
 export class DifferenceList {
   readonly #places = new Map<string, Set<string>>();
 
@@ -15,7 +15,7 @@ export class DifferenceList {
   }
 }
 
-/** Finds the properties that the input has and the schema describes as having no effect. */
+/** Finds properties in the input that the schema describes as having no effect. */
 export function addPropertiesWithoutEffect(
   differences: DifferenceList,
   schema: v.GenericSchema,

@@ -12,11 +12,11 @@ interface Answer {
   readonly body: string;
 }
 
-/** A call of an operation other than `Invoke`. */
+/** A call of any operation except `Invoke`. */
 interface Call {
   readonly name: string;
   readonly input: Readonly<Record<string, string>>;
-  /** Whether the service speaks the Query protocol, and not JSON. */
+  /** Whether the service speaks the Query protocol instead of JSON. */
   readonly isQuery: boolean;
 }
 
@@ -56,7 +56,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     const { ref, name } = findSecret(template, SecretId);
     return { ARN: ref, Name: name, VersionIdsToStages: secretsManager.versionStagesOf(ref) };
   },
-  /** Back to the previous version, and no other move. */
+  /** Supports only the move back to the previous version. */
   UpdateSecretVersionStage(
     { template, secretsManager },
     { SecretId, VersionStage, MoveToVersionId, RemoveFromVersionId },
@@ -110,8 +110,8 @@ function findSecret(template: Cloud['template'], secretId: string | undefined) {
 }
 
 /**
- * What the operators' commands use of AWS, all services at one address: the operations above, and Lambda's `Invoke`,
- * synchronous only. Whoever reaches it may do everything.
+ * The AWS calls of operators' commands, all services at one address: the operations above, and Lambda's synchronous
+ * `Invoke`. It does not authenticate callers.
  *
  * @see https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
  */
@@ -159,7 +159,7 @@ async function answer(request: IncomingMessage, cloud: Cloud): Promise<Answer> {
   }
 }
 
-/** The Scheduler and Lambda have a path for each operation, other services name it in a header or, in the Query protocol, in a form. */
+/** The Scheduler and Lambda have a path per operation; other services name it in a header or, in the Query protocol, in a form. */
 function readCall(path: string, { headers }: IncomingMessage, body: string): Call {
   const [, scheduleName] = /^\/schedules\/([^/?]+)/.exec(path) ?? [];
   if (scheduleName !== undefined)

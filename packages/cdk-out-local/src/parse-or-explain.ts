@@ -1,9 +1,9 @@
 import * as v from 'valibot';
 
 /**
- * Parses what the CDK has written.
+ * Parses the CDK's output.
  *
- * @param at where the input stands, for errors
+ * @param at the input's place, for errors
  * @throws naming everything that the schema does not know or does not accept
  */
 export function parseOrExplain<Schema extends v.GenericSchema>(

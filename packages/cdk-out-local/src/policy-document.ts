@@ -5,8 +5,8 @@ const oneOrMany = <Schema extends v.GenericSchema>(schema: Schema) => v.union([s
 const expectedValues = v.optional(v.record(v.string(), oneOrMany(v.string())));
 
 /**
- * The part of IAM's policy language that `access.ts` evaluates. `NotAction`, `NotResource`, `NotPrincipal` and
- * other condition operators are refused.
+ * The part of IAM's policy language that `access.ts` evaluates. It rejects `NotAction`, `NotResource`, `NotPrincipal` and
+ * other condition operators.
  *
  * @see https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
  */

@@ -1,4 +1,4 @@
-/** What an answer of AWS's Query protocol is made of. */
+/** The content of an answer in AWS's Query protocol. */
 export type QueryValue = string | number | readonly QueryValue[] | { readonly [name: string]: QueryValue };
 
 /**

@@ -13,21 +13,21 @@ export interface QueueMessage {
 
 interface StoredMessage extends QueueMessage {
   receiveCount: number;
-  /** Milliseconds since the epoch; 0: not yet. */
+  /** Milliseconds since the epoch; 0: not received yet. */
   firstReceivedAt: number;
-  /** Of the last receipt: earlier ones are no longer good for anything. */
+  /** The latest receipt handle; earlier ones are no longer valid. */
   receiptHandle: string | null;
   /** Milliseconds since the epoch. */
   visibleAt: number;
 }
 
-/** A message that was handed out: hidden from others until its visibility timeout has passed or it is deleted. */
+/** A received message: hidden from others until its visibility timeout has passed or it is deleted. */
 export interface ReceivedMessage extends QueueMessage {
   readonly receiptHandle: string;
   readonly receiveCount: number;
   /** Milliseconds since the epoch. */
   readonly firstReceivedAt: number;
-  /** When it may be received again, unless it is deleted; milliseconds since the epoch. */
+  /** When it becomes visible again, unless it is deleted; milliseconds since the epoch. */
   readonly visibleAt: number;
 }
 
@@ -36,7 +36,7 @@ interface Redrive {
   readonly maxReceiveCount: number;
 }
 
-/** An SQS standard queue that happens to keep the order. */
+/** An SQS standard queue that happens to preserve the order. */
 export class Queue {
   readonly logicalId: string;
   readonly name: string;
@@ -48,7 +48,7 @@ export class Queue {
   #redrive: Redrive | null = null;
   #sentCount = 0;
 
-  /** @param visibilityTimeoutSeconds @default - as the template says */
+  /** @param visibilityTimeoutSeconds @default - the template's */
   constructor(
     { logicalId, name, ref, attributes, properties }: Resource<'AWS::SQS::Queue'>,
     visibilityTimeoutSeconds: number = properties.VisibilityTimeout,
@@ -60,28 +60,28 @@ export class Queue {
     this.#visibilityTimeoutSeconds = visibilityTimeoutSeconds;
   }
 
-  /** Everything that has been put into it and not been deleted, received or not. */
+  /** All messages that have not been deleted, received or not. */
   get messages(): readonly QueueMessage[] {
     return this.#messages;
   }
 
-  /** How many of them may be received now. */
+  /** How many of them can be received now. */
   get visibleCount(): number {
     const now = Date.now();
     return this.#messages.filter(({ visibleAt }) => visibleAt <= now).length;
   }
 
-  /** How many have been sent to it, those aside that were moved to it. */
+  /** Number of messages that were sent to it, without those that were moved to it. */
   get sentCount(): number {
     return this.#sentCount;
   }
 
-  /** What has been received too often goes there instead of being received once more. */
+  /** Receives messages that were received too often. */
   redriveTo(deadLetterQueue: Queue, maxReceiveCount: number): void {
     this.#redrive = { deadLetterQueue, maxReceiveCount };
   }
 
-  /** Calls back whenever messages may have become visible by other means than the passing of time. */
+  /** Calls back whenever messages may have become visible, except by the passing of time. */
   onVisible(listener: () => void): void {
     this.#listeners.push(listener);
   }
@@ -107,13 +107,13 @@ export class Queue {
     });
   }
 
-  /** Deletes the message of a receipt, as long as it has not been received again since. */
+  /** Deletes the message of a receipt handle, unless it has been received again since. */
   delete(receiptHandle: string): void {
     const index = this.#messages.findIndex((message) => message.receiptHandle === receiptHandle);
     if (index >= 0) this.#messages.splice(index, 1);
   }
 
-  /** Lets the visibility timeouts of all messages pass at once. */
+  /** Ends the visibility timeouts of all messages. */
   showAgain(): void {
     for (const message of this.#messages) message.visibleAt = 0;
     this.#tell();
@@ -155,7 +155,7 @@ export class Queue {
 export class Queues {
   readonly all: readonly Queue[];
 
-  /** @param visibilityTimeoutSeconds of every queue @default - as the template says */
+  /** @param visibilityTimeoutSeconds of every queue @default - the template's */
   constructor(template: StackTemplate, visibilityTimeoutSeconds?: number) {
     const resources = template.resourcesOfType('AWS::SQS::Queue');
     this.all = resources.map((resource) => new Queue(resource, visibilityTimeoutSeconds));
@@ -168,8 +168,8 @@ export class Queues {
   }
 
   /**
-   * @param id the queue's ARN, address or logical id
-   * @throws where the stack has no such queue
+   * @param id the queue's ARN, URL or logical id
+   * @throws if the stack has no such queue
    */
   get(id: string): Queue {
     const queue = this.find(id);

@@ -6,26 +6,26 @@ import { STATISTIC } from './cloudwatch/statistic.ts';
 import type { ResourceIdentity } from './intrinsic-functions.ts';
 import { policyDocument } from './policy-document.ts';
 
-/** Where the stack pretends to be deployed. */
+/** The account and region of the simulated deployment. */
 interface Deployment {
   readonly region: string;
   readonly accountId: string;
 }
 
 export interface ResourceTypeDefinition {
-  /** The properties that are implemented, and those that have no effect here; all others are refused. */
+  /** The implemented properties, and those without effect here; all others are rejected. */
   readonly properties: v.StrictObjectSchema<v.ObjectEntries, undefined>;
-  /** The property that names the resource; without it, CloudFormation makes a name up. */
+  /** The property with the resource's name; without it, CloudFormation generates a name. */
   readonly nameProperty?: string;
   /** @default - CloudFormation's usual `<stack>-<logical id>-<random>` */
   makeUpName?(logicalId: string): string;
-  /** What `Ref` and `Fn::GetAtt` answer for a resource of that name. */
+  /** The values of `Ref` and `Fn::GetAtt` for a resource of that name. */
   identify(name: string, deployment: Deployment): ResourceIdentity;
-  /** What this machine does differently from AWS for every resource of the type. */
+  /** The differences from AWS that apply to every resource of the type. */
   readonly limits?: readonly string[];
 }
 
-/** A property that is accepted although it has no effect on this machine, because of the reason given. */
+/** A property that is accepted but has no effect on this machine, for the given reason. */
 const withoutEffect = (reason: string) => v.pipe(v.optional(v.unknown()), v.description(reason));
 
 const tags = withoutEffect('tags are not kept');
@@ -56,7 +56,7 @@ export const resourceTypes = {
       MemorySize: v.pipe(
         v.optional(v.number(), 128),
         v.description(
-          'functions are told it, and Node.js gets the flags that Lambda derives from it, but neither memory nor processor are limited',
+          'functions see the value, and Node.js gets the flags that Lambda derives from it, but their memory and CPU are not limited',
         ),
       ),
       Role: v.string(),
@@ -73,7 +73,7 @@ export const resourceTypes = {
       'a cold start is the start of a process, which is faster than on Lambda',
       'processes are not frozen between invocations',
       'payload size and disk are not limited',
-      'a throttled invocation fails as one whose function throws an error, and is retried no longer than that',
+      'a throttled invocation fails like one whose function throws, and is retried as often',
     ],
   },
   'AWS::Lambda::Permission': {
@@ -104,7 +104,7 @@ export const resourceTypes = {
       Tags: tags,
     }),
     identify: (name) => ({ ref: name, attributes: {} }),
-    limits: ['messages that nobody has capacity for wait without being received'],
+    limits: ['messages wait in the queue, without being received, while no invocation is free'],
   },
   'AWS::IAM::Role': {
     properties: v.strictObject({
@@ -166,7 +166,7 @@ export const resourceTypes = {
     },
     limits: [
       'secrets are not encrypted, and keep two versions, the current and the previous one',
-      'signatures are not verified: the access key id alone tells who calls',
+      'signatures are not verified: the access key id alone identifies the caller',
     ],
   },
   'AWS::ApiGatewayV2::Api': {
@@ -245,7 +245,9 @@ export const resourceTypes = {
         Arn: v.string(),
         DeadLetterConfig: v.optional(queueArn),
         Input: v.optional(v.string(), '{}'),
-        RetryPolicy: withoutEffect('a delivery fails only for a missing grant, which no retry cures'),
+        RetryPolicy: withoutEffect(
+          'a delivery fails only if a permission is missing, and retries cannot fix that',
+        ),
         RoleArn: v.string(),
       }),
     }),
@@ -273,7 +275,7 @@ export const resourceTypes = {
       ref: `https://sqs.${region}.amazonaws.com/${accountId}/${name}`,
       attributes: { Arn: `arn:aws:sqs:${region}:${accountId}:${name}`, QueueName: name },
     }),
-    limits: ['no message is delivered twice, and whoever asks an empty queue need not wait'],
+    limits: ['no message is delivered twice, and receiving from an empty queue need not wait'],
   },
   'AWS::SQS::QueuePolicy': {
     properties: v.strictObject({ PolicyDocument: policyDocument, Queues: v.array(v.string()) }),
@@ -281,7 +283,7 @@ export const resourceTypes = {
   },
   'AWS::SNS::Topic': {
     properties: v.strictObject({
-      DisplayName: withoutEffect('nobody is subscribed to a topic'),
+      DisplayName: withoutEffect('topics have no subscribers'),
       KmsMasterKeyId: withoutEffect('nothing is sent to a topic'),
       Tags: tags,
       TopicName: v.optional(v.string()),
@@ -301,7 +303,7 @@ export const resourceTypes = {
   },
   'AWS::SNS::Subscription': {
     properties: v.strictObject({
-      Endpoint: withoutEffect('whoever is subscribed to a topic counts as confirmed, and hears nothing'),
+      Endpoint: withoutEffect('every subscription counts as confirmed, and receives nothing'),
       Protocol: v.literal('email'),
       TopicArn: v.string(),
     }),
@@ -363,7 +365,7 @@ export const resourceTypes = {
       ref: name,
       attributes: { Arn: `arn:aws:cloudwatch:${region}:${accountId}:alarm:${name}` },
     }),
-    limits: ['alarms look back two periods more than they need, where CloudWatch publishes no number'],
+    limits: ['alarms look back two periods more than they need; CloudWatch publishes no number'],
   },
   'AWS::CloudWatch::Dashboard': {
     properties: v.strictObject({
@@ -386,17 +388,17 @@ export const resourceTypes = {
 
 export type ResourceType = keyof typeof resourceTypes;
 
-/** A resource's properties, as its type's table gives them: defaults filled in. */
+/** A resource's properties as its type's schema parses them, with defaults. */
 export type Properties<Type extends ResourceType> = v.InferOutput<(typeof resourceTypes)[Type]['properties']>;
 
-/** What `Ref` and `Fn::GetAtt` of a resource answer, attribute by attribute. */
+/** The values of a resource's `Ref` and `Fn::GetAtt`, by attribute. */
 export type Identity<Type extends ResourceType> = ReturnType<(typeof resourceTypes)[Type]['identify']>;
 
 export function isResourceType(type: string): type is ResourceType {
   return Object.hasOwn(resourceTypes, type);
 }
 
-/** AWS's made-up suffixes and ids are random; these are the same at every start. */
+/** AWS generates random suffixes and ids; these are the same at every start. */
 export function shortHash(name: string, length: number): string {
   return createHash('sha256').update(name).digest('hex').slice(0, length);
 }

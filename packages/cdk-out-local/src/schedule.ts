@@ -7,7 +7,7 @@ export interface SchedulerOptions {
   readonly template: StackTemplate;
   readonly access: AccessControl;
   readonly queues: Queues;
-  /** Hands an event to a function without waiting for its result. */
+  /** Passes an event to a function without waiting for its result. */
   readonly invokeAsync: (functionArn: string, event: unknown) => Promise<void>;
   /** Runs every schedule at this interval instead of its own. */
   readonly everySeconds?: number;

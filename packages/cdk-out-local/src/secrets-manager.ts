@@ -15,12 +15,12 @@ export interface SecretsManagerOptions {
   readonly preferredPort: number;
 }
 
-/** Trouble that Secrets Manager is to make from now on. */
+/** The faults that Secrets Manager should have from now on. */
 export interface SecretsManagerTrouble {
   readonly delayInMillis?: number;
-  /** Every call is answered with an internal error. */
+  /** Every call fails with an internal error. */
   readonly isFailing?: boolean;
-  /** Every call is refused, as by a policy that a deployment broke. */
+  /** Every call is denied, as after a deployment with a broken policy. */
   readonly isDenying?: boolean;
 }
 
@@ -32,7 +32,7 @@ interface SecretVersion {
 
 type GenerateSecretString = NonNullable<Properties<'AWS::SecretsManager::Secret'>['GenerateSecretString']>;
 
-/** What Secrets Manager says of a secret's versions: the stages of each, by its id. */
+/** The versions of a secret as Secrets Manager lists them: the stages of each, by id. */
 export type VersionStages = Readonly<Record<string, readonly string[]>>;
 
 const describeSecretInput = v.strictObject({ SecretId: v.string() });
@@ -43,14 +43,14 @@ const getSecretValueInput = v.strictObject({
 });
 
 /**
- * Secrets Manager's `GetSecretValue` and `DescribeSecret` over HTTP. Callers are known by their access key and may read what their role's
- * policies allow. Secrets are as CloudFormation creates them, generated or empty, until a value is put.
+ * Secrets Manager's `GetSecretValue` and `DescribeSecret` over HTTP. The access key identifies the caller, who may read what the
+ * role's policies allow. Secrets start as CloudFormation creates them, generated or empty, until a value is put.
  *
  * @see https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html
  */
 export class SecretsManager {
   readonly #secrets: readonly Resource<'AWS::SecretsManager::Secret'>[];
-  /** The current version and, after it, the previous one. */
+  /** The current version, followed by the previous one. */
   readonly #versions = new Map<string, readonly SecretVersion[]>();
   readonly #access: AccessControl;
   readonly #credentials: CredentialIssuer;
@@ -83,14 +83,14 @@ export class SecretsManager {
     return this.#server.url;
   }
 
-  /** How many calls have come in, refused ones included. */
+  /** Number of calls so far, including rejected ones. */
   get callCount(): number {
     return this.#callCount;
   }
 
   /**
    * @param secretId the secret's logical id, name or ARN
-   * @returns the id of the new version, which is the current one
+   * @returns the id of the new version, which becomes the current one
    */
   putSecretValue(secretId: string, secretString: string): string {
     const { ref } = this.#get(secretId);
@@ -108,13 +108,13 @@ export class SecretsManager {
     };
   }
 
-  /** Makes the previous version the current one, and the other way round. */
+  /** Swaps the current version and the previous one. */
   swapVersions(secretId: string): void {
     const { ref } = this.#get(secretId);
     this.#versions.set(ref, (this.#versions.get(ref) ?? []).toReversed());
   }
 
-  /** Makes a secret as empty as the stack creates it. */
+  /** Makes a secret empty, as the stack creates it. */
   clearSecretValue(secretId: string): void {
     this.#versions.delete(this.#get(secretId).ref);
   }

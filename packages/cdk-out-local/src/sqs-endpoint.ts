@@ -12,13 +12,13 @@ export interface SqsEndpointOptions {
 }
 
 interface Operation<Input> {
-  /** What a policy has to allow. @default the operation's own name */
+  /** The action that a policy must allow. @default the operation's own name */
   readonly action?: string;
   readonly schema: v.GenericSchema<unknown, Input>;
   perform(queue: Queue, input: Input): JsonAnswer['body'];
 }
 
-/** Keeps an operation's schema and what it does with the input together. */
+/** Keeps an operation's schema and its implementation together. */
 function operation<Input>(
   schema: v.GenericSchema<unknown, Input>,
   perform: Operation<Input>['perform'],
@@ -29,7 +29,7 @@ function operation<Input>(
 
 const QueueUrl = v.string();
 
-/** What the functions use of SQS; anything else is refused. */
+/** The SQS operations that the functions use; others are rejected. */
 const operations: Readonly<Record<string, Operation<unknown>>> = {
   SendMessage: operation(v.strictObject({ QueueUrl, MessageBody: v.string() }), (queue, { MessageBody }) =>
     send(queue, MessageBody),
@@ -74,8 +74,8 @@ const operations: Readonly<Record<string, Operation<unknown>>> = {
 };
 
 /**
- * The template's queues over HTTP, in SQS's JSON protocol. Callers are known by their access key and may do what their
- * role's policies and those of the queue allow.
+ * The template's queues over HTTP, in SQS's JSON protocol. The access key identifies the caller, who may do what the
+ * policies of the role and the queue allow.
  *
  * @see https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-json.html
  */

@@ -16,19 +16,19 @@ import {
 /** A resource of the template, with its intrinsic functions resolved. */
 export type Resource<Type extends ResourceType> = Identity<Type> & {
   readonly logicalId: string;
-  /** The name that the template gives it, or the one made up for it. */
+  /** The template's name for it, or a generated one. */
   readonly name: string;
   readonly type: Type;
   readonly properties: Properties<Type>;
 };
 
-/** A synthesized stack, of which every part is implemented on this machine. */
+/** A synthesized stack whose parts are all implemented on this machine. */
 export interface StackTemplate {
   readonly stackName: string;
   readonly region: string;
   readonly accountId: string;
   readonly outputs: Readonly<Record<string, string>>;
-  /** What this machine does not simulate of the resources present, one sentence each. */
+  /** What this machine does not simulate for the stack's resources, one sentence each. */
   readonly notSimulated: readonly string[];
   resourcesOfType<Type extends ResourceType>(type: Type): readonly Resource<Type>[];
   /** The directory of a function's code, from its `Code.S3Key`. */
@@ -59,8 +59,8 @@ const resourceSchema = v.strictObject({
 /**
  * Loads the one stack of a `cdk.out` directory.
  *
- * @throws where the directory does not hold exactly one stack, and on any resource type, property, value or
- *   intrinsic function that this machine does not implement, naming it: nothing is ignored silently
+ * @throws if the directory does not hold exactly one stack, and on any resource type, property, value or
+ *   intrinsic function that this machine does not implement, naming it: it never ignores anything silently
  */
 export function loadTemplate(cdkOutDirectory: string): StackTemplate {
   const { stackName, region, accountId, ...synthesized } = readStack(cdkOutDirectory);

@@ -1,4 +1,4 @@
-/** Whether an IAM pattern (`*` any characters, `?` any one character, all else literally) covers the whole text. */
+/** Whether an IAM pattern (`*` any characters, `?` any one character, everything else literally) matches the whole text. */
 export function matchesWildcard(pattern: string, text: string): boolean {
   const expression = pattern
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')

@@ -81,7 +81,7 @@ test.each([undefined, 'default', BUS_ARN])(
   },
 );
 
-test('an event for a bus that does not exist is taken, and nobody ever sees it', async () => {
+test('an event for a bus that does not exist is accepted and dropped', async () => {
   const before = eventBridge.events.length;
   const { FailedEntryCount, Entries } = await put('Owner', { ...ENTRY, EventBusName: 'typo' });
   expect({ FailedEntryCount, Entries }).toEqual({
@@ -155,7 +155,7 @@ test('calls can be made to fail, and entries to be refused', async () => {
   });
 });
 
-test('whoever may look finds out whether a bus exists', async () => {
+test('callers with the permission find out whether a bus exists', async () => {
   const describe = (role: string, Name: string) =>
     (clients.get(role) as EventBridgeClient).send(new DescribeEventBusCommand({ Name }));
 

@@ -281,7 +281,7 @@ test('every request leaves a line in the access log, as the stage formats it', a
   ]);
 });
 
-test('every request is measured, and failures of the client and of ours apart', async () => {
+test('every request is measured, with client errors and server errors apart', async () => {
   const apiId = template.resourcesOfType('AWS::ApiGatewayV2::Api')[0]?.ref ?? '';
   const valuesOf = (name: string) =>
     metrics.valuesOf({ namespace: 'AWS/ApiGateway', name, dimensions: { ApiId: apiId } }, 0, Date.now() + 1);

@@ -126,6 +126,6 @@ test('what has no effect is listed once, with its reason and its places', () => 
   });
   expect(template.notSimulated).toEqual([
     'messages are not encrypted (SQS::Queue SqsManagedSseEnabled, SQS::Queue KmsMasterKeyId)',
-    'no message is delivered twice, and whoever asks an empty queue need not wait (SQS::Queue)',
+    'no message is delivered twice, and receiving from an empty queue need not wait (SQS::Queue)',
   ]);
 });

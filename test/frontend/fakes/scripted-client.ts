@@ -5,9 +5,9 @@ import type { StatusClient } from '../../../frontend/src/status-client.ts';
 export type Check = {
   readonly userId: string;
   readonly signal: AbortSignal;
-  /** Answers, and resolves when whoever asked has dealt with it. */
+  /** Answers, and resolves when the caller has processed it. */
   answer(status: ConnectionStatus): Promise<void>;
-  /** Rejects, and resolves when whoever asked has dealt with it. */
+  /** Rejects, and resolves when the caller has processed it. */
   fail(error: Error): Promise<void>;
 };
 
@@ -38,7 +38,7 @@ async function settled(settle: () => void): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve));
 }
 
-/** What the API says of a connection that works. */
+/** The API's answer about a working connection. */
 export function connectedStatus(
   changes: Partial<Extract<ConnectionStatus, { kind: 'connected' }>> = {},
 ): Extract<ConnectionStatus, { kind: 'connected' }> {

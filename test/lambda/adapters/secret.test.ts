@@ -73,7 +73,7 @@ describe('a secret without a usable value', () => {
 
   test.each([
     ['it can be described', json(200, { ARN })],
-    ['nobody may describe it', refusal('AccessDeniedException', 'no')],
+    ['it may not be described', refusal('AccessDeniedException', 'no')],
   ])('that was never filled in says what to run, where %s', async (_name, describe) => {
     server.respond = (response, request) =>
       (request.headers['x-amz-target'] === 'secretsmanager.DescribeSecret' ? describe : noValue)(
@@ -130,7 +130,7 @@ describe('a secret without a usable value', () => {
     ['jwt_secret', SUPABASE_CREDENTIALS, { secret_key: 'sb_secret_1' }],
     ['key', RESCUE_KEY, { key: 'k'.repeat(64) }],
   ] as [string, SecretFormat<unknown>, object][])('because its %s', (member, format, value) => {
-    // What pasting adds without anybody seeing it, and no client library takes in a header.
+    // Invisible characters from pasting, which no client library accepts in a header.
     test.each([
       ['begins with a byte order mark', '\ufeffsecret'],
       ['holds a zero-width space', 'sec\u200bret'],
@@ -190,10 +190,10 @@ describe('a secret without a usable value', () => {
   });
 });
 
-describe('renewing a value that somebody rejected', () => {
+describe('renewing a rejected value', () => {
   const newer: SpotifyClient = { client_id: 'the-client-id', client_secret: 'the-rotated-secret' };
 
-  test('reads it anew, and the new one is kept', async () => {
+  test('reads it again, and the new one is kept', async () => {
     const rejected = await secret.read();
     server.respond = holding(newer);
     clock.advance(10_000);
@@ -228,7 +228,7 @@ describe('renewing a value that somebody rejected', () => {
     expect(secret.mayHaveMissed(failedAt + 0.001)).toBe(true);
   });
 
-  test('gives somebody who comes late the value that is already there', async () => {
+  test('gives a late caller the value that is already there', async () => {
     const rejected = await secret.read();
     server.respond = holding(newer);
     clock.advance(10_000);
@@ -238,7 +238,7 @@ describe('renewing a value that somebody rejected', () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  test('gives the very same value when Secrets Manager holds no other, so that nobody tries it twice', async () => {
+  test('gives the very same value when Secrets Manager holds no other, so that it is not tried twice', async () => {
     const rejected = await secret.read();
     clock.advance(10_000);
     const values = await Promise.all([1, 2, 3].map(() => secret.renew(rejected)));

@@ -163,7 +163,7 @@ describe('a success', () => {
     ['an id token of null', { id_token: null }],
     ['an id token of another type', { id_token: { sub: 'somebody' } }],
     ['an error beside the tokens', { error: null, error_description: '' }],
-    ['fields that nobody knows', { refresh_token_expires_in: null, __proto: [], nested: { a: [1] } }],
+    ['unknown fields', { refresh_token_expires_in: null, __proto: [], nested: { a: [1] } }],
   ];
   test.each(oddFields)('with %s is one', async (_name, change) => {
     const answer = await refresh(json(200, { ...success, refresh_token: 'AQDcanary-rotated', ...change }));
@@ -397,7 +397,7 @@ describe('an answer that is no answer says nothing about the grant:', () => {
     expect(answer).toEqual({ kind: 'unavailable', reason: 'no answer in time' });
   });
 
-  test('nobody at the other end', async () => {
+  test('no server at the other end', async () => {
     const gone = await FakeHttpServer.start();
     await gone.stop();
     const secret = new Secret(secretsManager.reader, 'arn', SPOTIFY_CLIENT, clock);
@@ -444,7 +444,7 @@ describe('a refusal', () => {
   const others: [string, Respond, string][] = [
     ['invalid_request', json(400, { error: 'invalid_request' }), 'invalid_request'],
     ['unsupported_grant_type', json(400, { error: 'unsupported_grant_type' }), 'unsupported_grant_type'],
-    ['an error that nobody knows', json(400, { error: 'server_on_holiday' }), 'server_on_holiday'],
+    ['an unknown error', json(400, { error: 'server_on_holiday' }), 'server_on_holiday'],
     ['an error that is no code', json(400, { error: `token ${REFRESH_TOKEN} is odd` }), 'unknown error code'],
     ['an error of the Web API', json(403, { error: { status: 403, message: 'Forbidden' } }), 'status 403'],
     ['a page', html(404), 'status 404'],
@@ -512,7 +512,7 @@ describe('a rejected client', () => {
   test.each([
     ['invalid_client', 'client_rejected'],
     ['an_error_that_nobody_knows', 'rejected'],
-    // What Spotify says of living grants to the client of another app.
+    // Spotify's answer about living grants to another app's client.
     ['invalid_grant', 'revoked'],
   ])('by %s heals by itself when the secret was rotated', async (error, kind) => {
     const rotated = `Basic ${Buffer.from('5fe01282e44241328a84e7c5cc169165:rotated').toString('base64')}`;

@@ -79,7 +79,7 @@ describe('wake-ups', () => {
       );
 
       await expect(partial.send([wakeUp])).rejects.toMatchObject({
-        message: 'the sweep queue took 0 of 1',
+        message: 'the sweep queue accepted 0 of 1',
       });
     } finally {
       await server.stop();

@@ -405,7 +405,7 @@ describe('a call that fails is', () => {
     expect((await failureOf(store.countDue(300, TIMEOUT_MILLISECONDS))).message).toMatch(advice);
   });
 
-  test('STORE_UNAVAILABLE when nobody is at the other end', async () => {
+  test('STORE_UNAVAILABLE when there is no server', async () => {
     const gone = await FakeHttpServer.start();
     await gone.stop();
     expect((await failureOf(storeAt(gone.url).countDue(300, TIMEOUT_MILLISECONDS))).code).toBe(

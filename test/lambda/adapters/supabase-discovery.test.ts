@@ -46,9 +46,9 @@ describe('what went wrong is said', () => {
   });
 
   test.each<[string, Respond]>([
-    ['is answered with status 500', json(500, {})],
-    ['is answered with status 200', json(200, { keys: 'none' })],
-    ['is answered with status 200', html(200)],
+    ['answers with status 500', json(500, {})],
+    ['answers with status 200', json(200, { keys: 'none' })],
+    ['answers with status 200', html(200)],
     ['could not be read: connection failed: ECONNRESET', reset],
   ])('of a key set that %s', async (words, answer) => {
     keySet = answer;

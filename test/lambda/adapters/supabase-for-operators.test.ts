@@ -83,7 +83,7 @@ describe('events', () => {
     ]);
   });
 
-  test('of a kind that nobody knows are refused', async () => {
+  test('of an unknown kind are refused', async () => {
     supabase.respond = json(200, [{ ...rows[0], kind: 'other' }]);
     await expect(
       new SupabaseEventStore(functions).pending(1_000, TIMEOUT_MILLISECONDS),

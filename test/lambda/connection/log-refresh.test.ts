@@ -11,7 +11,7 @@ describe('the line about a refresh', () => {
     expect(lineAbout(refreshedAnswer())).toMatchObject({ level: 'debug', fields: { outcome: 'refreshed' } });
   });
 
-  test('about a stored token is not even made where nobody debugs; a warning is', () => {
+  test('about a stored token is not even built unless debugging; a warning is', () => {
     const log = new RecordingLog();
     log.writesDebug = false;
     logRefresh(log, aLease(), refreshedAnswer(), 'applied', 'debug');

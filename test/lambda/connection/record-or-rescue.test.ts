@@ -63,7 +63,7 @@ describe('a rotated refresh token', () => {
     expect(metrics.added).toEqual([{ rescueQueued: 1 }]);
   });
 
-  test('whose row somebody keeps locked is rescued too, and only that one', async () => {
+  test('whose row stays locked is rescued too, and only that one', async () => {
     const rotations = [aRotation(await leaseOn('a')), aRotation(await leaseOn('b'))];
     store.model.lockedUsers.add('b');
 

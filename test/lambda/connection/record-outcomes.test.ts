@@ -28,7 +28,7 @@ describe('recording outcomes', () => {
     expect(recordCalls()).toBe(0);
   });
 
-  test('is repeated for the row that somebody has locked, and only for that', async () => {
+  test('is repeated for the locked row, and only for that', async () => {
     const settled = await settle(['a', 'b']);
     store.model.lockedUsers.add('b');
     store.beforeEach = () => {
@@ -122,7 +122,7 @@ describe('recording outcomes', () => {
     expect(recordCalls()).toBe(1);
   });
 
-  test('never drops a lease, whatever fails and whoever locks', async () => {
+  test('never drops a lease, whatever fails or is locked', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.uniqueArray(fc.integer({ min: 0, max: 50 }), { maxLength: 20 }),

@@ -52,7 +52,7 @@ describe('refreshing a leased connection', () => {
     expect(metrics.added).toEqual([{ clientRejected: 1 }]);
   });
 
-  test('tells when somebody else changed the connection meanwhile, and leaves it alone', async () => {
+  test('reports that the connection has changed meanwhile, and leaves it alone', async () => {
     const lease = await leaseOn('a');
     const { verdict } = await refresh(lease, () => {
       store.connect('a', 3_600, { refreshToken: 'written-meanwhile' });

@@ -83,7 +83,7 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
       expect(await tested.store.check(user, null, LEASE, 1_000)).toMatchObject({ state: 'leased' });
     });
 
-    test('tells a connection that backs off from one that somebody refreshes', async () => {
+    test('distinguishes a connection that backs off from one that is being refreshed', async () => {
       const user = await connect();
       await settle(user, unavailable);
       expect(await check(user)).toMatchObject({
@@ -95,7 +95,7 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
       expect(await check(user)).toMatchObject({ state: 'leased', lease: { failures: 1 } });
     });
 
-    test('passes over a row that somebody has locked', async () => {
+    test('skips a locked row', async () => {
       const user = await connect();
       const unlock = await tested.lock(user);
       expect(await check(user)).toMatchObject({
@@ -132,7 +132,7 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
       expect((await claim({ sweepAgeSeconds: 5 })).leases).toHaveLength(1);
     });
 
-    test('comes back for a row that somebody has locked', async () => {
+    test('returns to a locked row', async () => {
       const user = await connect();
       const unlock = await tested.lock(user);
       expect(await claim()).toMatchObject({ leases: [], nextClaimInSeconds: 1 });
@@ -177,13 +177,13 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
       });
     });
 
-    test('an outcome whose lease has lapsed applies while nobody else has taken one', async () => {
+    test('an outcome whose lease has lapsed applies while there is no other lease', async () => {
       const lease = await leaseOn(await connect());
       await tested.letTimePass(HOUR);
       expect(await record(lease, unavailable)).toBe('applied');
     });
 
-    test('an outcome whose lease has lapsed is stale once somebody else has one', async () => {
+    test('an outcome whose lease has lapsed is stale once there is another lease', async () => {
       const user = await connect();
       const late = await leaseOn(user);
       await tested.letTimePass(LEASE);
@@ -236,7 +236,7 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
       expect(await stateOf(user)).toMatchObject({ accessToken: 'access', leaseId: null });
     });
 
-    test('an outcome for a row that somebody has locked is to be recorded again', async () => {
+    test('an outcome for a locked row is to be recorded again', async () => {
       const user = await connect();
       const lease = await leaseOn(user);
       const unlock = await tested.lock(user);
@@ -245,7 +245,7 @@ describe.each<[string, () => Promise<StoreUnderTest>]>([
       expect(await record(lease, rotated)).toBe('applied');
     });
 
-    test('an outcome for nobody is stale', async () => {
+    test('an outcome for an unknown user is stale', async () => {
       const lease = await leaseOn(await connect());
       const nobody = { ...lease, userId: randomUUID(), leaseId: randomUUID() };
       expect(await record(nobody, rotated)).toBe('stale');

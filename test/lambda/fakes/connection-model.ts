@@ -18,7 +18,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Between two attempts, however often somebody writes or asks. */
+/** Minimum time between two attempts, whatever is written or asked. */
 const FLOOR = 30 * SECOND;
 /** Marks that are younger are evidence of a mistake of Spotify's, and undone where it is one. */
 const EVIDENCE_WINDOW = 30 * MINUTE;
@@ -84,7 +84,7 @@ type ModelCheck =
   | { readonly state: 'leased'; readonly details: ConnectionDetails; readonly lease: ModelLease };
 
 /**
- * The rules of `supabase/migrations`, once more: who may refresh what and when, what an outcome changes, and whether
+ * The rules of `supabase/migrations` again: what may be refreshed and when, what an outcome changes, and whether
  * Spotify is believed. Properties compare it with the SQL, so that the use cases can be tested on it.
  *
  * Left out, and tested on the SQL alone: connections that share a token; what reconciling heals, and what it and the end
@@ -93,9 +93,9 @@ type ModelCheck =
  * limits on how many rows one call undoes.
  */
 export class ConnectionModel {
-  /** Somebody has these rows locked. */
+  /** The locked rows. */
   readonly lockedUsers = new Set<string>();
-  /** Bondhu's schema lets nobody change the tokens of these. */
+  /** Users whose tokens Bondhu's schema lets no one change. */
   readonly usersRefusingTokens = new Set<string>();
   readonly #connections = new Map<string, Connection>();
   readonly #refreshesByMinute = new Map<number, number>();
@@ -266,7 +266,7 @@ export class ConnectionModel {
       (floorLeft ?? 0) / SECOND,
     );
     if (connection.reauthorizationRequiredSince !== null) {
-      // Somebody is asking Spotify at this moment whether the mark is right.
+      // Another process is asking Spotify at the moment whether the mark is right.
       return isDue && connection.leaseId !== null && claimableInSeconds > 0
         ? { state: 'busy', details, retryInSeconds, isRevoked: true }
         : { state: 'reauthorization_required', details };
@@ -337,7 +337,7 @@ export class ConnectionModel {
       .map(({ claimableAt }) => claimableAt ?? 0)
       .filter((claimableAt) => claimableAt > now && claimableAt <= windowEnd)
       .map((claimableAt) => (claimableAt - now) / SECOND);
-    // Still free and due: somebody had the row locked for a moment.
+    // Still free and due: the row was locked for a moment.
     if (all.some(isDue)) waits.push(1);
     return {
       leases,
@@ -529,7 +529,7 @@ export class ConnectionModel {
     );
   }
 
-  /** Nobody calls Spotify for so many seconds. */
+  /** No calls to Spotify for this many seconds. */
   holdEverybodyBack(seconds: number): void {
     this.#notBefore = Math.max(this.#notBefore ?? 0, this.#in(seconds));
   }
@@ -756,7 +756,7 @@ function neverConnected(userId: string): Connection {
   };
 }
 
-/** Null: its state is what it was, as it is when a token is refreshed once more. */
+/** Null: its state is what it was, as it is when a token is refreshed again. */
 function changeBetween(old: Connection, connection: Connection): Change | null {
   const { reauthorizationReason } = connection;
   if (old.heldSince === null && connection.heldSince !== null) return 'held';

@@ -63,7 +63,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
     this.model.write(userId, { accessToken: null, refreshToken: null, expiresInSeconds: null });
   }
 
-  /** Somebody else takes a lease, and does nothing with it. */
+  /** Another process takes a lease, and does nothing with it. */
   leaseElsewhere(userId: string, seconds: number): Lease {
     const check = this.model.check(userId, null, seconds);
     if (check.state !== 'leased') {
@@ -72,7 +72,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
     return { ...check.lease, lapsesAt: Number.MAX_SAFE_INTEGER };
   }
 
-  /** Somebody else takes a lease, and this becomes of it. */
+  /** Another process takes a lease, with this outcome. */
   settle(userId: string, outcome: RefreshOutcome): void {
     this.model.record([{ lease: this.leaseElsewhere(userId, 60), outcome }]);
   }

@@ -26,7 +26,7 @@ export class InMemoryRescueQueue implements RescueQueue {
     this.add(rotation);
   }
 
-  /** Puts a message in that somebody else sent; null: one that cannot be opened. */
+  /** Adds a message from another sender; null: one that cannot be decrypted. */
   add(rotation: Rotation | null): void {
     this.#messagesSent += 1;
     const id = `message-${this.#messagesSent}`;

@@ -26,7 +26,7 @@ export class VirtualClock implements Clock {
     });
   }
 
-  /** Lets time pass at once, while nobody sleeps. */
+  /** Lets time pass at once, while nothing sleeps. */
   advance(milliseconds: number): void {
     this.#now += milliseconds;
   }

@@ -34,7 +34,7 @@ describe('the answer', () => {
     expect(answer).toMatchObject({ spotify_user_email: null, connected_at: null, reauthorize_by: null });
   });
 
-  test('to somebody who never connected is that and nothing else', () => {
+  test('to a user who never connected is that and nothing else', () => {
     expect(toAnswer({ kind: 'not_connected' })).toEqual({ connected: false });
   });
 

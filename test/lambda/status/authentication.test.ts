@@ -344,7 +344,7 @@ describe('a token signed with a key that is not known yet', () => {
     }
   });
 
-  test('is refused when it says that it was issued in the future, or by nobody who is signed in', async () => {
+  test('is refused when it says that it was issued in the future, or not for a signed-in user', async () => {
     await knowRs256Alone(400);
     const iat = secondsFromNow(-10);
     for (const changes of [{ iat: secondsFromNow(90) }, { iat, role: 'anon' }, { iat, sub: '' }]) {
@@ -408,7 +408,7 @@ describe('a key set that cannot be fetched', () => {
     clock.mockRestore();
   });
 
-  test('because nobody listens says nothing about the token', async () => {
+  test('because no server listens says nothing about the token', async () => {
     const gone = await FakeHttpServer.start();
     await gone.stop();
     signingKeys = new SupabaseSigningKeys(gone.url);

@@ -47,7 +47,7 @@ describe('a user whose token has time left', () => {
     expect(spotify.calls).toHaveLength(0);
   });
 
-  test('is connected also while somebody else refreshes the token early', async () => {
+  test('is connected even while another process refreshes the token early', async () => {
     store.connect(USER, 600);
     store.leaseElsewhere(USER, 60);
     expect(await check()).toMatchObject({ kind: 'connected', degraded: false });
@@ -120,7 +120,7 @@ describe('a user whose token is about to run out', () => {
   });
 });
 
-describe('while somebody else refreshes the connection', () => {
+describe('while another process refreshes the connection', () => {
   test('waits for their fresh token, and does not claim it as its own', async () => {
     store.connect(USER, 60);
     const [one, other] = await Promise.all([check(), check()]);
@@ -267,7 +267,7 @@ describe('when Spotify says that the grant is revoked', () => {
 });
 
 describe('a refresh whose outcome is not stored by this request', () => {
-  test('because somebody wrote meanwhile: their state is read, and nothing is claimed', async () => {
+  test('because of a write meanwhile: the new state is read, and nothing is claimed', async () => {
     store.connect(USER, 60);
     answer = () => {
       store.connect(USER, 1_800, { accessToken: 'written-meanwhile' });
@@ -311,7 +311,7 @@ describe('a refresh whose outcome is not stored by this request', () => {
   );
 });
 
-test('no sequence of answers makes one request refresh twice, and what it says of its refresh is true', async () => {
+test('no sequence of answers makes one request refresh twice, and what it says about its refresh is true', async () => {
   const answers = fc.oneof(
     fc.constantFrom(...answersOfEachKind),
     fc.integer({ min: 1, max: 600 }).map((expiresInSeconds) => refreshedAnswer({ expiresInSeconds })),
@@ -319,7 +319,7 @@ test('no sequence of answers makes one request refresh twice, and what it says o
   const steps = fc.record({
     answer: answers,
     milliseconds: fc.nat(5_000),
-    /** What somebody writes meanwhile: seconds until the expiry, null for an unknown one, undefined for nothing. */
+    /** The write meanwhile: seconds until the expiry, null for an unknown one, undefined for nothing. */
     written: fc.option(fc.option(fc.integer({ min: -60, max: 3_600 })), { nil: undefined }),
   });
   await fc.assert(

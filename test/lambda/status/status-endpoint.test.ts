@@ -65,7 +65,7 @@ describe('an answer about the connection', () => {
   ];
 
   test.each(statuses)(
-    'is a 200 with JSON that nobody stores, and counted: %s',
+    'is a 200 with JSON that may not be cached, and counted: %s',
     async (metric, present, body) => {
       status = () => {
         clock.advance(70);
@@ -123,7 +123,7 @@ describe('an answer about the connection', () => {
 
 describe('a problem', () => {
   test.each(['', 'me', `${USER}0`, `${USER}/`, '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e1g', "' or 1=1 --"])(
-    'is answered with 400 when %p is asked for, whoever asks',
+    'is answered with 400 for %p, for any user',
     async (userId) => {
       authenticate = () => Promise.reject(new AuthenticationError('TOKEN_MISSING', 'no bearer token'));
       expectProblem(await get(userId), 400, 'Bad Request', {});
@@ -185,7 +185,7 @@ describe('a problem', () => {
     expect(metrics.added).toMatchObject([{ statusUnavailable: 1 }]);
   });
 
-  test('is answered with 503 for a key that may be new, which is no outage: anybody can make one up', async () => {
+  test('is answered with 503 for a key that may be new, which is no outage: anyone can make one up', async () => {
     authenticate = () => Promise.reject(new UnknownKeyError({}));
     expectProblem(await get(USER), 503, 'Service Unavailable', { 'retry-after': '10' });
     expect(metrics.added).toMatchObject([{ statusKeyUnknown: 1 }]);
@@ -214,7 +214,7 @@ test('the Authorization header is what the token is taken from', async () => {
   expect(seen).toEqual(['Bearer abc', undefined]);
 });
 
-test('a defect of ours leaves as an error, for the gateway to answer', async () => {
+test('a defect in our code leaves as an error, for the gateway to answer', async () => {
   const defect = new RangeError('a defect');
   status = () => {
     throw defect;

@@ -41,7 +41,7 @@ test('a project that does not say its issuer passes, and the line says so', asyn
   published = { issuer: null, signingKeys: 1 };
   expect(await findingOf('user_tokens')).toEqual({
     ok: true,
-    detail: 'Supabase does not say as what it issues them, signing keys: 1',
+    detail: 'Supabase publishes no issuer, signing keys: 1',
   });
 });
 
@@ -71,7 +71,7 @@ describe('what is wrong is said with what to do:', () => {
     statistics = async () => {
       throw new StoreError('MIGRATION_MISSING', 'the database does not know the function: apply migrations');
     };
-    expect(await findingOf('supabase')).toEqual({ ok: true, detail: 'reached, and it takes the key' });
+    expect(await findingOf('supabase')).toEqual({ ok: true, detail: 'reached, and it accepts the key' });
     expect(await findingOf('migrations')).toEqual({
       ok: false,
       detail: 'the database does not know the function: apply migrations',
@@ -114,7 +114,7 @@ describe('what is wrong is said with what to do:', () => {
     });
     expect(await findingOf('last_sweep')).toEqual({
       ok: false,
-      detail: 'no sweep has come to its end yet',
+      detail: 'no sweep has finished yet',
     });
   });
 
@@ -149,12 +149,12 @@ describe('what is wrong is said with what to do:', () => {
   });
 });
 
-test('values that cannot be right are counted, with who writes them', async () => {
+test('values that cannot be right are counted, with their cause', async () => {
   statistics = async () => ({ ...healthyStatistics, implausible_expiries: 5, shared_tokens: 2 });
   expect(await findingOf('stored_values')).toEqual({
     ok: false,
     detail: expect.stringMatching(
-      /^5 connections with an expiry.*time zone.*; 2 connections whose refresh token/,
+      /^5 connections have an impossible expiry.*time zone.*; 2 connections share a refresh token/,
     ),
   });
 });
@@ -168,7 +168,7 @@ test.each([
     statistics = async () => ({ ...healthyStatistics, connected, implausible_expiries: implausible });
     expect(await findingOf('stored_values')).toEqual({
       ok: true,
-      detail: expect.stringMatching(`^${implausible} connections with an expiry`),
+      detail: expect.stringMatching(`^${implausible} connections have an impossible expiry`),
     });
   },
 );
@@ -187,7 +187,7 @@ test('Spotify is not called while it lets nobody', async () => {
   expect(spotifyCalls).toBe(0);
 });
 
-test('a defect of ours is not a finding', async () => {
+test('a defect in our code is not a finding', async () => {
   readSecret = async () => {
     throw new RangeError('a defect');
   };

@@ -72,7 +72,7 @@ describe('what is refreshed', () => {
   });
 });
 
-test('nobody calls Spotify while everybody has to wait, and the sweep ends at once', async () => {
+test('no call is made while Spotify has asked to wait, and the sweep ends at once', async () => {
   store.connectMany(3);
   store.model.holdEverybodyBack(3_600);
   expect(await harness.refreshDue()).toMatchObject({ status: 'throttled', counts: { total: 0 } });
@@ -100,7 +100,7 @@ describe('a claim', () => {
     expect(store.dueFrom.slice(0, 4)).toEqual([null, expect.any(String), expect.any(String), null]);
   });
 
-  /** Its rejection, which nobody awaits yet, would end the process with every lease unsettled. */
+  /** Its rejection is not awaited yet and would end the process with every lease unsettled. */
   test('that fails while the batch before it is being started costs no outcome of that batch', async () => {
     store.connectMany(60);
     // Slower than the claim, so that the batch is not yet started when that fails.

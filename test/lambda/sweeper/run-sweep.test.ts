@@ -214,7 +214,7 @@ describe('other teams', () => {
       fields: {
         count: 1,
         code: 'EVENT_BUS_UNAVAILABLE',
-        reason: 'the event bus did not take them: InternalFailure',
+        reason: 'the event bus rejected them: InternalFailure',
       },
     });
 

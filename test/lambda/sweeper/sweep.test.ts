@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 
 describe('a sweep', () => {
-  test('with nothing due asks the database and nobody else', async () => {
+  test('with nothing due only asks the database', async () => {
     const { store, spotify } = harness;
     store.connect('fresh', 3_000);
     expect(await harness.sweep()).toEqual({
@@ -115,7 +115,7 @@ describe('maintenance', () => {
     expect(harness.log.lines[0]).toMatchObject({ fields: { dead_grants_cleared: 2_500 } });
   });
 
-  test('that fails keeps nobody from being refreshed', async () => {
+  test('that fails stops no refresh', async () => {
     harness.store.connectMany(3);
     harness.store.beforeEach = (method) => {
       if (method === 'reconcile') {
@@ -126,7 +126,7 @@ describe('maintenance', () => {
     expect(harness.log.lines[0]).toMatchObject({ level: 'warn', message: 'sweep maintenance failed' });
   });
 
-  /** Grants that were marked dead over a week ago, and that nobody has asked about since. */
+  /** Grants that were marked dead over a week ago, and not asked about since. */
   function connectLongDead(count: number): void {
     for (let index = 0; index < count; index += 1) {
       harness.store.connect(`dead-${index}`, 60);
@@ -224,7 +224,7 @@ describe('the result', () => {
     expect(harness.spotify.calls).toHaveLength(10);
   });
 
-  test('counts as stale what somebody else changed meanwhile, and leaves it to them', async () => {
+  test('counts as stale what changed meanwhile, and leaves it alone', async () => {
     const { store } = harness;
     store.connectMany(10);
     harness.answer = (token) => {
@@ -248,7 +248,7 @@ describe('the result', () => {
     expect(result).toMatchObject({ refreshed: 0, failed: 10, remaining: 10, status: 'out_of_time' });
   });
 
-  test('adds up, and every lease is settled exactly once, whatever Spotify answers and whoever interferes', async () => {
+  test('adds up, and every lease is settled exactly once, whatever Spotify answers and whatever interferes', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.integer({ min: 0, max: 60 }),

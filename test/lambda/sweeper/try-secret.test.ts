@@ -75,7 +75,7 @@ describe('a Supabase key', () => {
   ])('with %s for user tokens loses what it should: %j', async (_name, present, candidate, loses) => {
     expect(await trySupabaseKey(candidate, holding(present), working)).toEqual({
       answer: 'accepted',
-      detail: 'Supabase takes the key',
+      detail: 'Supabase accepts the key',
       loses,
     });
   });

@@ -107,7 +107,7 @@ describe('refreshing', () => {
 });
 
 describe('the end of a grant', () => {
-  test('revoked by its user, and nobody else is hit', async () => {
+  test('revoked by its user, and no other user is affected', async () => {
     const alice = spotify.createGrant({ userId: 'alice' });
     const bob = spotify.createGrant({ userId: 'bob' });
 
@@ -154,7 +154,7 @@ test('access tokens end after an hour, or at once when told so', () => {
   expect(spotify.acceptsAccessToken(second)).toBe(false);
 });
 
-test('who is being asked about is told before the answer', async () => {
+test('the user of a request is known before the answer', async () => {
   const { refreshToken } = spotify.createGrant({ userId: 'alice' });
   spotify.setFault({ kind: 'hang' });
   const asked = spotify.nextTokenRequest();

@@ -59,7 +59,7 @@ async function exchange(code: string | null, changes: Record<string, string> = {
 const invalidCode = { status: 400, body: { error: 'invalid_grant' } };
 
 describe('the consent page', () => {
-  test('says who is asked, as text', async () => {
+  test('names the user, as text', async () => {
     const response = await fetch(consentUrl({ login_hint: '<b>alice</b>' }));
 
     expect(response.headers.get('content-type')).toContain('text/html');
@@ -97,7 +97,7 @@ describe('the consent page', () => {
     [{ redirect_uri: `${redirectUri}/elsewhere` }, 'INVALID_CLIENT: Invalid redirect URI'],
     [{ response_type: 'token' }, 'response_type must be code'],
     [{ user_id: '' }, 'user_id must be supplied'],
-  ])('is not shown, and sends nobody anywhere, with %j', async (changes, message) => {
+  ])('is not shown, and redirects no one, with %j', async (changes, message) => {
     for (const method of ['GET', 'POST']) {
       const response = await fetch(consentUrl(changes), { method, redirect: 'manual' });
       expect(response.status).toBe(400);

@@ -75,7 +75,7 @@ describe('the stand-in for Bondhu', () => {
     expect(changed.rows).toEqual([{ id: aliceId, touched: true }]);
   });
 
-  test('nobody signed in is turned away', async () => {
+  test('no signed-in user is turned away', async () => {
     await expect(
       query(database.authenticatorUrl, 'set role anon; select * from profiles'),
     ).rejects.toMatchObject({ code: '42501' });

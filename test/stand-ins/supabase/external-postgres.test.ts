@@ -83,7 +83,7 @@ describe('an address that cannot be used is refused, with what to write:', () =>
     );
   });
 
-  test('one where nobody listens', async () => {
+  test('one without a server', async () => {
     await expect(connectToPostgres('postgres://postgres@127.0.0.1:1/postgres')).rejects.toThrow(
       /^DATABASE_URL: the server cannot be reached: .*ECONNREFUSED/,
     );

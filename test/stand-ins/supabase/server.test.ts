@@ -94,7 +94,7 @@ describe('users', () => {
     );
   });
 
-  test('have what Supabase Auth puts into a token and says of a user', async () => {
+  test('have what Supabase Auth puts into a token and says about a user', async () => {
     const credentials = { email: 'grace@example.com', password: 'correct horse' };
     const id = await supabase.createUser(credentials.email, credentials.password);
     const client = createClient(supabase.url, supabase.publishableKey);

@@ -1,6 +1,6 @@
 export type AlarmState = 'OK' | 'ALARM' | 'INSUFFICIENT_DATA';
 
-/** The part of an alarm that says how many data points decide, in the template's own words. */
+/** The part of an alarm that defines how many data points decide, in the template's own words. */
 export interface AlarmRule {
   readonly EvaluationPeriods: number;
   /** @default - as many as `EvaluationPeriods` */
@@ -9,21 +9,21 @@ export interface AlarmRule {
 }
 
 /**
- * How many periods CloudWatch looks back beyond those that it needs, in case some of them are missing. It publishes no
- * number; this is the one of its examples (five data points for three periods).
+ * How many periods CloudWatch looks back beyond those that it needs, in case some are missing. It publishes no
+ * number; this one comes from its examples (five data points for three periods).
  */
 const EXTRA_PERIODS = 2;
 
-/** The data points that an alarm is decided on. */
+/** The data points that decide an alarm's state. */
 export function evaluationRangeOf({ EvaluationPeriods }: Pick<AlarmRule, 'EvaluationPeriods'>): number {
   return EvaluationPeriods + EXTRA_PERIODS;
 }
 
 /**
- * Decides what state an alarm is in.
+ * Decides the state of an alarm.
  *
- * @param range whether each data point of the evaluation range breaches, the oldest first; undefined where it is missing
- * @param current kept where missing data is ignored and decides
+ * @param range whether each data point of the evaluation range breaches, oldest first; undefined if it is missing
+ * @param current the result if the alarm ignores missing data and the data points do not decide
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
  */
 export function decideState(
@@ -41,6 +41,6 @@ export function decideState(
   }
   if (TreatMissingData === 'ignore') return current;
   if (existing.length === 0) return 'INSUFFICIENT_DATA';
-  // Nothing but too few breaching data points: enough once the oldest of them is as old as so many would be.
+  // Only breaching data points, but too few: enough once the oldest is as old as the required number of periods.
   return range.length - range.indexOf(true) >= DatapointsToAlarm ? 'ALARM' : 'OK';
 }

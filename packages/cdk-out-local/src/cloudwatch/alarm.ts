@@ -20,11 +20,11 @@ const isBreaching: Readonly<
 };
 
 /**
- * Evaluates an alarm of the template as CloudWatch does every minute: over periods that end with the last full minute.
+ * Evaluates an alarm of the template as CloudWatch does every minute, over periods that end with the last full minute.
  *
- * @param current the state that it is in, which missing data may leave as it is
+ * @param current the present state, which missing data may preserve
  * @param createdAt when the alarm was created, in milliseconds since the epoch
- * @throws where the template's alarm has not the parts that belong together
+ * @throws if the template's alarm lacks a part that it needs
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
  */
 export function evaluateAlarm(
@@ -63,7 +63,7 @@ function isWarmingUp(
   return ageInMillis < WarmUpPeriodDurationInMinutes * MINUTE && measured < EvaluationPeriods;
 }
 
-/** An alarm on one metric is one with a single query. */
+/** An alarm on one metric is an alarm with a single query. */
 function queriesOf({
   Metrics,
   Namespace,

@@ -8,14 +8,14 @@ import { readEmbeddedMetrics } from './embedded-metrics.ts';
 import { bytesOf, logGroupsOf } from './log-groups.ts';
 import { Metrics } from './metrics.ts';
 
-/** An alarm that has left one state for another. */
+/** A change of an alarm's state. */
 export interface AlarmChange {
   readonly alarm: Resource<'AWS::CloudWatch::Alarm'>;
   readonly from: AlarmState;
   readonly to: AlarmState;
 }
 
-/** What is measured, and the template's alarms and dashboards over it. */
+/** The metrics, and the template's alarms and dashboards on them. */
 export class CloudWatch {
   readonly metrics = new Metrics();
   /** The template's. */
@@ -57,16 +57,16 @@ export class CloudWatch {
     });
   }
 
-  /** The states of all alarms by their names, as they were when they were last evaluated. */
+  /** The states of all alarms by name, from their last evaluation. */
   get alarmStates(): ReadonlyMap<string, AlarmState> {
     return new Map(this.#alarms.map(({ name }) => [name, this.#stateOf(name)]));
   }
 
   /**
-   * Counts what is in the queues and evaluates all alarms, which CloudWatch does every minute.
+   * Counts the messages in the queues and evaluates all alarms, as CloudWatch does every minute.
    *
-   * @param at the moment to look back from
-   * @returns those that have changed
+   * @param at the time to look back from
+   * @returns the changes
    */
   evaluateAlarms(at: Date): AlarmChange[] {
     for (const queue of this.#queues.all) this.#measureQueue(queue);
@@ -78,13 +78,13 @@ export class CloudWatch {
     });
   }
 
-  /** Moves the creation of the alarms and all that was measured into the past, as if so much time had gone by. */
+  /** Moves the creation of the alarms and all data into the past, as if this much time had passed. */
   letMinutesPass(minutes: number): void {
     this.#createdAt -= minutes * 60_000;
     this.metrics.letMinutesPass(minutes);
   }
 
-  /** That of an alarm that was just created is not known. */
+  /** The state of a newly created alarm is unknown. */
   #stateOf(name: string): AlarmState {
     return this.#states.get(name) ?? 'INSUFFICIENT_DATA';
   }

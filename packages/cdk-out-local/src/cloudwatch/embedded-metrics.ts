@@ -24,9 +24,9 @@ const metricValue = v.union([
 ]);
 
 /**
- * The measurements in a log line of CloudWatch's embedded metric format.
+ * The metrics in a log line of CloudWatch's embedded metric format.
  *
- * @returns nothing for any other line, and nothing for a metric or dimension whose value the line does not hold
+ * @returns nothing for other lines, and nothing for a metric or dimension whose value is not in the line
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
 export function readEmbeddedMetrics(line: string): Datapoint[] {

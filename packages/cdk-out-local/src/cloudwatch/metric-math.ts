@@ -11,11 +11,11 @@ const FILL = /FILL\(\s*([a-z]\w*)\s*,\s*(\d+)\s*\)/g;
 export const ARITHMETIC = /^(?:FILL\(\s*[a-z]\w*\s*,\s*\d+\s*\)|(?!\w+\s*\()[\w\s.+\-*/()])+$/;
 
 /**
- * Works out one data point of a metric math expression.
+ * Computes one data point of a metric math expression.
  *
  * @param expression matches `ARITHMETIC`
- * @param operands by id; undefined where a data point is missing
- * @returns undefined where one is missing, and for a division by zero, which makes no data point either
+ * @param operands by id; undefined for a missing data point
+ * @returns undefined if an operand is missing, and for a division by zero, which gives no data point either
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
  */
 export function evaluateExpression(

@@ -1,4 +1,4 @@
-/** What tells a metric from all others: its dimensions are part of its name, all of them. */
+/** The identity of a metric: all dimensions are part of it. */
 export interface MetricId {
   readonly namespace: string;
   readonly name: string;
@@ -13,10 +13,10 @@ export interface Datapoint extends MetricId {
   readonly unit?: string | undefined;
 }
 
-/** A value of a metric, and when it was measured. */
+/** A value of a metric, with its time. */
 type Measurement = Pick<Datapoint, 'value' | 'at' | 'unit'>;
 
-/** Everything that was measured since the machine started. */
+/** All data since the machine started. */
 export class Metrics {
   readonly #datapoints = new Map<string, Measurement[]>();
 
@@ -27,7 +27,7 @@ export class Metrics {
     this.#datapoints.set(key, known);
   }
 
-  /** Moves all that was measured into the past, as if so much time had gone by. */
+  /** Moves all data into the past, as if this much time had passed. */
   letMinutesPass(minutes: number): void {
     for (const [key, known] of this.#datapoints) {
       this.#datapoints.set(
@@ -37,7 +37,7 @@ export class Metrics {
     }
   }
 
-  /** What was measured from one moment on and before another, both in milliseconds since the epoch. */
+  /** The data points from one time on and before another, both in milliseconds since the epoch. */
   datapointsOf(metric: MetricId, from: number, before: number): readonly Measurement[] {
     const known = this.#datapoints.get(keyOf(metric)) ?? [];
     return known.filter(({ at }) => at >= from && at < before);

@@ -1,11 +1,11 @@
-/** The statistics that are implemented: the five simple ones and percentiles, such as `p95`. */
+/** The implemented statistics: the five simple ones and percentiles, such as `p95`. */
 export const STATISTIC = /^(SampleCount|Sum|Average|Minimum|Maximum|p\d{1,2}(\.\d+)?)$/;
 
 /**
- * What a period's values come to.
+ * The statistic of a period's values.
  *
- * @param statistic matches `STATISTIC`; a percentile is the value itself that so many percent do not exceed
- * @returns undefined where there are no values: a missing data point
+ * @param statistic matches `STATISTIC`; a percentile is the value that this percentage of the values do not exceed
+ * @returns undefined if there are no values: a missing data point
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html
  */
 export function computeStatistic(statistic: string, values: readonly number[]): number | undefined {

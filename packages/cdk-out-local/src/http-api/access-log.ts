@@ -4,7 +4,7 @@ import type { GatewayResponse } from './response.ts';
 export interface AccessLogEntry {
   readonly apiId: string;
   readonly request: GatewayRequest;
-  /** Absent where no route matched. */
+  /** Absent if no route matched. */
   readonly routeKey: string | undefined;
   readonly response: GatewayResponse;
   readonly latencyInMillis: number;
@@ -19,7 +19,7 @@ const contextVariables: Readonly<Record<string, (entry: AccessLogEntry) => strin
   'identity.userAgent': ({ request }) => request.userAgent,
   integrationErrorMessage: ({ response }) => response.integrationErrorMessage,
   integrationLatency: ({ routeKey, latencyInMillis }) => routeKey && latencyInMillis,
-  // What Lambda itself answers: it takes invocations of functions that then fail.
+  // Lambda's own status: it accepts invocations of functions that then fail.
   integrationStatus: ({ routeKey }) => routeKey && 200,
   path: ({ request }) => request.path,
   protocol: ({ request }) => request.protocol,
@@ -36,7 +36,7 @@ const contextVariables: Readonly<Record<string, (entry: AccessLogEntry) => strin
 /**
  * Prepares a stage's access log format.
  *
- * @returns what makes the line of a request; a value that the request does not have is `-`
+ * @returns formats the line of a request; a value that the request lacks is `-`
  * @throws on a variable that is not implemented here
  */
 export function compileAccessLogFormat(format: string): (entry: AccessLogEntry) => string {
@@ -48,7 +48,7 @@ export function compileAccessLogFormat(format: string): (entry: AccessLogEntry) 
   }
   return (entry) =>
     format.replaceAll(variable, (_match, name: string) =>
-      // The format is usually JSON, with the variables between quotes.
+      // The format is usually JSON, with the variables in quotes.
       JSON.stringify(String(contextVariables[name]?.(entry) ?? '-')).slice(1, -1),
     );
 }

@@ -5,8 +5,8 @@ import type { GatewayResponse } from './response.ts';
 export type CorsConfiguration = NonNullable<Properties<'AWS::ApiGatewayV2::Api'>['CorsConfiguration']>;
 
 /**
- * The gateway's own answer to a preflight request, for any path; without permissions where the origin is not one of
- * those configured.
+ * The gateway's own answer to a preflight request, for any path; without permissions if the origin is not
+ * configured.
  *
  * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
  */
@@ -27,8 +27,8 @@ export function createPreflightAnswer(request: GatewayRequest, cors: CorsConfigu
 }
 
 /**
- * Puts the configured CORS headers on a function's answer, in place of those that the function may have set. The
- * gateway's own answers stay without: AWS does not promise them any.
+ * Sets the configured CORS headers on a function's answer, and replaces those of the function. The
+ * gateway's own answers get none: AWS does not guarantee them any.
  */
 export function applyCors(
   response: GatewayResponse,

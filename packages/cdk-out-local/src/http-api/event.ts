@@ -9,7 +9,7 @@ export interface ApiIdentity {
   readonly region: string;
 }
 
-/** Content types that an HTTP API hands to a function as text; all others come base64-encoded. */
+/** Content types that an HTTP API passes to a function as text; all others are base64-encoded. */
 const TEXT_CONTENT_TYPE = /^(text\/|application\/(json|javascript|xml)\b)/i;
 
 /**

@@ -33,7 +33,7 @@ export class HttpApi {
   readonly #additionalOrigins: string[] = [];
   #url = '';
 
-  /** @throws where the template has not exactly one HTTP API with its default stage */
+  /** @throws if the template does not have exactly one HTTP API with its default stage */
   static async start(options: HttpApiOptions): Promise<HttpApi> {
     const api = new HttpApi(options);
     api.#url = `http://127.0.0.1:${await listen(api.#server, options.preferredPort)}`;
@@ -53,7 +53,7 @@ export class HttpApi {
     this.#formatAccessLog =
       accessLogFormat === undefined ? undefined : compileAccessLogFormat(accessLogFormat);
     this.#server = createServer(async (message, response) => {
-      // Rejects only where the client goes away while it sends its request.
+      // Only rejects if the client disconnects while it sends its request.
       const request = await readRequest(message).catch(() => undefined);
       if (request) await this.#serve(request, response);
     });
@@ -63,7 +63,7 @@ export class HttpApi {
     return this.#url;
   }
 
-  /** Treats one more origin like those in the template: that of a page on this machine, whose port nobody knew then. */
+  /** Accepts one more origin like the template's: that of a page on this machine, whose port was unknown at synthesis. */
   allowOrigin(origin: string): void {
     this.#additionalOrigins.push(origin);
   }

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 
-/** A request as the gateway has received it. */
+/** A request as the gateway receives it. */
 export interface GatewayRequest {
-  /** The gateway's own id, which also goes into the answer as `apigw-requestid`. */
+  /** The gateway's own id, which the answer contains as `apigw-requestid`. */
   readonly requestId: string;
   readonly receivedAt: Date;
   readonly method: string;
@@ -12,7 +12,7 @@ export interface GatewayRequest {
   readonly path: string;
   readonly queryString: string;
   readonly protocol: string;
-  /** Names in lower case, values of repeated headers joined by commas. */
+  /** Names in lower case; values of repeated headers joined by commas. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
   readonly sourceIp: string;
@@ -38,7 +38,7 @@ export async function readRequest(message: IncomingMessage): Promise<GatewayRequ
   };
 }
 
-/** The time in the form of the access log's `$context.requestTime`: `12/Mar/2026:19:03:58 +0000`. */
+/** The time in the format of the access log's `$context.requestTime`: `12/Mar/2026:19:03:58 +0000`. */
 export function formatRequestTime(time: Date): string {
   const [, day, month, year, clock] = time.toUTCString().split(' ');
   return `${day}/${month}/${year}:${clock} +0000`;

@@ -7,13 +7,13 @@ export interface GatewayResponse {
   readonly headers: Readonly<Record<string, string>>;
   readonly cookies: readonly string[];
   readonly body: Buffer;
-  /** The message of an answer that the gateway gives by itself. */
+  /** The message, if the answer is the gateway's own. */
   readonly errorMessage?: string;
-  /** What was wrong with the function, for the access log only. */
+  /** The function's error, only for the access log. */
   readonly integrationErrorMessage?: string;
 }
 
-/** What `node:http` accepts in a header: anything else would be a second header or a second answer. */
+/** The characters that `node:http` accepts in a header: others could start a second header or a second answer. */
 const headerName = v.pipe(v.string(), v.regex(/^[\w!#$%&'*+.^`|~-]+$/));
 const headerValue = v.pipe(
   v.union([v.string(), v.number(), v.boolean()]),
@@ -29,19 +29,19 @@ const proxyResult = v.object({
   isBase64Encoded: v.optional(v.boolean(), false),
 });
 
-/** An answer that the gateway gives by itself. */
+/** The gateway's own answer. */
 export function createGatewayAnswer(status: number, message: string): GatewayResponse {
   return { ...createJsonAnswer(status, JSON.stringify({ message })), errorMessage: message };
 }
 
-/** What the gateway answers where its function cannot be invoked, fails, or answers unusably. */
+/** The gateway's answer if its function cannot be invoked, fails, or returns an unusable result. */
 export function createIntegrationFailure(integrationErrorMessage: string): GatewayResponse {
   return { ...createGatewayAnswer(500, 'Internal Server Error'), integrationErrorMessage };
 }
 
 /**
- * Makes an answer of a function's result: what has a `statusCode` is taken for the whole answer, anything else for
- * the JSON body of a 200; a failed invocation or an unusable answer is a 500.
+ * Converts a function's result to an answer: a result with `statusCode` is the whole answer, anything else is
+ * the JSON body of a 200; a failed invocation or an unusable answer becomes a 500.
  *
  * @see https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
  */

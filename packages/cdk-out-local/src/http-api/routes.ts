@@ -11,11 +11,11 @@ export interface Route {
 
 export interface RouteMatch {
   readonly route: Route;
-  /** URL-decoded values of the path's variables. */
+  /** URL-decoded values of the path variables. */
   readonly pathParameters: Readonly<Record<string, string>>;
 }
 
-/** @throws where a route does not lead to a function of the template */
+/** @throws if a route does not lead to a function of the template */
 export function readRoutes(template: StackTemplate, apiId: string): readonly Route[] {
   const integrations = template.resourcesOfType('AWS::ApiGatewayV2::Integration');
   const functions = template.resourcesOfType('AWS::Lambda::Function');
@@ -43,10 +43,10 @@ export function readRoutes(template: StackTemplate, apiId: string): readonly Rou
 }
 
 /**
- * Finds the route of a request; one without variables goes before one with.
+ * Finds the route of a request; routes without variables take precedence.
  *
  * @param path as the client sent it, without the query
- * @throws URIError where a variable's value is not validly encoded
+ * @throws URIError if a variable's value is not validly encoded
  */
 export function matchRoute(routes: readonly Route[], method: string, path: string): RouteMatch | undefined {
   const matches = routes.flatMap((route) => {

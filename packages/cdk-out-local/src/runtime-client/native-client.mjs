@@ -1,6 +1,6 @@
 /**
- * What `rapid-client.node` of `aws-lambda-ric` does, over `node:http`: the calls of Lambda's Runtime API.
- * Where an answer cannot be delivered, the next `next` rejects and with it the process ends, as on Lambda.
+ * Does the work of `rapid-client.node` in `aws-lambda-ric` over `node:http`: the calls of Lambda's Runtime API.
+ * If an answer cannot be delivered, the next `next` rejects and the process ends, as on Lambda.
  *
  * @see https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
  */
@@ -9,7 +9,7 @@ import { Agent, request } from 'node:http';
 const runtimeApi = `http://${process.env.AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime/invocation`;
 const agent = new Agent({ keepAlive: true });
 
-/** The native `done` and `error` block until they are delivered; here `next` waits for them instead. */
+/** The native `done` and `error` block until delivery; here `next` waits for them instead. */
 let lastAnswer = Promise.resolve();
 
 export async function next() {

@@ -1,6 +1,6 @@
 /**
- * Preloaded (`--import <this file>?seconds=-3600`) into the process of a function whose clock is to be wrong by so many
- * seconds. Durations stay right, as they do on a machine whose clock is wrong.
+ * Preloaded (`--import <this file>?seconds=-3600`) into the process of a function whose clock should be wrong by this many
+ * seconds. Durations stay right, as on a machine with a wrong clock.
  */
 const offsetMillis = Number(new URL(import.meta.url).searchParams.get('seconds')) * 1000;
 const TrueDate = Date;
