@@ -84,7 +84,7 @@ export function parseEnvironment<Environment>(
 ): Environment {
   const parsed = v.safeParse(schema, variables);
   if (!parsed.success) {
-    const problems = Map.groupBy(parsed.issues, (issue) => v.getDotPath(issue) ?? '');
+    const problems = Map.groupBy(parsed.issues, ({ path }) => String(path?.[0]?.key ?? ''));
     throw new EnvironmentError(
       [...problems]
         .map(([name, [issue]]) => `environment variable ${name} must be ${describeExpectation(issue)}`)
@@ -96,5 +96,5 @@ export function parseEnvironment<Environment>(
 
 /** A missing variable is reported by the surrounding object, in valibot's own words. */
 function describeExpectation(issue: v.BaseIssue<unknown> | undefined): string {
-  return issue === undefined || issue.kind === 'schema' ? 'set' : issue.message;
+  return issue?.input === undefined ? 'set' : issue.message;
 }

@@ -1,7 +1,6 @@
 import { type Clock, millisecondsUntil } from '../connection/clock.ts';
 import type { ConnectionCheck, ConnectionDetails } from '../connection/connection-store.ts';
 import type { ExchangePolicy } from '../connection/exchange.ts';
-import { recordOutcomes } from '../connection/record-outcomes.ts';
 import {
   type Refresh,
   type RefreshDependencies,
@@ -59,7 +58,8 @@ export type CheckConnectionDependencies = RefreshDependencies & {
 };
 
 /**
- * Says whether a user is connected. Refreshes a token that is about to expire before it answers, at most once.
+ * Says whether a user is connected. Refreshes a token that is about to expire before it answers, at most once: for half a
+ * minute after an attempt the database hands out no other lease.
  *
  * Every answer comes from the database: after a refresh, its own or another process's, it reads the connection
  * again. A token that is not due costs one database call.
@@ -79,12 +79,6 @@ export async function checkConnection(
     const autoRefreshed = progress === 'refreshed';
     const timeoutMilliseconds = Math.min(CHECK_TIMEOUT_MILLISECONDS, millisecondsUntil(clock, deadline));
     const check = await store.check(userId, refreshMarginSeconds, LEASE_SECONDS, timeoutMilliseconds);
-    if (check.state === 'leased' && progress !== null) {
-      // Another token was written meanwhile: a second refresh could end like the first one.
-      const released = { lease: check.lease, outcome: { kind: 'released' } } as const;
-      await recordOutcomes([released], deadline, store, clock);
-      return toStatusWithoutRefresh(check.details, LEAST_RETRY_AFTER_SECONDS, false);
-    }
     if (check.state === 'leased') {
       progress = toProgress(await refreshConnection(check.lease, POLICY, deadline, dependencies));
       if (progress === 'unsettled') {

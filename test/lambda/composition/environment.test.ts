@@ -75,7 +75,7 @@ describe('a value that is malformed', () => {
     '%p is no address',
     (value) => {
       expect(() => parseStatus({ ...status, SUPABASE_URL: value })).toThrow(
-        'environment variable SUPABASE_URL must be an http or https address',
+        /^environment variable SUPABASE_URL must be an http or https address$/,
       );
     },
   );
@@ -84,10 +84,25 @@ describe('a value that is malformed', () => {
     '%p is no whole number above zero',
     (value) => {
       expect(() => parseStatus({ ...status, STATUS_BUDGET_SECONDS: value })).toThrow(
-        'environment variable STATUS_BUDGET_SECONDS must be a whole number above zero',
+        /^environment variable STATUS_BUDGET_SECONDS must be a whole number above zero$/,
       );
     },
   );
+
+  test.each(['https://project/auth/v1', '"https://project/auth/v1"', '[]', '[""]', '[1]', '{}'])(
+    '%p is no array of texts',
+    (value) => {
+      expect(() => parseStatus({ ...status, SUPABASE_TOKEN_ISSUERS: value })).toThrow(
+        /^environment variable SUPABASE_TOKEN_ISSUERS must be a JSON array of texts$/,
+      );
+    },
+  );
+
+  test.each(['1', '3'])('%p is a whole number above zero', (value) => {
+    expect(parseStatus({ ...status, STATUS_BUDGET_SECONDS: value }).STATUS_BUDGET_SECONDS).toBe(
+      Number(value),
+    );
+  });
 
   test('is not repeated in the error', () => {
     const pasted = 'sb_secret_pasted_into_the_wrong_place';

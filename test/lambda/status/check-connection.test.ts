@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { StoreError } from '../../../lambda/connection/connection-store.ts';
 import { SecretError } from '../../../lambda/connection/secret-error.ts';
@@ -103,6 +103,15 @@ describe('a user whose token is about to run out', () => {
     clock.advance(31_000);
     expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: true });
     expect(spotify.calls).toHaveLength(2);
+  });
+
+  test('takes a lease of 15 s: longer than a request, and short for those that wait when it dies', async () => {
+    store.connect(USER, 60);
+    const taken = jest.spyOn(store, 'check');
+
+    await check();
+
+    expect(taken.mock.calls.map(([, , leaseSeconds]) => leaseSeconds)).toEqual([15, 15]);
   });
 
   test('is told of the refresh once', async () => {

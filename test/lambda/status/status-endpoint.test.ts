@@ -134,14 +134,24 @@ describe('a problem', () => {
     expectProblem(await get(undefined), 400, 'Bad Request', {});
   });
 
-  test.each(['TOKEN_MISSING', 'TOKEN_INVALID'] as const)('is answered with 401 for %s', async (code) => {
-    authenticate = () => Promise.reject(new AuthenticationError(code, 'an internal reason'));
+  test.each([
+    ['TOKEN_MISSING', 'Please sign in: the request carries no bearer token.'],
+    ['TOKEN_INVALID', 'Please sign in again: your session is not valid or has ended.'],
+  ] as const)('is answered with 401 for %s', async (code, detail) => {
+    authenticate = () => {
+      clock.advance(70);
+      return Promise.reject(new AuthenticationError(code, 'an internal reason'));
+    };
     const answer = await get(USER);
     expectProblem(answer, 401, 'Unauthorized', { 'www-authenticate': 'Bearer' });
-    expect(metrics.added).toMatchObject([{ statusRefused: 1 }]);
-    expect(bodyOf(answer)['detail']).toMatch(/sign in/);
+    expect(metrics.added).toEqual([{ statusRefused: 1, statusLatencyMilliseconds: 70 }]);
+    expect(bodyOf(answer)['detail']).toBe(detail);
     expect(log.lines).toMatchObject([
-      { level: 'warn', fields: { status: 401, code, reason: 'an internal reason' } },
+      {
+        level: 'warn',
+        message: 'status refused',
+        fields: { status: 401, code, reason: 'an internal reason', latency_ms: 70 },
+      },
     ]);
   });
 
