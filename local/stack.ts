@@ -182,7 +182,7 @@ async function beginSynthesis(
   onProgress('Synthesizing the stack (cdk synth), meanwhile:');
   const ending = new AbortController();
   const synthesis = synthesizeOrCopy(cdkOutDirectory, ending.signal).then((isCopy) =>
-    onProgress(isCopy ? 'The stack is as it was synthesized last' : 'The stack is synthesized'),
+    onProgress(isCopy ? 'Nothing has changed: the stack that was synthesized last' : 'The stack is synthesized'),
   );
   // Awaited elsewhere; if something else fails first, its rejection must not count as unhandled.
   synthesis.catch(() => {});
