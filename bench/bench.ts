@@ -13,7 +13,7 @@ import { type DeployedFunctions, deployFunctions } from './deployed-function.ts'
 import type { SupabaseCalls } from './processes/supabase.ts';
 import type { TokenEndpoint } from './processes/token-endpoint.ts';
 
-/** Without durability, the same for both sides of every ratio: it would cost the baselines more than us. */
+/** Durability is off for both sides of every ratio: it would slow the baselines down more than us. */
 const SERVER_SETTINGS = { ...settingsWithoutDurability, shared_buffers: '1GB', max_wal_size: '4GB' };
 
 /** A database with Bondhu's schema and the migrations, behind Supabase's REST interface, and the stack's functions. */
@@ -27,7 +27,7 @@ export interface World {
   readonly functions: DeployedFunctions;
 }
 
-/** What measurements share: started when the first of them needs it, stopped when the bench is disposed of. */
+/** What measurements share: started when one of them first needs it, stopped with the bench. */
 export class Bench implements AsyncDisposable {
   readonly progress: (line: string) => void;
   readonly #started = new AsyncDisposableStack();
@@ -54,7 +54,7 @@ export class Bench implements AsyncDisposable {
     return createBondhuDatabase(await this.postgres(), { name });
   }
 
-  /** The world in which the functions run, one for all measurements: who uses it fills the database anew. */
+  /** The functions' surroundings, shared by all measurements; each fills the database again. */
   world(): Promise<World> {
     this.#world ??= this.#startWorld();
     return this.#world;
@@ -83,7 +83,7 @@ export class Bench implements AsyncDisposable {
     return { database, supabase, supabaseUrl, secretKey, tokenEndpoint, tokenUrl, functions };
   }
 
-  /** Where the stack is synthesized, just as for a deployment. */
+  /** Where the stack is synthesized, as for a deployment. */
   cdkOutDirectory(): Promise<string> {
     this.#cdkOutDirectory ??= this.#synthesize();
     return this.#cdkOutDirectory;

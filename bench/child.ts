@@ -6,9 +6,9 @@ import { join } from 'node:path';
 // biome-ignore lint/suspicious/noExplicitAny: `never` would make every argument uncallable.
 type Calls = Record<string, (argument: any) => unknown>;
 
-/** A process of the bench, asked from outside. */
+/** A child process that answers questions. */
 export interface Child<ItsCalls extends Calls> extends AsyncDisposable {
-  /** Asks and waits for the answer. @throws Error with the process's own error, or when it ends before answering */
+  /** Asks, and waits for the answer. @throws Error with the child's own error, or if it ends before it answers */
   ask<Name extends keyof ItsCalls & string>(
     name: Name,
     ...argument: Parameters<ItsCalls[Name]>
@@ -19,8 +19,8 @@ type Question = { readonly name: string; readonly argument: unknown };
 type Answer = { readonly result: unknown } | { readonly error: string };
 
 /**
- * Starts a file of `processes/` in a process of its own, so that its CPU time and memory are nobody else's.
- * Disposing of it ends it. One question at a time.
+ * Starts a file of `processes/` in its own process, so that its CPU time and memory can be measured. Dispose of it to end
+ * it. It takes one question at a time.
  */
 export function startChild<ItsCalls extends Calls>(
   file: string,
@@ -48,7 +48,7 @@ export function startChild<ItsCalls extends Calls>(
   };
 }
 
-/** Within such a process: answers what it is asked, until the bench ends. */
+/** Used in the child process: answers questions until the bench ends. */
 export function answerQuestions(calls: Calls): void {
   process.on('disconnect', () => process.exit());
   process.on('message', async ({ name, argument }: Question) => {

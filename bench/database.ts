@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { runSql } from '../stand-ins/supabase/postgres.ts';
 
-/** A connection of its own, which disposing of it ends. */
+/** A new connection; dispose of it to end it. */
 export async function connect(url: string): Promise<pg.Client & AsyncDisposable> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -9,7 +9,7 @@ export async function connect(url: string): Promise<pg.Client & AsyncDisposable>
 }
 
 /**
- * Replaces all profiles by new ones, about 1.2 kB wide as in Bondhu, whose tokens expire within half an hour.
+ * Replaces all profiles with new ones, 1.2 kB wide as in Bondhu, whose tokens expire within half an hour.
  * Bypasses triggers and foreign keys, as a restore does; `auth.users` stays empty.
  */
 export async function fillProfiles(superuserUrl: string, count: number): Promise<void> {
@@ -29,9 +29,9 @@ export async function fillProfiles(superuserUrl: string, count: number): Promise
 }
 
 /**
- * Fills the queue from the profiles, all of them known and refreshed half an hour ago.
+ * Fills the queue from the profiles; all connections were refreshed half an hour ago.
  *
- * @param state `half are dead`: and a fifth of the living is leased or backing off, due when that ends
+ * @param state with `half are dead`, a fifth of the others is leased or backing off, and due afterwards
  */
 export async function fillQueue(superuserUrl: string, state: 'all are due' | 'half are dead'): Promise<void> {
   const someAreNot = state === 'half are dead';

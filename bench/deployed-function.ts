@@ -17,7 +17,7 @@ export interface DeployedFunction {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** The functions of a synthesized stack with Secrets Manager and SQS. Nothing starts or wakes them but the bench. */
+/** The functions of a synthesized stack with Secrets Manager and SQS. Only the bench invokes them. */
 export interface DeployedFunctions extends AsyncDisposable {
   readonly status: DeployedFunction;
   readonly sweeper: DeployedFunction;

@@ -1,4 +1,4 @@
-/** One number that the bench holds the code to: always against a baseline of the same run on the same machine. */
+/** A number with limits, measured against a baseline in the same run on the same machine. */
 export interface Figure {
   readonly name: string;
   readonly baseline: string;
@@ -14,7 +14,7 @@ export interface Figure {
   readonly measured: string;
 }
 
-/** What a measurement found: figures, and lines to report that are held to nothing. */
+/** The result of a measurement: figures, and report lines without limits. */
 export interface Findings {
   readonly figures: readonly Figure[];
   readonly report: readonly string[];
@@ -24,7 +24,7 @@ export function reaches({ value, better }: Figure, bound: number): boolean {
   return better === 'more' ? value >= bound : value <= bound;
 }
 
-/** The middle of some numbers; of an even count, the upper one. */
+/** The median; for an even count, the upper of the two middle numbers. */
 export function median(values: readonly number[]): number {
   const middle = values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)];
   if (middle === undefined) throw new Error('there is no median of nothing');

@@ -30,7 +30,7 @@ export class Queue implements AsyncDisposable {
     this.#client = client;
   }
 
-  /** Makes a database with so many wide profiles and their queue. */
+  /** Creates a database with this many wide profiles, and their queue. */
   static async open(
     bench: Bench,
     name: string,

@@ -18,7 +18,7 @@ import { formatTable } from './table.ts';
 interface Measurement {
   readonly title: string;
   readonly measure: (bench: Bench) => Promise<Findings>;
-  /** Runs only when it is asked for by name. */
+  /** Runs only if it is named. */
   readonly onRequest?: true;
 }
 
@@ -27,12 +27,15 @@ const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   tls: { title: 'a sweep over TLS, beside HTTP/1.1 and HTTP/2 of a bare client', measure: measureTls },
   memory: { title: 'peak memory of a sweep', measure: measureMemory },
   claim: { title: 'a claim at a million rows', measure: measureClaim },
-  snapshot: { title: 'claims of a long sweep while somebody holds a snapshot', measure: measureHeldSnapshot },
+  snapshot: {
+    title: 'claims of a long sweep while a session holds a snapshot',
+    measure: measureHeldSnapshot,
+  },
   sweepers: { title: 'four sweepers at once', measure: measureConcurrentSweepers },
   status: { title: 'a status call that refreshes nothing', measure: measureWarmStatus },
   'cold-start': { title: 'cold start of the status function', measure: measureColdStart },
   bloat: { title: 'what a day of sweeps does to tables and indexes', measure: measureBloat, onRequest: true },
-  bundle: { title: 'what weighs what in the bundles', measure: measureBundle },
+  bundle: { title: 'what each package adds to the bundles', measure: measureBundle },
   ready: { title: 'from npm start to Ready', measure: measureReady },
   expired: { title: 'minutes that tokens spend expired in a simulated day', measure: measureExpiredMinutes },
 };

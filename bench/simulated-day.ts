@@ -6,7 +6,7 @@ import type { TokenEndpoint } from '../lambda/connection/token-endpoint.ts';
 const MINUTE = 60_000;
 const TOKEN_LIFETIME_MILLISECONDS = 60 * MINUTE;
 
-/** What one call to Spotify takes when a hundred are under way: together they make about 1,000 a second. */
+/** How long a call to Spotify takes. With a hundred at once, that makes about 1,000 a second. */
 const MILLISECONDS_PER_CALL = 1;
 
 interface User {
@@ -15,10 +15,10 @@ interface User {
 }
 
 /**
- * A day of users and tokens in memory, on a clock of its own that only Spotify's answers and `waitUntil` move.
+ * A day of users and tokens in memory. Only Spotify's answers and `waitUntil` move its clock.
  *
- * Users connect at moments spread evenly at random over the day and stay. Every token lives an hour and every new one
- * expires last, so a plain queue is in order of expiry; that is what makes a hundred thousand users quick to simulate.
+ * Users connect at random times of the day, evenly distributed, and stay. Every token lives for an hour and every new one
+ * expires last, so a simple queue is ordered by expiry, which makes a hundred thousand users fast to simulate.
  */
 export class SimulatedDay {
   /** Minutes that tokens had been expired by the time they were refreshed, or by the end of the day. */
@@ -42,7 +42,7 @@ export class SimulatedDay {
 
   readonly clock: Clock = {
     monotonicMilliseconds: () => this.#now,
-    // Whoever sleeps waits for something that, here, has happened already or does not matter.
+    // Sleepers wait for something that has happened already here, or does not matter.
     sleep: () => Promise.resolve(),
   };
 
@@ -85,13 +85,13 @@ export class SimulatedDay {
     check: async () => ({ state: 'disconnected' }),
   };
 
-  /** Lets time pass; it never goes back. */
+  /** Moves the clock forward; it never goes back. */
   waitUntil(moment: number): void {
     this.#now = Math.max(this.#now, moment);
     this.#letUsersArrive();
   }
 
-  /** The obvious program: refreshes one after another whatever expires within a time. */
+  /** The obvious program: refreshes tokens shortly before they expire, one after another. */
   refreshOneByOne(withinMilliseconds: number): void {
     for (
       let [user] = this.#take(1, withinMilliseconds);
@@ -103,7 +103,7 @@ export class SimulatedDay {
     }
   }
 
-  /** Counts what is left at the end of the day. */
+  /** Counts the expired minutes that are left at the end of the day. */
   end(): void {
     this.waitUntil(this.lengthMilliseconds);
     for (const user of this.#queue.slice(this.#first)) this.#countExpired(user);

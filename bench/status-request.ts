@@ -4,7 +4,7 @@ import { connect, fillProfiles, fillQueue } from './database.ts';
 
 const USERS = 1_000;
 
-/** A user whose token has an hour left, and the request by which the browser asks about them. */
+/** A user whose token has an hour left, and the browser's request for their status. */
 export interface StatusRequest {
   readonly userId: string;
   /** The event of the HTTP API, payload format 2.0, as JSON text. */
@@ -43,7 +43,7 @@ export async function prepareStatusRequest({ database, supabase }: World): Promi
   return { userId, event: JSON.stringify(event) };
 }
 
-/** @throws Error if that is not the answer about a connected user: then what was measured is something else */
+/** @throws Error unless this is the answer for a connected user: anything else must not be measured */
 export function assertConnected(payload: string): void {
   const { statusCode, body } = JSON.parse(payload) as { statusCode?: number; body?: string };
   const { connected } = JSON.parse(body ?? '{}') as { connected?: boolean };

@@ -4,7 +4,7 @@ import { startChild } from './child.ts';
 import { fillProfiles, fillQueue } from './database.ts';
 import type { SweeperCalls } from './processes/sweeper.ts';
 
-/** What a sweep did and cost, as its own process, the token endpoint and the REST interface saw it. */
+/** What a sweep did and cost, as reported by its process, the token endpoint and the REST interface. */
 export interface MeasuredSweep {
   readonly refreshed: number;
   /** From the first invocation to the end of the last. */
@@ -21,10 +21,11 @@ export interface MeasuredSweep {
 }
 
 /**
- * Fills the database with connections that are all due and lets new processes sweep until nothing is.
+ * Fills the database with due connections, and sweeps them in new processes.
  *
- * @param sweepers processes that sweep at once; several are started as helpers, by messages of the sweep queue; CPU time is their sum and the peak that of the largest
- * @throws Error if the sweep left anything over: then nothing that was measured means anything
+ * @param sweepers how many processes sweep at once; several are helpers, invoked by messages of the sweep queue. CPU time is
+ *   their sum, memory that of the largest
+ * @throws Error if a connection is still due, which makes the measurement worthless
  */
 export async function sweepOnce(
   { database, supabase, tokenEndpoint, functions }: World,
@@ -80,7 +81,7 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** A message of the sweep queue, as its event source hands it over. */
+/** The event of a message of the sweep queue. */
 function wakeUp() {
   const now = String(Date.now());
   return {

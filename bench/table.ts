@@ -1,6 +1,6 @@
 import { type Figure, reaches } from './figure.ts';
 
-/** The figures as a Markdown table that reads well in a terminal, too. */
+/** The figures as a Markdown table that is readable in a terminal too. */
 export function formatTable(figures: readonly Figure[]): string {
   const header = ['figure', 'baseline', 'reach at least', 'aim at', 'reached', 'measured'];
   const rows = figures.map((figure) => {

@@ -1,11 +1,11 @@
-/** What a piece of work cost the process that did it. */
+/** What some work cost its process. */
 export interface Usage {
   readonly milliseconds: number;
   /** User and system time of all threads. */
   readonly cpuMilliseconds: number;
 }
 
-/** Runs some work and measures it, from inside the process. */
+/** Runs some work and measures it from inside the process. */
 export async function measureUsage<Result>(
   work: () => Promise<Result>,
 ): Promise<Usage & { readonly result: Result }> {

@@ -24,14 +24,14 @@ export interface Demo {
   readonly dashboardUrl: string;
   /** Takes the log lines that the live view shows. */
   readonly log: OnLog;
-  /** Takes on changes of the page's sources, at the next load. @throws esbuild's error; the page then stays as it was */
+  /** Bundles the page's sources again, for the next load. @throws esbuild's error; the page then stays as it was */
   readonly renewPage: () => Promise<void>;
   stop(): Promise<void>;
 }
 
 const CALLBACK_PATH = '/api/v1/agents/music/callback';
 
-/** A user's access token, as far as the server looks into it. */
+/** The part of a user's access token that the server reads. */
 const Claims = v.object({ sub: v.pipe(v.string(), v.uuid()), email: v.optional(v.string(), '') });
 
 const Action = v.picklist(['expire-token', 'six-months', 'revoke-grant']);
@@ -80,7 +80,7 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
     "frame-ancestors 'none'",
   ].join('; ');
 
-  /** Whose Supabase access token the request carries. */
+  /** The user whose Supabase access token the request carries. */
   const signedIn = createMiddleware<{ Variables: { userId: string; email: string } }>(
     async (context, next) => {
       const token = /^Bearer (.+)$/i.exec(context.req.header('authorization') ?? '')?.[1] ?? '';
@@ -100,7 +100,7 @@ export async function startDemo(stack: Stack, port: number): Promise<Demo> {
     return context.redirect(`${url}${pathname}${search}`, 307);
   });
   app.use(async (context, next) => {
-    // The switches work for everybody who has opened the page, not for the pages of other sites.
+    // The switches need no session, but reject requests from other sites' pages.
     const origin = context.req.header('origin') ?? url;
     return origin === url ? next() : context.json(failed('invalid_request'), 403);
   });
@@ -211,7 +211,7 @@ function failed(code: FailureCode): { readonly code: FailureCode } {
   return { code };
 }
 
-/** JSON that stands inside a script element. */
+/** JSON for a script element. */
 function serialize(configuration: PageConfiguration): string {
   return JSON.stringify(configuration).replaceAll('<', '\\u003c');
 }

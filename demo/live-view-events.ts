@@ -56,16 +56,16 @@ export interface ViewedSweep {
 export interface Snapshot {
   readonly spotify: SpotifyCondition;
   readonly database: DatabaseCondition;
-  /** Until then nothing calls Spotify, because it has asked for a pause. Null: there is no pause. */
+  /** Nothing calls Spotify before this time, because Spotify asked for a pause. Null: no pause. */
   readonly notBefore: string | null;
-  /** Since when so many grants are said to be revoked that it is not believed. Null: it is believed. */
+  /** When the breaker opened, because too many grants were refused. Null: it is closed. */
   readonly breakerOpenedAt: string | null;
   readonly isSweeping: boolean;
   /** What the schedule says; null where it is disabled. */
   readonly schedule: { readonly everySeconds: number; readonly nextAt: string } | null;
   /** In the order in which the users signed up. */
   readonly connections: readonly ViewedConnection[];
-  /** How many there are, should they be too many to list. */
+  /** How many there are; not all may be listed. */
   readonly connectionCount: number;
   /** The last ones, newest first. */
   readonly sweeps: readonly ViewedSweep[];
@@ -82,6 +82,6 @@ export interface LogLine {
   readonly user: string | null;
   readonly outcome: string | null;
   readonly durationMillis: number | null;
-  /** Whatever else is worth reading, such as `refreshed=3 reason=revoked`. */
+  /** Further details, such as `refreshed=3 reason=revoked`. */
   readonly details: string;
 }

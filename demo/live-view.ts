@@ -49,7 +49,7 @@ export interface LiveViewSources {
   readonly timetable: () => Timetable | undefined;
 }
 
-/** Tells watchers what the backend does. Looks into the database only while somebody watches. */
+/** Streams what the backend does to its watchers. Queries the database only while there are any. */
 export class LiveView {
   readonly #sources: LiveViewSources;
   readonly #watchers = new Set<Watcher>();
@@ -63,7 +63,7 @@ export class LiveView {
     this.#sources = sources;
   }
 
-  /** Takes a line of a function's log, or of the API's. */
+  /** Receives a line of a function's log, or of the API's. */
   log(source: string, line: string): void {
     const sweep = readSweep(line);
     if (sweep) this.#sweeps.unshift(sweep);
@@ -75,7 +75,7 @@ export class LiveView {
     for (const watcher of this.#watchers) watcher.onLogLine(logLine);
   }
 
-  /** Sends the remembered log lines and the present state, then every change. @returns ends that */
+  /** Sends the latest log lines and the current state, then every change. @returns a function that stops this */
   watch(watcher: Watcher): () => void {
     for (const line of this.#logLines) watcher.onLogLine(line);
     this.#watchers.add(watcher);
@@ -216,7 +216,7 @@ function groupByUser(events: readonly EventOfUser[]): ReadonlyMap<string, readon
   return new Map([...byUser].map(([userId, list]) => [userId, age(list.map(({ event }) => event))]));
 }
 
-/** Makes what happened before time was let pass that much older, as the connection became. */
+/** Moves earlier events into the past, by as much as time travel moved the connection. */
 function age(events: readonly ViewedEvent[]): readonly ViewedEvent[] {
   let secondsPassed = 0;
   return events.map((event) => {

@@ -1,10 +1,10 @@
 import * as v from 'valibot';
 import type { LogLine } from './live-view-events.ts';
 
-/** The part of a line that is looked at; any of it may be missing. */
+/** The fields of a line that are read; each may be missing. */
 const Fields = v.pipe(v.string(), v.parseJson(), v.record(v.string(), v.unknown()));
 
-/** What every line carries and a person needs not, and what has a place of its own. */
+/** Fields of every line that are not shown, or have their own column. */
 const HIDDEN = new Set([
   'level',
   'message',
@@ -32,12 +32,11 @@ const HIDDEN = new Set([
 ]);
 
 /**
- * Makes something that a person reads of a line of a function's log, of the API's access log, of an event or of an
- * alarm's change.
+ * Makes a readable line of a line of a function's log, of the API's access log, of an event or of an alarm's change.
  *
  * @param source the function, the API or the service
  * @param nameOf a user's name, by id
- * @returns undefined for what is no news: metrics, and the access log of a call that its function tells about itself
+ * @returns undefined for lines that are not shown: metrics, and access log lines of calls that the function logs itself
  */
 export function readLogLine(
   source: string,
@@ -75,7 +74,7 @@ export function readLogLine(
   };
 }
 
-/** A call that reached its function is told about by that; the gateway tells about the others. */
+/** The function logs the calls that reach it; the gateway's line is shown for the others. */
 function readAccess(fields: Record<string, unknown>, plain: LogLine): LogLine | undefined {
   const reason = [fields['error'], fields['integrationError']].find(
     (text) => text !== '-' && text !== undefined,
@@ -104,7 +103,7 @@ function readEvent(
   };
 }
 
-/** The platform's own line about an invocation that did not come to its end. */
+/** The platform's own line about an invocation that did not finish. */
 function readReport(fields: Record<string, unknown>, plain: LogLine): LogLine {
   const { status, errorType } = Object(fields['record']);
   return {
@@ -116,13 +115,13 @@ function readReport(fields: Record<string, unknown>, plain: LogLine): LogLine {
   };
 }
 
-/** Names of functions begin with the stack's, and end in what makes them unique. */
+/** Function names begin with the stack's name and end with a unique suffix. */
 function shorten(source: string): string {
   if (source.includes('SweeperFunction')) return 'sweeper';
   return source.includes('StatusFunction') ? 'status' : source;
 }
 
-/** What is zero, empty or as always is no news. */
+/** Zero, empty and usual values are not shown. */
 function describe(fields: Record<string, unknown>): string {
   return Object.entries(fields)
     .filter(([name, value]) => !HIDDEN.has(name) && Boolean(value) && value !== 'applied')

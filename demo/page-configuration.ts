@@ -6,12 +6,12 @@ export interface PageConfiguration {
   readonly sampleUsers: readonly SampleSignIn[];
 }
 
-/** A user of the local stack whom the page offers to sign in with one click. */
+/** A sample user; the page signs in with one click. */
 export interface SampleSignIn {
   readonly email: string;
   readonly password: string;
   readonly state: string;
 }
 
-/** Why a request to the page's server failed: the member `code` of its answer. The page has the words for it. */
+/** Why a request to the page's server failed: the member `code` of its answer. The page has a sentence for each. */
 export type FailureCode = 'signed_out' | 'supabase_unavailable' | 'invalid_request' | 'unexpected';

@@ -16,13 +16,13 @@ const SECONDS_PASSED: Readonly<Record<UserAction, number>> = {
 const RATE_LIMIT_SECONDS = 10;
 const REMEMBERED_ACTIONS = 200;
 
-/** What a service that reads the user's token from `profiles` and calls Spotify with it gets to see. */
+/** What a service gets when it calls Spotify with the user's token from `profiles`. */
 export type TokenUse =
   | { readonly kind: 'accepted' }
   | { readonly kind: 'refused' }
   | { readonly kind: 'no-token' };
 
-/** What a person can do to time, to Spotify and to Supabase, and to the signed-in user's own connection. */
+/** Controls time, Spotify, Supabase and the signed-in user's connection. */
 export class Panel {
   readonly #stack: Stack;
   readonly #pool: pg.Pool;
@@ -91,7 +91,7 @@ export class Panel {
     this.#database = condition;
   }
 
-  /** Starts a sweep, unless one that was started here is under way; the live view tells how it ends. */
+  /** Starts a sweep, unless one that was started here is still running; the live view shows its result. */
   startSweep(): void {
     const { cloud } = this.#stack;
     this.#sweep ??= cloud.lambda

@@ -2,8 +2,8 @@ import type pg from 'pg';
 import type { AccountsService } from '../stand-ins/spotify/accounts-service.ts';
 
 /**
- * Lets time pass for one user: everything that the database and Spotify know about the connection becomes that much
- * older. What state it is in stays as it is, because it is not an outside write (docs/architecture.md).
+ * Lets time pass for one user: moves all times of the connection, in the database and at Spotify, into the past. The state
+ * stays the same, because this does not count as an outside write (docs/architecture.md).
  */
 export async function letTimePass(
   userId: string,

@@ -182,7 +182,9 @@ async function beginSynthesis(
   onProgress('Synthesizing the stack (cdk synth), meanwhile:');
   const ending = new AbortController();
   const synthesis = synthesizeOrCopy(cdkOutDirectory, ending.signal).then((isCopy) =>
-    onProgress(isCopy ? 'Nothing has changed: the stack that was synthesized last' : 'The stack is synthesized'),
+    onProgress(
+      isCopy ? 'Nothing has changed: the stack that was synthesized last' : 'The stack is synthesized',
+    ),
   );
   // Awaited elsewhere; if something else fails first, its rejection must not count as unhandled.
   synthesis.catch(() => {});

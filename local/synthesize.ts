@@ -5,7 +5,7 @@ import { runProcessGroup } from '../stand-ins/supabase/process-group.ts';
 
 const projectRoot = join(import.meta.dirname, '..');
 
-/** What a synthesized stack is made from, besides the versions that the lock file names. */
+/** What a synthesized stack depends on, besides the packages in the lock file. */
 const INPUTS = [
   'bin',
   'lib',
@@ -19,8 +19,8 @@ const INPUTS = [
 ];
 
 /**
- * Synthesizes as {@link synthesize} does, or copies what was synthesized last, if nothing of what it is made from has changed
- * since. That is kept in `.local/`, where that can be written.
+ * Synthesizes like {@link synthesize}, or copies the last result if no input has changed since. The last result is in
+ * `.local/`, if that is writable.
  *
  * @returns whether it was copied
  */
@@ -36,7 +36,7 @@ export async function synthesizeOrCopy(outputDirectory: string, signal?: AbortSi
   return false;
 }
 
-/** Under its name it is whole: it is copied under another one. */
+/** Copies under a temporary name and renames, so that an interrupted copy is never used. */
 async function keep(directory: string, kept: string, keptIn: string): Promise<void> {
   const unfinished = `${kept}-${process.pid}`;
   await rm(keptIn, { recursive: true, force: true });
@@ -54,7 +54,7 @@ async function hashInputs(): Promise<string> {
   return hash.digest('hex');
 }
 
-/** The files of a folder, or the file itself, by their paths in the project. */
+/** The files in a folder, or the file itself, as paths in the project. */
 async function filesOf(path: string): Promise<string[]> {
   const entries = await readdir(join(projectRoot, path), { recursive: true, withFileTypes: true }).catch(
     () => null,

@@ -31,10 +31,10 @@ const VARIANTS: readonly { readonly name: string; readonly sql: string }[] = [
 ];
 
 /**
- * What a day of sweeps does to the size of tables and indexes, by fill factor and index. Autovacuum is replaced by its
- * own rule at its defaults (a table with 50 + 20 % dead rows is vacuumed), applied five times a sweep, because a day
- * that passes in a minute leaves its launcher no time. Before each sweep there is a checkpoint, as there is every five
- * minutes, and pages are written whole after it. Only a report.
+ * What a day of sweeps does to the size of tables and indexes, by fill factor and index. The day passes in a minute, too fast for
+ * autovacuum's launcher, so its rule at its defaults (a table with 50 + 20 % dead rows is vacuumed) is applied five times a
+ * sweep. A checkpoint before each sweep stands for those every five minutes, and pages are written whole after it. Only a
+ * report.
  */
 export async function measureBloat(bench: Bench): Promise<Findings> {
   const postgres = await startPostgres({ settings: SERVER_SETTINGS });

@@ -7,8 +7,8 @@ import type { Findings } from '../figure.ts';
 const LARGEST_SHOWN = 20;
 
 /**
- * What weighs what in the bundles that would be deployed, by their own source maps: every character counts for the
- * package that it came from. Only a report.
+ * What each package adds to the deployed bundles: attributes every character to a package, by their source maps. Only a
+ * report.
  */
 export async function measureBundle(bench: Bench): Promise<Findings> {
   const { functions } = await bench.world();
@@ -48,7 +48,7 @@ async function weighPackages(taskRoot: string): Promise<Map<string, number>> {
   return bytes;
 }
 
-/** `…/node_modules/@scope/name/…` is `@scope/name`; whatever is outside is ours. */
+/** `…/node_modules/@scope/name/…` is `@scope/name`; everything outside is ours. */
 function packageOf(source: string): string {
   return /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? 'this project';
 }

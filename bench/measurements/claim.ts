@@ -5,10 +5,10 @@ import { Queue, type Times } from '../queue.ts';
 const SMALL = 10_000;
 const LARGE = 1_000_000;
 const BATCH = 500;
-/** As many as the small queue has batches for. */
+/** All batches of the small queue. */
 const BATCHES = SMALL / BATCH - 1;
 
-/** Whether claims and records get slower where the queue is long and half of it is dead. Claims and records as a sweep does. */
+/** Whether claims and records get slower if the queue is long and half of it is dead. */
 export async function measureClaim(bench: Bench): Promise<Findings> {
   await using small = await Queue.open(bench, 'small', SMALL, 'all are due');
   await using large = await Queue.open(bench, 'large', LARGE, 'half are dead');

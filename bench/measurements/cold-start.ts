@@ -12,7 +12,7 @@ const STARTS = 15;
 
 const HELLO_WORLD = `export const handler = async () => ({ statusCode: 200, body: JSON.stringify({ connected: true }) });`;
 
-/** From the start of the process to the answer of its first request, secrets and key set read on the way. */
+/** From the start of the process to its first answer, including the reads of secrets and key set. */
 export async function measureColdStart(bench: Bench): Promise<Findings> {
   const world = await bench.world();
   const { event } = await prepareStatusRequest(world);
@@ -40,7 +40,7 @@ export async function measureColdStart(bench: Bench): Promise<Findings> {
   for (let start = 0; start < STARTS + 1; start += 1) {
     const forHello = await startOnce(helloWorld, event);
     const forStatus = await startOnce(status, event);
-    // The first of each reads its files from disk.
+    // The first start of each reads its files from disk.
     if (start > 0) {
       helloTimes.push(forHello);
       statusTimes.push(forStatus);

@@ -2,7 +2,7 @@ import type { Bench } from '../bench.ts';
 import type { Findings } from '../figure.ts';
 import { type MeasuredSweep, sweepOnce } from '../sweep-once.ts';
 
-/** So many that the start of four processes does not weigh. */
+/** So many that the start of four processes does not matter. */
 const DUE = 60_000;
 const SWEEPERS = 4;
 

@@ -8,7 +8,7 @@ import { SimulatedDay } from '../simulated-day.ts';
 
 const MINUTE = 60_000;
 const USERS = 100_000;
-/** Enough to tell how often a token is refreshed. */
+/** Enough to find out how often tokens are refreshed. */
 const USERS_PER_INTERVAL = 5_000;
 const LATEST_START_MINUTES = 2;
 const OBVIOUS_WINDOW_MINUTES = 5;

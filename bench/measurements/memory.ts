@@ -6,8 +6,8 @@ const FEW = 10_000;
 const MANY = 200_000;
 
 /**
- * Whether a sweeper holds more memory, the more connections it refreshes. Held is what V8's full collections leave: resident
- * memory also grows until the young generation is as large as Lambda's flags let it be.
+ * Whether a sweeper needs more memory for more connections: compares what V8's full collections leave. Resident memory also
+ * grows until the young generation is as large as Lambda's flags allow.
  */
 export async function measureMemory(bench: Bench): Promise<Findings> {
   const world = await bench.world();

@@ -10,7 +10,7 @@ const STARTS = 5;
 
 const projectRoot = join(import.meta.dirname, '../..');
 
-/** From `npm start` to Ready, with the stack that was synthesized last; and once without. */
+/** From `npm start` to Ready: once with an empty cache, then with the stack that was synthesized last. */
 export async function measureReady(bench: Bench): Promise<Findings> {
   bench.progress('npm start, with nothing kept of an earlier one');
   await rm(join(projectRoot, '.local/synthesized'), { recursive: true, force: true });

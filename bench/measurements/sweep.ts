@@ -10,7 +10,7 @@ const DUE = 20_000;
 const OBVIOUS_USERS = 500;
 const OBVIOUS_ROUND_TRIPS_PER_THOUSAND = 2_000;
 
-/** One sweep over 20,000 due connections, against the obvious program and against a client that does nothing else. */
+/** A sweep of 20,000 due connections, against the obvious program and a bare HTTP client. */
 export async function measureSweep(bench: Bench): Promise<Findings> {
   const world = await bench.world();
   const { tokenUrl } = world;

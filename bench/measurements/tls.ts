@@ -12,7 +12,7 @@ import type { Usage } from '../usage.ts';
 
 const DUE = 20_000;
 
-/** A sweep over TLS, as Spotify is spoken to, against undici with HTTP/1.1 and with HTTP/2. Only a report. */
+/** A sweep over TLS, which Spotify requires, beside undici with HTTP/1.1 and HTTP/2. Only a report. */
 export async function measureTls(bench: Bench): Promise<Findings> {
   const world = await bench.world();
   const directory = await mkdtemp(join(tmpdir(), 'spotify-auth-certificate-'));

@@ -12,7 +12,7 @@ import { assertConnected, prepareStatusRequest } from '../status-request.ts';
 const WARM_UP = 300;
 const CALLS = 1_000;
 
-/** A handler that makes the one call and nothing else, with Supabase's own client. */
+/** A handler that only makes the database call, with Supabase's own client. */
 const BARE_HANDLER = `
   import { PostgrestClient } from '@supabase/postgrest-js';
   const { SUPABASE_REST_URL, SUPABASE_KEY } = process.env;
@@ -23,7 +23,7 @@ const BARE_HANDLER = `
     return data.state;
   }`;
 
-/** A status call with nothing to refresh against the one database call that it makes, both through the runtime client. */
+/** A status call without a refresh against its one database call, both through the runtime client. */
 export async function measureWarmStatus(bench: Bench): Promise<Findings> {
   const world = await bench.world();
   const { userId, event } = await prepareStatusRequest(world);

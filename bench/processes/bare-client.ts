@@ -11,14 +11,14 @@ export interface BareRefreshes {
   readonly tokenUrl: string;
   readonly count: number;
   readonly concurrency: number;
-  /** Whether they go over few connections with HTTP/2. @default false: one connection each with HTTP/1.1 */
+  /** Whether to use HTTP/2, over a few connections. @default false: HTTP/1.1, one connection per call */
   readonly http2?: boolean;
 }
 
-/** Connections over which HTTP/2 sends all requests. */
+/** How many connections HTTP/2 uses. */
 const HTTP2_CONNECTIONS = 4;
 
-/** The same requests, and nothing else: what an HTTP client costs that does no more than that. */
+/** The same requests and nothing else: the cost of an HTTP client. */
 const calls = {
   refresh({ tokenUrl, count, concurrency, http2 = false }: BareRefreshes) {
     return measureUsage(async () => {

@@ -12,7 +12,7 @@ interface TokenResponse {
 }
 
 /**
- * What one would write first: one user after another, one read, one request, one update each. It talks to PostgreSQL
+ * The program that one would write first: one user after another, one read, one request and one update each. It talks to PostgreSQL
  * directly, which is faster than through Supabase's REST interface, and to tables without our triggers.
  */
 const calls = {

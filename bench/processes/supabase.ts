@@ -10,14 +10,14 @@ function started(): Supabase {
   return supabase;
 }
 
-/** Supabase's REST interface, by which functions of the database are called as PostgREST calls them. */
+/** Supabase's REST interface, which calls database functions as PostgREST does. */
 const calls = {
   async start(database: BondhuDatabase) {
     supabase = await startSupabase({ database });
     const { url, secretKey } = supabase;
     return { url, secretKey };
   },
-  /** How many requests there were since the last time, each a round trip to the database. */
+  /** How many requests there were since the last call, each a round trip to the database. */
   countRequests() {
     const { length } = started().requests;
     const since = length - counted;

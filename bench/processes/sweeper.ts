@@ -7,7 +7,7 @@ import type { Context } from 'aws-lambda';
 import { answerQuestions } from '../child.ts';
 import { measureUsage } from '../usage.ts';
 
-/** What of the sweeper's result the bench reads. */
+/** The part of the sweeper's result that the bench reads. */
 export interface SweepResult {
   readonly status: string;
   readonly refreshed: number;
@@ -19,10 +19,10 @@ const TIMEOUT_MILLISECONDS = 900_000;
 
 type GarbageCollection = PerformanceEntry & { readonly detail: { readonly kind: number } };
 
-/** Where V8 keeps what has survived. */
+/** Where V8 keeps surviving objects. */
 const OLD_GENERATION = ['old_space', 'large_object_space'];
 
-/** The most that was left after a full collection: what the sweeper holds, not what V8 has yet to collect. */
+/** The most that a full collection left: live memory, without garbage. */
 let mostHeldBytes = 0;
 new PerformanceObserver((list) => {
   const isFull = list
@@ -40,7 +40,7 @@ function heldBytes(): number {
 type Handler = (event: unknown, context: Context) => Promise<SweepResult>;
 let handler: Handler | undefined;
 
-/** The sweeper's own bundle, with the environment of the function, invoked without the runtime client around it. */
+/** The sweeper's bundle in the function's environment, invoked without the runtime client. */
 const calls = {
   async load(taskRoot: string) {
     const bundle: { readonly handler: Handler } = await import(

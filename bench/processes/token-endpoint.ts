@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { listen } from 'cdk-out-local/listen';
 import { answerQuestions } from '../child.ts';
 
-/** How long every answer takes, unless another time is set. */
+/** How long every answer takes by default. */
 const USUAL_LATENCY_MILLISECONDS = 50;
 
 /** A certificate for 127.0.0.1, and its key. */
@@ -14,7 +14,7 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** What of a request and its answer HTTP/1.1 and HTTP/2 have in common. */
+/** The common part of HTTP/1.1's and HTTP/2's requests and answers. */
 type Exchange = [
   request: AsyncIterable<Buffer>,
   response: {
@@ -22,7 +22,7 @@ type Exchange = [
   },
 ];
 
-/** Spotify's token endpoint as far as a refresh that succeeds goes: no rotation, every access token a new one. */
+/** Spotify's token endpoint, for successful refreshes only: no rotation, a new access token each time. */
 const callsByToken = new Map<string, number>();
 let underWay = 0;
 let mostUnderWay = 0;
@@ -53,16 +53,16 @@ const calls = {
   /** Over TLS, with HTTP/1.1 and HTTP/2. */
   startSecure: (certificate: Certificate) =>
     startAt('https', createSecureServer({ ...certificate, allowHTTP1: true }, answer)),
-  /** Lets every answer take this long; null: the usual 50 ms. */
+  /** Sets how long every answer takes; null: the usual 50 ms. */
   setLatency(milliseconds: number | null) {
     latencyMilliseconds = milliseconds ?? USUAL_LATENCY_MILLISECONDS;
   },
-  /** Tells what happened since the last time, and forgets it. */
+  /** Returns the counts since the last call, and resets them. */
   count() {
     const counts = [...callsByToken.values()];
     const counted = {
       calls: counts.reduce((sum, count) => sum + count, 0),
-      /** Calls with a refresh token that had been sent before. */
+      /** Calls with a refresh token that was sent before. */
       doubles: counts.reduce((sum, count) => sum + count - 1, 0),
       mostUnderWay,
     };

@@ -27,7 +27,7 @@ const CONTENT_SECURITY_POLICY = [
 export interface DashboardRoutes {
   /** What is served below `/dashboard`. */
   readonly routes: Hono;
-  /** Takes on changes of the page's sources, at the next load. @throws esbuild's error; the page then stays as it was */
+  /** Bundles the page's sources again, for the next load. @throws esbuild's error; the page then stays as it was */
   readonly renewPage: () => Promise<void>;
 }
 

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'react';
 const LOOK_EVERY_MILLISECONDS = 2_000;
 
 /**
- * What the dashboard shows, looked at again and again.
+ * The dashboard's contents, fetched periodically.
  *
  * @param seconds how far graphs go back; null: as the dashboard says
  * @returns the last known view, null before the first, and whether the last look failed

@@ -1,8 +1,7 @@
 /**
- * The flags that Lambda starts Node.js with. They win over the same ones in `NODE_OPTIONS`, because they stand on the command
- * line. The script that does so, `/var/runtime/bootstrap`, is in AWS's base images
- * (https://docs.aws.amazon.com/lambda/latest/dg/nodejs-image.html); AWS's runtime client names three of the four where it
- * keeps them from its workers.
+ * The flags that Lambda starts Node.js with. They are on the command line, so they override `NODE_OPTIONS`. The script
+ * `/var/runtime/bootstrap` in AWS's base images passes them (https://docs.aws.amazon.com/lambda/latest/dg/nodejs-image.html);
+ * AWS's runtime client lists three of the four, which it does not pass on to its workers.
  *
  * @param memoryMegabytes the function's memory
  */
