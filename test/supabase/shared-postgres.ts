@@ -67,5 +67,8 @@ export async function copyTemplate(template: Template): Promise<DatabaseCopy> {
 }
 
 function copyDatabase(postgres: Postgres, name: string, template: Template): Promise<void> {
-  return runSql(postgres.url, `create database "${name}" template "${template}" owner postgres`);
+  return runSql(
+    postgres.url,
+    `create database "${name}" template "${template}" owner postgres strategy file_copy`,
+  );
 }
