@@ -139,10 +139,9 @@ export class TestDatabase {
 
   /** Runs SQL as the superuser with triggers bypassed, as a restore does. */
   async bypassingTriggers(sql: string, values: readonly unknown[] = []): Promise<void> {
-    await this.#inTransaction(this.urls.superuserUrl, async (client) => {
-      await client.query('set local session_replication_role = replica');
-      await client.query(sql, [...values]);
-    });
+    const url = new URL(this.urls.superuserUrl);
+    url.searchParams.set('options', '-c session_replication_role=replica');
+    await this.#pool(url.href).query(sql, [...values]);
   }
 
   /** Runs SQL as a signed-in user, as PostgREST does for the frontend. */
