@@ -287,12 +287,12 @@ export class TestDatabase {
   /** As `letTimePass`, for every connection at once and for what the breaker judges by. */
   async letTimePassForAll(interval: string): Promise<void> {
     await this.#moveIntoThePast(interval, null);
-    // By way of another century, for on the shorter one they could meet each other.
-    const detour = '36500 days';
-    await this.owner('update spotify_auth.refreshes_by_minute set minute = minute - $1::interval', [detour]);
     await this.owner(
-      'update spotify_auth.refreshes_by_minute set minute = minute + $1::interval - $2::interval',
-      [detour, interval],
+      // Sorted, so that all are gone before the first is back: they could meet each other.
+      `with moved as (delete from spotify_auth.refreshes_by_minute returning *)
+      insert into spotify_auth.refreshes_by_minute (minute, refreshes)
+        select minute - $1::interval, refreshes from moved order by minute`,
+      [interval],
     );
   }
 
