@@ -10,3 +10,5 @@ if (major < 24) {
   );
   process.exit(1);
 }
+// What has been compiled is kept in the temporary folder: commands, the CDK app and tests start in half the time.
+require('node:module').enableCompileCache();

@@ -42,22 +42,42 @@ help <command>, or --help behind a command: what it does, and the fields of its 
 
 Exit code 0: done. 1: not done, and why on standard error; doctor: something is not in place. 2: the command line is wrong.`;
 
-/** Runs the command line. @returns the exit code */
-async function main([name, ...rest]: readonly string[]): Promise<number> {
+/** Where a command writes to. */
+interface Terminal {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+}
+
+/** Runs the command line. Where that fails, writes one line that says why. @returns the exit code */
+export async function operate(args: readonly string[], { stdout, stderr }: Terminal): Promise<number> {
+  try {
+    return await main(args, stdout);
+  } catch (error) {
+    stderr.write(`${explainError(error)}\n`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+async function main([name, ...rest]: readonly string[], stdout: NodeJS.WritableStream): Promise<number> {
+  const print = (text: string): 0 => {
+    stdout.write(`${text}\n`);
+    return 0;
+  };
   if (name === '--version') return print(readVersion());
   if (name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) return print(USAGE);
   if (name === 'help') return print(describeCommand(rest[0], findCommand(rest[0])));
   const command = findCommand(name);
   const { values, positionals } = readCommandLine(name, command, rest);
   if (values['help'] === true) return print(describeCommand(name, command));
+  const write = (result: CommandResult) => print(formatResult(result, values['json'] === true));
   const run = command.parse({ values, positionals });
   const results = run(await findDeployment(parseStage(values['stage'])));
   if (Symbol.asyncIterator in results) {
-    for await (const result of results) printResult(result, values['json'] === true);
+    for await (const result of results) write(result);
     return 0;
   }
   const result = await results;
-  printResult(result, values['json'] === true);
+  write(result);
   return result.exitCode;
 }
 
@@ -122,27 +142,17 @@ function readVersion(): string {
   return JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version;
 }
 
-function printResult({ text, data }: CommandResult, isJson: boolean): void {
-  print(isJson ? JSON.stringify(data, null, 2) : text);
+function formatResult({ text, data }: CommandResult, isJson: boolean): string {
+  return isJson ? JSON.stringify(data, null, 2) : text;
 }
 
-/** @returns the exit code of a command that is done */
-function print(text: string): 0 {
-  process.stdout.write(`${text}\n`);
-  return 0;
-}
-
-// A reader such as `head` may close the pipe early: then there is nothing left to say, and nothing is wrong.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit();
-  });
-}
-
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  process.stderr.write(`${explainError(error)}\n`);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+if (import.meta.main) {
+  // A reader such as `head` may close the pipe early: then there is nothing left to say, and nothing is wrong.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      process.exit();
+    });
+  }
+  process.exitCode = await operate(process.argv.slice(2), process);
 }

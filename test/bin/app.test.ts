@@ -7,6 +7,9 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 const projectRoot = join(import.meta.dirname, '../..');
 const cdk = JSON.parse(readFileSync(join(projectRoot, 'cdk.json'), 'utf8'));
 
+/** Leaves out the CDK's own validation, which takes seconds: the first test has it. */
+const unvalidated = { CDK_VALIDATION: 'false' };
+
 /** An address of this machine without a server. */
 const unreachable = 'http://127.0.0.1:9';
 
@@ -41,7 +44,8 @@ describe('the CDK app', () => {
     const stages = {
       dev: { ...cdk.context.stages.dev, alarmTopicArn: 'arn:aws:sns:eu-west-1:123456789012:alarms' },
     };
-    const place = { CDK_DEFAULT_ACCOUNT: '123456789012', CDK_DEFAULT_REGION: 'us-east-1' };
+    const region = { ...unvalidated, CDK_DEFAULT_REGION: 'us-east-1' };
+    const place = { ...region, CDK_DEFAULT_ACCOUNT: '123456789012' };
     const { status, stderr } = runApp({ ...unbundled, stages }, cdk.app, place);
 
     expect({ status, stderr }).toEqual({
@@ -49,7 +53,7 @@ describe('the CDK app', () => {
       stderr:
         'cdk.json, context.stages.dev.alarmTopicArn: must be in region us-east-1, in which the stack is deployed, got eu-west-1\n',
     });
-    expect(runApp({ ...unbundled, stages }, cdk.app, { CDK_DEFAULT_REGION: 'us-east-1' }).status).toBe(0);
+    expect(runApp({ ...unbundled, stages }, cdk.app, region).status).toBe(0);
   });
 
   test('fails where a finding of the rules for AWS and serverless solutions is not acknowledged', () => {
@@ -57,7 +61,7 @@ describe('the CDK app', () => {
       const { Validations } = await import("aws-cdk-lib");
       Validations.prototype.acknowledge = () => {};
       await import("./bin/app.ts");`;
-    const { status, stderr } = runApp(unbundled, `node --input-type=module --eval '${script}'`);
+    const { status, stderr } = runApp(unbundled, `node --input-type=module --eval '${script}'`, unvalidated);
 
     expect(status).toBe(1);
     expect(stderr).toContain('AwsSolutions-APIG4');
@@ -66,11 +70,8 @@ describe('the CDK app', () => {
 });
 
 describe('the bundle of each function', () => {
-  const { outdir } = runApp({
-    ...cdk.context,
-    stage: 'test',
-    stages: { test: { supabaseUrl: unreachable, allowedOrigins: ['https://app.example.com'] } },
-  });
+  const stages = { test: { supabaseUrl: unreachable, allowedOrigins: ['https://app.example.com'] } };
+  const { outdir } = runApp({ ...cdk.context, stage: 'test', stages }, cdk.app, unvalidated);
   const template = JSON.parse(readFileSync(join(outdir, 'SpotifyAuth-test.template.json'), 'utf8'));
   const functions = Object.entries<FunctionResource>(template.Resources)
     .filter(([, { Type }]) => Type === 'AWS::Lambda::Function')
@@ -140,7 +141,7 @@ interface FunctionResource {
 function runApp(
   context: Record<string, unknown>,
   command: string = cdk.app,
-  place: Readonly<Record<string, string>> = {},
+  environment: Readonly<Record<string, string>> = {},
 ) {
   const outdir = mkdtempSync(join(scratch, 'app-'));
   const result = spawnSync(command, {
@@ -152,7 +153,7 @@ function runApp(
       PATH: [join(projectRoot, 'node_modules/.bin'), process.env['PATH']].join(delimiter),
       CDK_CONTEXT_JSON: JSON.stringify(context),
       CDK_OUTDIR: outdir,
-      ...place,
+      ...environment,
     },
   });
   return { ...result, outdir };

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { isLongRun } from '../faults/run-length.ts';
 
 const projectRoot = join(import.meta.dirname, '../..');
 
@@ -23,6 +24,9 @@ const NEEDED = [
   'package.json',
 ];
 
+/** One that is about each function. */
+const OTHERS = ['contract', 'sweep'];
+
 let checkout: string;
 
 beforeAll(async () => {
@@ -36,7 +40,7 @@ afterAll(() => rm(checkout, { recursive: true, force: true }));
 describe('the other end-to-end tests', () => {
   test('pass without the sources of the functions, on what was synthesized', async () => {
     const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', '--selectProjects', 'stack'];
-    const others = ['contract', 'refresh', 'sweep', 'canary', 'unfinished-deployment'].map(
+    const others = (isLongRun ? [...OTHERS, 'refresh', 'canary', 'unfinished-deployment'] : OTHERS).map(
       (name) => `e2e/${name}.test`,
     );
 

@@ -259,8 +259,13 @@ export class BreakerSimulation {
         (select user_id from sim.grants where (dead_from < 'infinity' or refused_from < 'infinity') and not is_attacker order by random() limit ${each})
         union (select user_id from sim.grants where not is_attacker order by random() limit ${each})) caller`,
     );
+    await this.callEvery(everyMinutes);
+  }
+
+  /** From now on those who call do it more or less often. */
+  async callEvery(minutes: number): Promise<void> {
     await this.change(
-      `update sim.timetable set call_status_every = interval '${everyMinutes} minutes', next_status = sim.now()`,
+      `update sim.timetable set call_status_every = interval '${minutes} minutes', next_status = sim.now()`,
     );
   }
 

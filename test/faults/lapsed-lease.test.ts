@@ -137,8 +137,8 @@ test.each<[string, ServerRules[], string, string]>([
   [
     'whatever comes is applied',
     ['strict', 'detects reuse'],
-    "when p.id is null then 'stale'",
-    "when true then 'applied'",
+    'when p.id is null then case',
+    "when true then 'applied'\n        when p.id is null then case",
   ],
   [
     'a lease suffices, whatever token is stored',

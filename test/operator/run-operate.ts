@@ -32,7 +32,8 @@ export function startOperate(
   args: readonly string[],
   { awsUrl, environment = ACCOUNT, standardInput = '' }: OperateOptions = {},
 ): ChildProcessWithoutNullStreams {
-  const child = spawn(process.execPath, ['operator/operate.ts', ...args], {
+  const script = ['--require', './local/require-node-24.cjs', 'operator/operate.ts'];
+  const child = spawn(process.execPath, [...script, ...args], {
     cwd: projectRoot,
     env: {
       PATH: process.env['PATH'] ?? '',

@@ -48,14 +48,15 @@ async function select<Row extends object>(url: string, sql: string): Promise<Row
 /** Everything that a migration could leave behind, in words that change when it does. */
 async function inventory(reader: pg.ClientBase): Promise<string[]> {
   const { rows } = await reader.query<{ object: string }>(
-    `select 'schema ' || nspname || ' ' || coalesce(nspacl::text, '') as object from pg_namespace where nspname !~ '^pg_'
+    `with ours as materialized (select oid from pg_namespace where nspname !~ '^pg_|information_schema')
+    select 'schema ' || nspname || ' ' || coalesce(nspacl::text, '') as object from pg_namespace where nspname !~ '^pg_'
     union all select 'function ' || oid::regprocedure || ' ' || md5(pg_get_functiondef(oid)) || ' ' || coalesce(proacl::text, '')
-      from pg_proc where prokind = 'f' and pronamespace::regnamespace::text !~ '^pg_|information_schema'
+      from pg_proc where prokind = 'f' and pronamespace in (select oid from ours)
     union all select 'relation ' || oid::regclass || ' ' || coalesce(relacl::text, '') || ' ' || coalesce(reloptions::text, '')
-      from pg_class where relnamespace::regnamespace::text !~ '^pg_|information_schema'
+      from pg_class where relnamespace in (select oid from ours)
     union all select 'column ' || attrelid::regclass || ' ' || attname || ' ' || format_type(atttypid, atttypmod)
       from pg_attribute join pg_class c on c.oid = attrelid
-      where relnamespace::regnamespace::text !~ '^pg_|information_schema' and attnum > 0 and not attisdropped
+      where relnamespace in (select oid from ours) and attnum > 0 and not attisdropped
     union all select 'constraint ' || conrelid::regclass || ' ' || pg_get_constraintdef(oid) from pg_constraint where conrelid <> 0
     union all select 'trigger ' || pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
     union all select 'policy ' || polrelid::regclass || ' ' || polname from pg_policy
@@ -247,7 +248,10 @@ describe('a migration happens as a whole or not at all', () => {
   }
 
   async function copyOf(template: string, name: string): Promise<BondhuDatabase> {
-    await runSql(postgres.url, `create database ${name} template ${template} owner postgres`);
+    await runSql(
+      postgres.url,
+      `create database ${name} template ${template} owner postgres strategy file_copy`,
+    );
     return bondhuDatabaseOn(postgres, name);
   }
 
@@ -297,7 +301,7 @@ describe('a migration happens as a whole or not at all', () => {
     const find = async () => {
       const { rows } = await reader.query<{ exposed: string }>(
         `select role || ' executes ' || oid::regprocedure as exposed from pg_proc, unnest(array['anon', 'authenticated']) role
-        where pronamespace::regnamespace::text in ('public', 'spotify_auth') and prorettype <> 'trigger'::regtype
+        where pronamespace in (select oid from pg_namespace where nspname in ('public', 'spotify_auth')) and prorettype <> 'trigger'::regtype
           and has_schema_privilege(role, pronamespace, 'usage') and has_function_privilege(role, oid, 'execute')`,
       );
       return rows.map(({ exposed }) => exposed);

@@ -139,10 +139,9 @@ export class TestDatabase {
 
   /** Runs SQL as the superuser with triggers bypassed, as a restore does. */
   async bypassingTriggers(sql: string, values: readonly unknown[] = []): Promise<void> {
-    await this.#inTransaction(this.urls.superuserUrl, async (client) => {
-      await client.query('set local session_replication_role = replica');
-      await client.query(sql, [...values]);
-    });
+    const url = new URL(this.urls.superuserUrl);
+    url.searchParams.set('options', '-c session_replication_role=replica');
+    await this.#pool(url.href).query(sql, [...values]);
   }
 
   /** Runs SQL as a signed-in user, as PostgREST does for the frontend. */
@@ -288,12 +287,12 @@ export class TestDatabase {
   /** As `letTimePass`, for every connection at once and for what the breaker judges by. */
   async letTimePassForAll(interval: string): Promise<void> {
     await this.#moveIntoThePast(interval, null);
-    // By way of another century, for on the shorter one they could meet each other.
-    const detour = '36500 days';
-    await this.owner('update spotify_auth.refreshes_by_minute set minute = minute - $1::interval', [detour]);
     await this.owner(
-      'update spotify_auth.refreshes_by_minute set minute = minute + $1::interval - $2::interval',
-      [detour, interval],
+      // Sorted, so that all are gone before the first is back: they could meet each other.
+      `with moved as (delete from spotify_auth.refreshes_by_minute returning *)
+      insert into spotify_auth.refreshes_by_minute (minute, refreshes)
+        select minute - $1::interval, refreshes from moved order by minute`,
+      [interval],
     );
   }
 

@@ -24,6 +24,11 @@ export interface DatabaseCopy extends BondhuDatabase {
 /** Written by the global setup, which runs in another process than the tests. */
 const PORT_VARIABLE = 'SHARED_POSTGRES_PORT';
 
+/** Whether there is one, of this process or of the one that has started it. */
+export function isPostgresShared(): boolean {
+  return process.env[PORT_VARIABLE] !== undefined;
+}
+
 /** Starts the server with the templates. Creating a cluster and a schema takes a second, and copying a database a moment. */
 export async function startSharedPostgres(): Promise<Postgres> {
   const postgres = await startPostgres({
@@ -67,5 +72,8 @@ export async function copyTemplate(template: Template): Promise<DatabaseCopy> {
 }
 
 function copyDatabase(postgres: Postgres, name: string, template: Template): Promise<void> {
-  return runSql(postgres.url, `create database "${name}" template "${template}" owner postgres`);
+  return runSql(
+    postgres.url,
+    `create database "${name}" template "${template}" owner postgres strategy file_copy`,
+  );
 }
