@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { access, cp, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { runProcessGroup } from '../stand-ins/supabase/process-group.ts';
 
@@ -16,7 +16,18 @@ const INPUTS = [
   'package.json',
   'package-lock.json',
   'tsconfig.json',
+  'cdk.context.json',
+  // What is installed, which the lock file only asks for.
+  'node_modules/.package-lock.json',
 ];
+
+/** Variables that reach the template. */
+const INPUT_VARIABLES = ['CDK_DEFAULT_ACCOUNT', 'CDK_DEFAULT_REGION'];
+
+const LOCAL_FOLDER = join(projectRoot, '.local');
+
+/** The folder in `.local/` with the last result, under the hash of its inputs. */
+const KEPT = 'synthesized';
 
 /**
  * Synthesizes like {@link synthesize}, or copies the last result if no input has changed since. The last result is in
@@ -25,31 +36,45 @@ const INPUTS = [
  * @returns whether it was copied
  */
 export async function synthesizeOrCopy(outputDirectory: string, signal?: AbortSignal): Promise<boolean> {
-  const keptIn = join(projectRoot, '.local/synthesized');
-  const kept = join(keptIn, await hashInputs());
-  if (await exists(kept)) {
-    await cp(kept, outputDirectory, { recursive: true });
+  const hash = await hashInputs();
+  try {
+    await cp(join(LOCAL_FOLDER, KEPT, hash), outputDirectory, { recursive: true });
     return true;
+  } catch {
+    // There is none, or another start has just replaced it.
+    await rm(outputDirectory, { recursive: true, force: true });
   }
   await synthesize(outputDirectory, signal);
-  await keep(outputDirectory, kept, keptIn).catch(() => {});
+  // A source that was edited meanwhile may be in the result or not.
+  if ((await hashInputs()) === hash) await keep(outputDirectory, hash, LOCAL_FOLDER).catch(() => {});
   return false;
 }
 
-/** Copies under a temporary name and renames, so that an interrupted copy is never used. */
-async function keep(directory: string, kept: string, keptIn: string): Promise<void> {
-  const unfinished = `${kept}-${process.pid}`;
-  await rm(keptIn, { recursive: true, force: true });
-  await mkdir(keptIn, { recursive: true });
-  await cp(directory, unfinished, { recursive: true });
-  await rename(unfinished, kept);
+/**
+ * Keeps a synthesized stack instead of others. It copies elsewhere and renames, so that a kept stack is always whole,
+ * whatever other starts do.
+ */
+export async function keep(directory: string, hash: string, localFolder: string): Promise<void> {
+  const kept = join(localFolder, KEPT);
+  await mkdir(kept, { recursive: true });
+  const unfinished = await mkdtemp(join(localFolder, 'unfinished-'));
+  try {
+    for (const name of await readdir(kept)) await rename(join(kept, name), join(unfinished, name));
+    const copy = join(unfinished, 'copy');
+    await cp(directory, copy, { recursive: true });
+    await rename(copy, join(kept, hash));
+  } finally {
+    await rm(unfinished, { recursive: true, force: true });
+  }
 }
 
 async function hashInputs(): Promise<string> {
-  const hash = createHash('sha256').update(process.version);
+  const variables = INPUT_VARIABLES.map((name) => process.env[name] ?? '');
+  const hash = createHash('sha256').update(JSON.stringify([process.version, ...variables]));
   const files = await Promise.all(INPUTS.map(filesOf));
   for (const file of files.flat().sort()) {
-    hash.update(`\0${file}\0`).update(await readFile(join(projectRoot, file)));
+    const content = await readFile(join(projectRoot, file)).catch(() => 'missing');
+    hash.update(`\0${file}\0`).update(content);
   }
   return hash.digest('hex');
 }
@@ -63,13 +88,6 @@ async function filesOf(path: string): Promise<string[]> {
   return entries
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(projectRoot.length + 1));
-}
-
-function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 /**

@@ -1,4 +1,5 @@
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SignatureV4 } from '@smithy/signature-v4';
 import * as v from 'valibot';
 import { HttpRequests, type ReceivedAnswer } from './http-requests.ts';
@@ -16,13 +17,20 @@ const SERVICES = {
 
 export type AwsServiceName = keyof typeof SERVICES;
 
-/** More than any of them answers: ten messages of a queue, 256 kB together, in JSON. */
-const LONGEST_BODY_BYTES = 2 * 1024 * 1024;
+/** More than any of them answers: messages of a queue, 1 MB together, in JSON, which may need six bytes for one. */
+const LONGEST_BODY_BYTES = 8 * 1024 * 1024;
 
 const ATTEMPTS = 2;
 
 /** For one attempt, unless another time is given; the answer comes from within the region. */
 const USUAL_ATTEMPT_MILLISECONDS = 2_000;
+
+/** Before the second attempt: half as long at least, so that those that failed together do not return together. */
+const LONGEST_PAUSE_MILLISECONDS = 100;
+
+/** Errors that a second attempt may not meet, besides those of the service itself (status 5xx). */
+const PASSING_ERRORS =
+  /Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|RequestTimeout|RequestExpired|InvalidSignature/;
 
 /** How the JSON protocol names an error; in front of `#` there may be a namespace. */
 const Refusal = v.object({
@@ -89,31 +97,35 @@ export class AwsService {
   }
 
   /**
-   * Calls an operation; once more where the service is out of reach, fails or throttles.
+   * Calls an operation; once more after a short pause if the service is out of reach, fails or throttles. The first attempt takes
+   * no more than half of the time.
    *
    * @param schema what is needed of the answer
-   * @param timeoutMilliseconds for both attempts together @default - twice that of an attempt
+   * @param timeoutMilliseconds for both attempts together @default - twice that of an attempt, and the pause
    * @returns the answer; rejects with an {@link AwsError}
    */
   async call<Output>(
     operation: string,
     input: object,
     schema: v.GenericSchema<unknown, Output>,
-    timeoutMilliseconds = ATTEMPTS * this.#attemptMilliseconds,
+    timeoutMilliseconds = ATTEMPTS * this.#attemptMilliseconds + LONGEST_PAUSE_MILLISECONDS,
   ): Promise<Output> {
     const deadline = performance.now() + timeoutMilliseconds;
     const body = JSON.stringify(input);
     for (let attempt = 1; ; attempt += 1) {
-      const timeLeft = Math.max(1, deadline - performance.now());
+      const timeLeft = Math.max(1, deadline - performance.now()) / (ATTEMPTS - attempt + 1);
       const answer = await this.#send(operation, body, Math.min(this.#attemptMilliseconds, timeLeft));
       if (answer.failure === null && answer.status === 200) {
         return readOutput(answer.text, schema);
       }
       const name = nameFailure(answer);
-      const isPassing = answer.failure !== null || answer.status >= 500 || name.includes('Throttl');
-      if (!isPassing || attempt === ATTEMPTS || performance.now() >= deadline) {
+      const isPassing =
+        answer.failure !== null || answer.status >= 500 || answer.status === 429 || PASSING_ERRORS.test(name);
+      const pauseMilliseconds = LONGEST_PAUSE_MILLISECONDS * (0.5 + Math.random() / 2);
+      if (!isPassing || attempt === ATTEMPTS || performance.now() + pauseMilliseconds >= deadline) {
         throw new AwsError(name);
       }
+      await sleep(pauseMilliseconds);
     }
   }
 

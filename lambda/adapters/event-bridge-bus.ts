@@ -16,7 +16,7 @@ const EVENT_VERSION = '1';
 
 /** In the order of the events; each has one or the other. */
 const PutEntries = v.object({
-  Entries: v.array(v.object({ EventId: v.optional(v.string()), ErrorCode: v.optional(v.string()) })),
+  Entries: v.array(v.object({ EventId: v.nullish(v.string()), ErrorCode: v.nullish(v.string()) })),
 });
 
 /** EventBridge; the events are described in `docs/events.md`. */
@@ -75,8 +75,8 @@ export class EventBridgeBus implements EventBus {
     try {
       const { Entries } = await this.#eventBridge.call('PutEvents', input, PutEntries);
       return {
-        taken: events.filter((_, index) => Entries[index]?.EventId !== undefined),
-        failure: Entries.find(({ ErrorCode }) => ErrorCode !== undefined)?.ErrorCode ?? null,
+        taken: events.filter((_, index) => (Entries[index]?.EventId ?? null) !== null),
+        failure: Entries.find(({ ErrorCode }) => (ErrorCode ?? null) !== null)?.ErrorCode ?? null,
       };
     } catch (error) {
       return { taken: [], failure: getErrorName(error) };

@@ -12,7 +12,7 @@ const RENEWAL_INTERVAL_MILLISECONDS = 10_000;
 const RETRY_INTERVAL_MILLISECONDS = 1_000;
 
 /** What Secrets Manager says of a secret; a binary one has no text. */
-const SecretValue = v.object({ SecretString: v.optional(v.string(), '') });
+const SecretValue = v.object({ SecretString: v.nullish(v.string(), '') });
 
 /** The JSON that one secret holds. */
 export type SecretFormat<Value> = {

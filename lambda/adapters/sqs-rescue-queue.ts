@@ -18,7 +18,7 @@ const WAIT_SECONDS = 1;
 
 const Message = v.object({ MessageId: v.string(), ReceiptHandle: v.string(), Body: v.string() });
 
-const Received = v.object({ Messages: v.optional(v.array(Message), []) });
+const Received = v.object({ Messages: v.nullish(v.array(Message), []) });
 
 const Json = v.pipe(v.string(), v.parseJson());
 

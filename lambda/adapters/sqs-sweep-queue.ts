@@ -6,7 +6,7 @@ import { getErrorName } from './error-name.ts';
 /** SQS's limit per call. */
 const LARGEST_BATCH = 10;
 
-const SentBatch = v.object({ Failed: v.optional(v.array(v.unknown()), []) });
+const SentBatch = v.object({ Failed: v.nullish(v.array(v.unknown()), []) });
 
 /** The sweep queue in SQS. */
 export class SqsSweepQueue implements SweepQueue {

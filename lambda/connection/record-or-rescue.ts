@@ -12,6 +12,9 @@ import { isRotation, type RescueQueue, type Rotation } from './rescue-queue.ts';
 const RESCUE_RESERVE_MILLISECONDS = 1_000;
 const RESERVE_PER_MESSAGE_MILLISECONDS = 5;
 
+/** Messages on their way at once. With a connection for each, their handshakes would use up the time of all. */
+const PUTS_AT_ONCE = 50;
+
 /** What recording works with. */
 export type RecordDependencies = {
   readonly store: ConnectionStore;
@@ -76,18 +79,21 @@ async function rescue(
   deadline: number,
   { rescueQueue, clock, log, metrics }: RecordDependencies,
 ): Promise<void> {
-  // Even after the deadline, if the process was suspended: a late answer costs less than a grant.
-  const timeout = Math.max(RESCUE_RESERVE_MILLISECONDS / 2, millisecondsUntil(clock, deadline));
+  const waiting = rotations.values();
   await Promise.all(
-    rotations.map(async (rotation) => {
-      const user_id = rotation.lease.userId;
-      try {
-        await rescueQueue.put(rotation, timeout);
-        log.warn('rotated refresh token sent to the rescue queue', { user_id });
-        metrics.add({ rescueQueued: 1 });
-      } catch (error) {
-        log.error('rotated refresh token could not be rescued', { user_id, ...describeFailure(error) });
-        metrics.add({ rescueFailed: 1 });
+    Array.from({ length: Math.min(PUTS_AT_ONCE, rotations.length) }, async () => {
+      for (const rotation of waiting) {
+        const user_id = rotation.lease.userId;
+        // Even after the deadline, if the process was suspended: a late answer costs less than a grant.
+        const timeout = Math.max(RESCUE_RESERVE_MILLISECONDS / 2, millisecondsUntil(clock, deadline));
+        try {
+          await rescueQueue.put(rotation, timeout);
+          log.warn('rotated refresh token sent to the rescue queue', { user_id });
+          metrics.add({ rescueQueued: 1 });
+        } catch (error) {
+          log.error('rotated refresh token could not be rescued', { user_id, ...describeFailure(error) });
+          metrics.add({ rescueFailed: 1 });
+        }
       }
     }),
   );

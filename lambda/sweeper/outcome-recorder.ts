@@ -1,3 +1,4 @@
+import { millisecondsUntil } from '../connection/clock.ts';
 import { WRITE_RESERVE_MILLISECONDS } from '../connection/exchange.ts';
 import type { Lease } from '../connection/lease.ts';
 import { logRefresh } from '../connection/log-refresh.ts';
@@ -96,14 +97,11 @@ export class OutcomeRecorder {
   }
 
   async #record(batch: readonly AnsweredLease[]): Promise<void> {
-    const { deadline, pacing, brake, tally, dependencies } = this.#options;
+    const { pacing, brake, tally, dependencies } = this.#options;
     const { clock, random, log } = dependencies;
     const recorded = await recordOrRescue(
       batch.map(({ lease, answer }) => ({ lease, outcome: toOutcome(answer, lease.failures, random()) })),
-      Math.min(
-        deadline - WRITE_RESERVE_MILLISECONDS,
-        clock.monotonicMilliseconds() + RECORD_BUDGET_MILLISECONDS,
-      ),
+      clock.monotonicMilliseconds() + this.#chooseBudgetMilliseconds(),
       dependencies,
     );
     for (const { lease, answer } of batch) {
@@ -121,5 +119,12 @@ export class OutcomeRecorder {
     }
     this.breakerIsOpen = recorded.breakerIsOpen;
     log.info('sweep progress', { ...tally.counts(), concurrency: pacing.limit });
+  }
+
+  /** At most half of the time that is left: another batch may have gathered meanwhile, and needs its own. */
+  #chooseBudgetMilliseconds(): number {
+    const { deadline, dependencies } = this.#options;
+    const timeLeft = millisecondsUntil(dependencies.clock, deadline - WRITE_RESERVE_MILLISECONDS);
+    return Math.min(RECORD_BUDGET_MILLISECONDS, timeLeft / 2);
   }
 }

@@ -119,6 +119,28 @@ describe('a rotated refresh token', () => {
     ]);
   });
 
+  test('shares the way with 49 others at most, and none waits in vain', async () => {
+    const rotations = await Promise.all(
+      Array.from({ length: 120 }, async (_, user) => aRotation(await leaseOn(`user ${user}`))),
+    );
+    let underWay = 0;
+    let mostUnderWay = 0;
+    const put = rescueQueue.put.bind(rescueQueue);
+    rescueQueue.put = async (rotation, timeout) => {
+      underWay += 1;
+      mostUnderWay = Math.max(mostUnderWay, underWay);
+      await clock.sleep(10);
+      await put(rotation, timeout);
+      underWay -= 1;
+    };
+    loseTheDatabase();
+
+    await record(rotations);
+
+    expect(rescueQueue.messages).toHaveLength(120);
+    expect(mostUnderWay).toBe(50);
+  });
+
   test('gets more of the time the more there are', async () => {
     const rotations = Array.from({ length: 500 }, () => aRotation());
     loseTheDatabase();

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
+import { StoreError } from '../../../lambda/connection/connection-store.ts';
 import type { Lease } from '../../../lambda/connection/lease.ts';
 import type { TokenAnswer } from '../../../lambda/connection/token-endpoint.ts';
 import { Brake } from '../../../lambda/sweeper/brake.ts';
@@ -87,8 +88,29 @@ test('each refresh and the progress are in the log, and no token', async () => {
   expect(JSON.stringify(log.lines)).not.toMatch(/access-token|refresh-token/);
 });
 
-function startRecorder(batchSize: number): OutcomeRecorder {
-  const { deadline, dependencies } = harness.prepare();
+test('a batch that gathered while another one could not be recorded has as much time for the rescue queue', async () => {
+  const leases = leaseMany(6);
+  store.beforeEach = () => {
+    throw new StoreError('STORE_UNAVAILABLE', 'down');
+  };
+  const { clock, rescueQueue } = harness;
+  const put = rescueQueue.put.bind(rescueQueue);
+  rescueQueue.put = async (rotation, timeout) => {
+    await put(rotation, timeout);
+    await clock.sleep(900);
+  };
+  const recorder = startRecorder(3, 30);
+
+  await Promise.all(leases.map((lease) => recorder.add(lease, refreshedAnswer({ rotated: true }))));
+  await recorder.finish();
+
+  expect(rescueQueue.messages).toHaveLength(6);
+  expect(Math.min(...rescueQueue.timeouts)).toBeGreaterThanOrEqual(1_000);
+});
+
+function startRecorder(batchSize: number, secondsLeft = 900): OutcomeRecorder {
+  const { dependencies } = harness.prepare();
+  const deadline = harness.clock.monotonicMilliseconds() + secondsLeft * 1_000;
   return new OutcomeRecorder({ batchSize, deadline, pacing: new Pacing(), brake, tally, dependencies });
 }
 
