@@ -74,7 +74,6 @@ export async function seedUsers(
   signal?: AbortSignal,
 ): Promise<readonly SampleUser[]> {
   const users: SampleUser[] = [];
-  // One after the other, because hashing each password takes the processor for a while.
   for (const sample of SAMPLE_STATES) {
     signal?.throwIfAborted();
     const user = { email: `${sample.state}@example.com`, password: `password-of-${sample.state}` };

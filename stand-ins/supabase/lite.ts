@@ -31,6 +31,8 @@ export interface Lite {
 /** Creates missing tables of Supabase Auth. */
 export async function createLite({ authAdminUrl, ownerUrl, jwtSecret }: LiteOptions): Promise<Lite> {
   process.env['LITE_TELEMETRY'] = '0';
+  // The least that bcrypt takes: these passwords protect nothing, and lite's own cost is a tenth of a second for each.
+  process.env['LITE_AUTH_BCRYPT_COST'] = '4';
   const onnotice = () => {};
   const authConnection = createPostgresConnection({
     url: authAdminUrl,

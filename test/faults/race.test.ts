@@ -92,8 +92,8 @@ describe.each(TOKEN_ENDPOINTS)('with $name', ({ name, startStack }) => {
       await breakFunction(
         runSql,
         'judge_outcomes',
-        "when p.id is null then 'stale'",
-        "when true then 'applied'",
+        'when p.id is null then case',
+        "when true then 'applied'\n        when p.id is null then case",
       );
 
       // Which damage a race does is up to chance; that all of it comes sooner or later, and is seen, is not.

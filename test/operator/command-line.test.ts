@@ -23,7 +23,7 @@ test.each([
     stderr: /^$/,
     exitCode: 0,
   },
-  { args: ['sweep'], stdout: /^$/, stderr: /^say which stage: [^\n]+\n$/, exitCode: 2 },
+  { args: ['sweep'], stdout: /^$/, stderr: /^name a stage: [^\n]+\n$/, exitCode: 2 },
 ])('$args ends with exit code $exitCode, as a process', async ({ args, stdout, stderr, exitCode }) => {
   expect(await runOperate(args)).toEqual({
     exitCode,

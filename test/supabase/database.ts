@@ -137,11 +137,14 @@ export class TestDatabase {
     return (await this.#pool(this.urls.ownerUrl).query<Row>(sql, [...values])).rows;
   }
 
+  /** As `owner`, for what is asked again and again: planned once, under a name. */
+  async prepared<Row extends object>(name: string, sql: string): Promise<Row[]> {
+    return (await this.#pool(this.urls.ownerUrl).query<Row>({ name, text: sql })).rows;
+  }
+
   /** Runs SQL as the superuser with triggers bypassed, as a restore does. */
   async bypassingTriggers(sql: string, values: readonly unknown[] = []): Promise<void> {
-    const url = new URL(this.urls.superuserUrl);
-    url.searchParams.set('options', '-c session_replication_role=replica');
-    await this.#pool(url.href).query(sql, [...values]);
+    await this.#poolBypassingTriggers().query(sql, [...values]);
   }
 
   /** Runs SQL as a signed-in user, as PostgREST does for the frontend. */
@@ -297,9 +300,10 @@ export class TestDatabase {
   }
 
   /** @param id null: every connection */
-  #moveIntoThePast(interval: string, id: string | null): Promise<void> {
-    return this.bypassingTriggers(
-      `with profile as (
+  async #moveIntoThePast(interval: string, id: string | null): Promise<void> {
+    await this.#poolBypassingTriggers().query({
+      name: 'move into the past',
+      text: `with profile as (
         update public.profiles set spotify_token_expires_at = spotify_token_expires_at - $1::interval
         where $2::uuid is null or id = $2
       ), changes as (
@@ -315,8 +319,8 @@ export class TestDatabase {
         held_since = held_since - $1::interval, verify_at = verify_at - $1::interval,
         reauthorization_required_since = reauthorization_required_since - $1::interval
       where $2::uuid is null or user_id = $2`,
-      [interval, id],
-    );
+      values: [interval, id],
+    });
   }
 
   /** Says how many connections the breaker takes its shares of, and how many refreshes of the last hour it knows. */
@@ -359,6 +363,12 @@ export class TestDatabase {
     } finally {
       client.release();
     }
+  }
+
+  #poolBypassingTriggers(): pg.Pool {
+    const url = new URL(this.urls.superuserUrl);
+    url.searchParams.set('options', '-c session_replication_role=replica');
+    return this.#pool(url.href);
   }
 
   #pool(url: string): pg.Pool {

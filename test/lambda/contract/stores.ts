@@ -219,7 +219,8 @@ export class SqlUnderTest implements StoreUnderTest {
       const value = moments.includes(name) ? `extract(epoch from ${column} - now())::float` : column;
       return `${value} as "${name}"`;
     });
-    const rows = await this.#database.owner<State & { readonly userId: string }>(
+    const rows = await this.#database.prepared<State & { readonly userId: string }>(
+      'states',
       `select c.user_id as "userId", ${columns.join(', ')}, p.spotify_access_token as "accessToken",
          p.spotify_refresh_token as "refreshToken",
          extract(epoch from p.spotify_token_expires_at - now())::float as "writtenExpiresAt",
