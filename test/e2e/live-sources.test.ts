@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, w
 import { SourceMap } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { watchSources } from '../../local/live-sources.ts';
@@ -65,6 +66,16 @@ async function change(file: string, rewrite: (text: string) => string): Promise<
   return announcements.join('\n');
 }
 
+/** Attaches to the process that runs now: the line of one that has ended may still be the last. */
+async function attachToFunction(): Promise<Debugger> {
+  for (;;) {
+    const line = stack.logLines.findLast((each) => each.startsWith('Debugger listening on ')) ?? '';
+    const attached = await Debugger.attach(line.replace('Debugger listening on ', '')).catch(() => null);
+    if (attached !== null) return attached;
+    await setImmediate();
+  }
+}
+
 async function askWithoutUserId(): Promise<string> {
   const authorization = `Bearer ${await stack.userToken(randomUUID())}`;
   const { body } = await stack.request('/music/status/nobody', { headers: { authorization } });
@@ -115,8 +126,7 @@ test('a change of a name that the template has too is live, and says that a rest
 });
 
 test('a debugger stops in the TypeScript of the function, which goes on from there', async () => {
-  const address = stack.logLines.findLast((line) => line.startsWith('Debugger listening on ')) ?? '';
-  const attached = await Debugger.attach(address.replace('Debugger listening on ', ''));
+  const attached = await attachToFunction();
   const { StatusFunctionName = '' } = stack.stack.cloud.template.outputs;
   const bundle = join(stack.stack.cloud.lambda.codeDirectoryOf(StatusFunctionName), 'index.mjs');
   const lines = readFileSync(bundle, 'utf8').split('\n');
