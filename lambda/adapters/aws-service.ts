@@ -4,7 +4,7 @@ import { SignatureV4 } from '@smithy/signature-v4';
 import * as v from 'valibot';
 import { HttpRequests, type ReceivedAnswer } from './http-requests.ts';
 
-/** The services that the functions call: their operations' namespace, their JSON protocol, and where AWS's SDKs look for another address. */
+/** The services that the functions call: the namespace of their operations, and the variable with another address. */
 const SERVICES = {
   events: { target: 'AWSEvents', protocol: '1.1', endpointVariable: 'AWS_ENDPOINT_URL_EVENTBRIDGE' },
   secretsmanager: {
@@ -52,8 +52,8 @@ export class AwsError extends Error {
 export type AwsCaller = Pick<AwsService, 'call'>;
 
 /**
- * One of AWS's services, by its JSON protocol. AWS's own signer signs the requests; the clients of its SDK would take a third of a
- * cold start to load and prepare (docs/decisions/0012).
+ * One of AWS's services, by its JSON protocol. AWS's own signer signs the requests; its SDK's clients would
+ * double the processor time that a cold start takes to load the function (docs/decisions/0012).
  */
 export class AwsService {
   readonly #name: AwsServiceName;
@@ -71,17 +71,17 @@ export class AwsService {
     variables: NodeJS.ProcessEnv,
     attemptMilliseconds = USUAL_ATTEMPT_MILLISECONDS,
   ) {
-    const { AWS_REGION: region = '', AWS_SESSION_TOKEN: sessionToken } = variables;
+    const { AWS_SESSION_TOKEN: sessionToken } = variables;
     this.#name = name;
     this.#attemptMilliseconds = attemptMilliseconds;
-    this.#endpoint = findEndpoint(name, region, variables);
+    this.#endpoint = findAwsEndpoint(name, variables);
     this.#requests = new HttpRequests(this.#endpoint, {
       longestBodyBytes: LONGEST_BODY_BYTES,
       isLenient: false,
     });
     this.#signer = new SignatureV4({
       service: name,
-      region,
+      region: readRegion(variables),
       credentials: {
         accessKeyId: variables['AWS_ACCESS_KEY_ID'] ?? '',
         secretAccessKey: variables['AWS_SECRET_ACCESS_KEY'] ?? '',
@@ -89,11 +89,6 @@ export class AwsService {
       },
       sha256: Sha256,
     });
-  }
-
-  /** Where it is asked. */
-  get host(): string {
-    return this.#endpoint.host;
   }
 
   /**
@@ -152,7 +147,13 @@ export class AwsService {
   }
 }
 
-function findEndpoint(name: AwsServiceName, region: string, variables: NodeJS.ProcessEnv): URL {
+function readRegion(variables: NodeJS.ProcessEnv): string {
+  return variables['AWS_REGION'] ?? '';
+}
+
+/** Where a service is, as Lambda's environment says. */
+export function findAwsEndpoint(name: AwsServiceName, variables: NodeJS.ProcessEnv): URL {
+  const region = readRegion(variables);
   const domain = region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
   return new URL(
     variables[SERVICES[name].endpointVariable] ??

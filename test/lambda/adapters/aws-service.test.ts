@@ -1,7 +1,12 @@
 import { createHash, createHmac } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import * as v from 'valibot';
-import { AwsError, AwsService, type AwsServiceName } from '../../../lambda/adapters/aws-service.ts';
+import {
+  AwsError,
+  AwsService,
+  type AwsServiceName,
+  findAwsEndpoint,
+} from '../../../lambda/adapters/aws-service.ts';
 import { awsEnvironment } from '../fakes/aws-environment.ts';
 import {
   FakeHttpServer,
@@ -122,7 +127,7 @@ describe('a service', () => {
       '127.0.0.1:2',
     ],
   ] as const)('%s is found: %j', (service, variables, host) => {
-    expect(new AwsService(service, variables).host).toBe(host);
+    expect(findAwsEndpoint(service, variables).host).toBe(host);
   });
 });
 
