@@ -15,9 +15,7 @@ import { checkRequirements } from './preflight.ts';
 import { describeReady, filesFor } from './ready.ts';
 import { type Stack, startStack } from './stack.ts';
 import { StateFile } from './state-file.ts';
-import { synthesize } from './synthesize.ts';
-
-const stateDirectory = join(import.meta.dirname, '../.local');
+import { LOCAL_FOLDER, synthesize } from './synthesize.ts';
 
 /** CloudWatch's own interval. */
 const ALARM_EVALUATION_MILLISECONDS = 60_000;
@@ -60,8 +58,12 @@ function listenForTheEnd(): AbortSignal {
 /** Starts everything, and resolves once it was asked to stop and has stopped. */
 async function run(options: StartOptions, end: AbortSignal): Promise<void> {
   const temporaryDirectory = tmpdir();
-  await checkRequirements({ requestedPorts: options.requestedPorts, temporaryDirectory, stateDirectory });
-  const stateFile = new StateFile(stateDirectory);
+  await checkRequirements({
+    requestedPorts: options.requestedPorts,
+    temporaryDirectory,
+    stateDirectory: LOCAL_FOLDER,
+  });
+  const stateFile = new StateFile(LOCAL_FOLDER);
   await tidyUp(stateFile, temporaryDirectory);
 
   let stack: Stack | undefined;
@@ -118,7 +120,10 @@ async function aborted(signal: AbortSignal): Promise<void> {
 
 /** Removes the leftovers of killed starts. */
 async function tidyUp(stateFile: StateFile, temporaryDirectory: string): Promise<void> {
-  const folders = await removeAbandonedFolders(temporaryDirectory);
+  const folders = [
+    ...(await removeAbandonedFolders(temporaryDirectory)),
+    ...(await removeAbandonedFolders(LOCAL_FOLDER).catch(() => [])),
+  ];
   const left = [...((await stateFile.removeAbandoned()) ? ['.local/stack.json'] : []), ...folders];
   if (left.length > 0) printProgress(`Removed what an earlier start left: ${left.join(', ')}`);
 }

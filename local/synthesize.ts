@@ -24,7 +24,8 @@ const INPUTS = [
 /** Variables that reach the template. */
 const INPUT_VARIABLES = ['CDK_DEFAULT_ACCOUNT', 'CDK_DEFAULT_REGION'];
 
-const LOCAL_FOLDER = join(projectRoot, '.local');
+/** Kept from one start to the next; not in the repository. */
+export const LOCAL_FOLDER = join(projectRoot, '.local');
 
 /** The folder in `.local/` with the last result, under the hash of its inputs. */
 const KEPT = 'synthesized';
@@ -57,7 +58,8 @@ export async function synthesizeOrCopy(outputDirectory: string, signal?: AbortSi
 export async function keep(directory: string, hash: string, localFolder: string): Promise<void> {
   const kept = join(localFolder, KEPT);
   await mkdir(kept, { recursive: true });
-  const unfinished = await mkdtemp(join(localFolder, 'unfinished-'));
+  // The name lets a later start find its owner if it is left behind (leftovers.ts).
+  const unfinished = await mkdtemp(join(localFolder, `spotify-auth-cdk-${process.pid}-`));
   try {
     for (const name of await readdir(kept)) await rename(join(kept, name), join(unfinished, name));
     const copy = join(unfinished, 'copy');
