@@ -92,7 +92,8 @@ export async function watchSources({
       await takeOn(changed.filter(inFolders(['lambda'])), renewFunctions);
       await takeOn(changed.filter(inFolders(PAGE_FOLDERS)), demo.renewPage);
       const forRestart = changed.filter((file) => needsRestart(file));
-      if (forRestart.length > 0) onChange(`Restart "npm run dev" for the change of ${forRestart.join(', ')}`);
+      if (forRestart.length > 0)
+        onChange(`Restart "npm run dev" to apply the change of ${forRestart.join(', ')}`);
     }
   })().catch((error) => {
     if (!end.signal.aborted) onChange(`Changes are no longer live: ${error}`);

@@ -46,7 +46,7 @@ async function checkPort(variable: string, port: number): Promise<void> {
   } catch (cause) {
     const isTaken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
     throw new Error(
-      `${variable}: port ${port} ${isTaken ? 'is taken' : 'may not be listened on'}; name another one, or 0 for any free one`,
+      `${variable}: port ${port} ${isTaken ? 'is taken' : 'needs more rights'}; name another one, or 0 for any free one`,
       { cause },
     );
   }

@@ -52,7 +52,7 @@ function commandsFor(stack: Stack): readonly string[] {
 
 const HINT_AT_THE_OTHER = [
   'Another "npm start" runs in this folder: .local/, "npm run operate" and',
-  '"npm run sweep" are about that one.',
+  '"npm run sweep" use that one.',
 ];
 
 function curlFor({ cloud }: Stack, { id, state }: SampleUser): readonly string[] {

@@ -26,7 +26,7 @@ const SAMPLE_STATES: readonly SampleState[] = [
   { state: 'expired', expectation: 'connected, auto_refreshed: true', expiresInSeconds: -600 },
   {
     state: 'revoked',
-    expectation: 'told to reconnect; now and then Spotify is asked again',
+    expectation: 'told to reconnect; now and then the function asks Spotify again',
     expiresInSeconds: -600,
     isRevoked: true,
   },

@@ -183,7 +183,7 @@ async function beginSynthesis(
   const ending = new AbortController();
   const synthesis = synthesizeOrCopy(cdkOutDirectory, ending.signal).then((isCopy) =>
     onProgress(
-      isCopy ? 'Nothing has changed: the stack that was synthesized last' : 'The stack is synthesized',
+      isCopy ? 'Nothing has changed: using the stack that was synthesized last' : 'The stack is synthesized',
     ),
   );
   // Awaited elsewhere; if something else fails first, its rejection must not count as unhandled.

@@ -87,7 +87,7 @@ async function explainUnknownStack(client: CloudFormationClient, stackName: stri
   try {
     for await (const page of paginateDescribeStacks({ client }, {})) stacks.push(...(page.Stacks ?? []));
   } catch {
-    return `no stack ${stackName} in region ${region}: is it another stage, AWS_REGION or AWS_PROFILE?`;
+    return `no stack ${stackName} in region ${region}: check --stage, AWS_REGION and AWS_PROFILE`;
   }
   const [first] = stacks;
   const place = first === undefined ? `region ${region}` : `region ${region} of account ${accountOf(first)}`;
@@ -96,6 +96,6 @@ async function explainUnknownStack(client: CloudFormationClient, stackName: stri
     .filter((name) => name.startsWith(STACK_NAME_PREFIX))
     .sort();
   return deployed.length === 0
-    ? `no stack ${stackName} in ${place}, nor one of another stage: deploy it with "npm run deploy -- -c stage=${stackName.slice(STACK_NAME_PREFIX.length)}", or is it another AWS_REGION or AWS_PROFILE?`
-    : `no stack ${stackName} in ${place}: deployed are ${deployed.join(', ')}; or is it another AWS_REGION or AWS_PROFILE?`;
+    ? `no stack ${stackName} in ${place}, and none of another stage: check AWS_REGION and AWS_PROFILE, or deploy it with "npm run deploy -- -c stage=${stackName.slice(STACK_NAME_PREFIX.length)}"`
+    : `no stack ${stackName} in ${place}, which has ${deployed.join(', ')}: check --stage, AWS_REGION and AWS_PROFILE`;
 }

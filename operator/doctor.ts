@@ -163,7 +163,7 @@ async function examineConcurrency({ aws, output }: Deployment): Promise<Finding>
   const limit = AccountLimit?.UnreservedConcurrentExecutions ?? AccountLimit?.ConcurrentExecutions ?? 0;
   const sweeps = Number(output('SweepsAtOnce'));
   const left = limit - sweeps;
-  const detail = `of ${limit} invocations at once in this account and region, sweeps take at most ${sweeps}, which leaves ${left} for status calls`;
+  const detail = `the account runs ${limit} invocations at once in this region; sweeps take at most ${sweeps}, which leaves ${left} for status calls`;
   if (left >= LEAST_FOR_STATUS_CALLS) return { ok: true, detail };
   return {
     ok: false,

@@ -101,7 +101,7 @@ function explainMark({
     return {
       summary: `The user has had to reconnect since ${toWords(since)}: Bondhu stored tokens without a refresh token.`,
       advice:
-        "Ask the user to reconnect Spotify in Bondhu. Where it happens to several, Bondhu's OAuth callback is at fault.",
+        "Ask the user to reconnect Spotify in Bondhu. If it happens to several users, Bondhu's OAuth callback is at fault.",
     };
   }
   return {
@@ -141,7 +141,7 @@ function explainLiving(connection: ExplainedConnection, stage: string, now: Date
   }
   if (failures > 0) {
     return {
-      summary: `Connected, but the last ${failures} refreshes failed; ${token}.`,
+      summary: `Connected, but the last ${failures === 1 ? 'refresh' : `${failures} refreshes`} failed; ${token}.`,
       advice: `"${refresh}" tries again, and shows Spotify's answer.`,
     };
   }

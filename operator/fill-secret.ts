@@ -50,9 +50,9 @@ A terminal does not echo it; end it with the last brace and Enter, or with Ctrl-
 the current one and tests it against Spotify or Supabase. It rejects a value that would break the stage, and then writes
 nothing. No deployment is needed afterwards.
 
-  --new-app              takes another client id than the present one: every user has to reconnect
-  --without-jwt-secret   takes a Supabase value without jwt_secret where the present one has it
-  --untried              writes a value that cannot be tried now, because Spotify or Supabase does not answer`,
+  --new-app              accepts a client id that differs from the current one: every user has to reconnect
+  --without-jwt-secret   accepts a Supabase value without jwt_secret although the current one has it
+  --untried              writes a value that cannot be tested now, because Spotify or Supabase does not answer`,
   options: {
     'new-app': { type: 'boolean' },
     'without-jwt-secret': { type: 'boolean' },
@@ -75,7 +75,7 @@ nothing. No deployment is needed afterwards.
       const { format, output } = SECRETS[secret];
       const secretId = deployment.output(output);
       const text = await readStandardInput(
-        `Value of ${secretId} (${deployment.stackName}): type or paste ${format.example} and Enter. It stays invisible.`,
+        `Value of ${secretId} (${deployment.stackName}): type or paste ${format.example}, then press Enter. The terminal does not show it.`,
       );
       const value = parseSecretValue(format, text);
       const current = await findCurrentVersion(deployment, secretId);

@@ -15,7 +15,7 @@ export async function findUser(deployment: Deployment, user: UserArgument): Prom
   const found = await invokeSweeper(deployment, event, 'looking up the user', Found);
   if (found.user_id === null) {
     throw new OperatorError(
-      `no account has this e-mail address in the Supabase project of ${deployment.stackName}: is it another stage, or the user's address at Spotify?`,
+      `no account has this e-mail address in the Supabase project of ${deployment.stackName}: check --stage, and use the address at Bondhu, not at Spotify`,
     );
   }
   return found.user_id;
@@ -37,6 +37,6 @@ export async function askAboutUser<Answer>(
   );
   if (!v.is(UnknownUser, answer)) return answer as Answer;
   throw new OperatorError(
-    `no user ${userId} in the Supabase project of ${deployment.stackName}: is it another stage?`,
+    `no user ${userId} in the Supabase project of ${deployment.stackName}: check the id and --stage`,
   );
 }

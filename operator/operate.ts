@@ -38,9 +38,9 @@ ${Object.entries(COMMANDS)
 
 ${COMMON_OPTIONS}
 
-help <command>, or --help behind a command: what it does, and the fields of its JSON. --version: the version of these commands.
+help <command>, or --help after a command, explains it and the fields of its JSON. --version prints the version of these commands.
 
-Exit code 0: done. 1: not done, and why on standard error; doctor: something is not in place. 2: the command line is wrong.`;
+Exit code 0: success. 1: failure, with the reason on standard error; doctor: a check failed. 2: the command line is wrong.`;
 
 /** Where a command writes to. */
 interface Terminal {

@@ -16,7 +16,7 @@ const Counted = v.object({ restorable: v.number() });
 
 export const restore: Command = {
   synopsis: '--since <time>',
-  summary: 'undoes dead marks',
+  summary: 'restores connections that were marked dead',
   description: `For a wave of false revocations. Connections that were marked dead since that time, such as
 2026-11-24T03:00Z, become due at once, and the next sweep asks Spotify about them. Asks before it restores more than ${MOST_WITHOUT_QUESTION}. Works
 for a week after the mark; then the tokens of dead grants have been removed.

@@ -24,9 +24,11 @@ shows a token, an e-mail address or a Spotify id. For a user who never connected
     leased: 'whether a function is refreshing it at the moment',
     claimable_at: 'when the next attempt is allowed; null: now',
     seen_alive: 'whether this system has ever refreshed with the current refresh token',
-    held_since: 'since when Spotify has refused the grant without being believed; null: it has not',
+    held_since:
+      'since when this system has held the grant, because it does not believe that Spotify refuses it; null: not held',
     revocation_reason: "Spotify's reason for the last refusal",
-    reauthorization_required_since: 'since when the user has had to reconnect; null: no need',
+    reauthorization_required_since:
+      'since when the user has had to reconnect; null: the user does not have to',
     reauthorization_reason: 'grant_revoked or no_refresh_token',
     verify_at: 'when the system asks Spotify again whether the mark is right',
     tokens_cleared_at: 'when the tokens of the dead grant were removed',

@@ -24,16 +24,17 @@ export const statistics: Command = {
     oldest_overdue_seconds: 'seconds since the first of these expired; 0: none has',
     waiting_for_reauthorization: 'connections whose user has to reconnect',
     reauthorizations_due: "living connections that Spotify's six months end within 30 days",
-    held: 'grants that Spotify refuses without being believed',
+    held: 'grants that Spotify refuses and this system keeps for now',
     breaker_open_seconds: 'seconds since the revocation breaker opened; null: it is closed',
-    nearly_all_revoked: "whether the client's credentials seem to be another app's",
+    nearly_all_revoked:
+      "whether Spotify refuses nearly all grants, usually because the credentials are another app's",
     not_before_in: 'seconds for which no function may call Spotify; null: they may',
     last_sweep_finished_at: 'when a sweep last finished; null: none has',
     seconds_since_last_sweep: 'seconds since then',
     implausible_expiries: 'connections whose last expiry from outside cannot be true',
     shared_tokens: 'connections that share a refresh token with another one',
     missed_profile_changes: 'changes that reached the queue late, in total',
-    schema_version: "of the database's functions",
+    schema_version: 'version of the database schema',
   },
   parse(commandLine) {
     refuseArguments(commandLine, 'statistics takes no argument; "show <user>" shows one user');

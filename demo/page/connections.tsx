@@ -34,7 +34,7 @@ export function Connections({
       </div>
       {snapshot && <Notices snapshot={snapshot} />}
       <p className="quiet legend">
-        A bar is the life of a token, a dotted line a sweep, and a dot something that happened.
+        A bar is the life of a token, a dotted line is a sweep, and a dot is an event.
       </p>
       <div className="connection-row axis" aria-hidden="true">
         <div className="strip">
@@ -77,13 +77,13 @@ function Notices({ snapshot: { notBefore, breakerOpenedAt } }: { readonly snapsh
     <>
       {notBefore !== null && (
         <p className="banner">
-          Spotify has asked for a pause. Nothing calls it again before {formatClock(notBefore)}.
+          Spotify has asked for a pause. No function calls it before {formatClock(notBefore)}.
         </p>
       )}
       {breakerOpenedAt !== null && (
         <p className="banner">
           The revocation breaker has been open since {formatClock(breakerOpenedAt)}. Spotify refuses so many
-          grants that it is not believed, and no user is asked to reconnect.
+          grants that the system does not believe it, and asks no user to reconnect.
         </p>
       )}
     </>

@@ -31,7 +31,7 @@ const SPOTIFY: readonly { condition: SpotifyCondition; label: string; hint: stri
   {
     condition: 'rate-limited',
     label: 'rate-limits (429)',
-    hint: 'Spotify answers 429. The first one pauses all calls until Retry-After has passed.',
+    hint: 'Spotify answers 429. The first such answer pauses all calls until Retry-After has passed.',
   },
 ];
 

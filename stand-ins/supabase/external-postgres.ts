@@ -130,7 +130,9 @@ async function checkServer(url: string): Promise<void> {
       throw new Error(`DATABASE_URL: the server must be PostgreSQL 15 or newer, got ${version / 10_000}`);
     }
     if (!superuser) {
-      throw new Error("DATABASE_URL must name a superuser: a Supabase project's roles are created");
+      throw new Error(
+        'DATABASE_URL must name a superuser, because the start creates the roles of a Supabase project',
+      );
     }
   } finally {
     await client.end();

@@ -112,7 +112,9 @@ test.each(['frontend/src/index.ts', 'demo/page/page.css'])('a change of %s renew
 test.each(['lib/alarms.ts', 'supabase/migrations/20261126000100_schema.sql'])(
   'a change of %s says that a restart is needed',
   async (file) => {
-    expect(await change(file, (text) => `${text}\n`)).toBe(`Restart "npm run dev" for the change of ${file}`);
+    expect(await change(file, (text) => `${text}\n`)).toBe(
+      `Restart "npm run dev" to apply the change of ${file}`,
+    );
   },
 );
 
@@ -122,7 +124,7 @@ test('a change of a name that the template has too is live, and says that a rest
   await change(file, (text) => `${text}\n`);
   while (announcements.length < 2) await once(announced, 'line');
 
-  expect(announcements).toEqual([`Live: ${file}`, `Restart "npm run dev" for the change of ${file}`]);
+  expect(announcements).toEqual([`Live: ${file}`, `Restart "npm run dev" to apply the change of ${file}`]);
 });
 
 test('a debugger stops in the TypeScript of the function, which goes on from there', async () => {

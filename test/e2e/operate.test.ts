@@ -127,7 +127,7 @@ describe('what operators do', () => {
     expect(await operate(['show', 'nobody@example.com'])).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: `no account has this e-mail address in the Supabase project of ${STACK}: is it another stage, or the user's address at Spotify?\n`,
+      stderr: `no account has this e-mail address in the Supabase project of ${STACK}: check --stage, and use the address at Bondhu, not at Spotify\n`,
     });
   });
 
@@ -434,7 +434,7 @@ describe('what is not there', () => {
     expect(await operate(['show', userId])).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: `no user ${userId} in the Supabase project of ${STACK}: is it another stage?\n`,
+      stderr: `no user ${userId} in the Supabase project of ${STACK}: check the id and --stage\n`,
     });
     expect(await operate(['refresh', userId])).toEqual({
       exitCode: 1,
@@ -456,7 +456,7 @@ describe('what is not there', () => {
       expect(run).toEqual({
         exitCode: 1,
         stdout: '',
-        stderr: `no stack SpotifyAuth-prod in region us-east-1 of account 123456789012: deployed are ${STACK}; or is it another AWS_REGION or AWS_PROFILE?\n`,
+        stderr: `no stack SpotifyAuth-prod in region us-east-1 of account 123456789012, which has ${STACK}: check --stage, AWS_REGION and AWS_PROFILE\n`,
       });
       expect(stack.stack.spotify.calls).toHaveLength(calls);
       expect((await operate(['doctor'])).exitCode).toBe(0);

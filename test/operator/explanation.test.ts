@@ -47,6 +47,12 @@ describe('how a connection stands, and what to do', () => {
       new RegExp(`^"npm run operate -- refresh ${USER} --stage dev" tries again`),
     ],
     [
+      'one refresh failed',
+      { ...connected, failures: 1 },
+      /^Connected, but the last refresh failed; the token still works\.$/,
+      /tries again/,
+    ],
+    [
       'the grant is held',
       { ...connected, held_since: '2026-11-26T11:00:00Z', seconds_left: null },
       /^Spotify has refused the connection since 2026-11-26 11:00 UTC, but the system does not believe it yet; the token has expired\.$/,

@@ -294,7 +294,7 @@ FAIL  alarm topic      no subscription has been confirmed yet: open the link in 
       const { stdout } = await dev('doctor');
 
       expect(stdout).toContain(
-        `${state}  concurrency      of ${quota} invocations at once in this account and region, sweeps take at most 3, which leaves ${quota - 3} for status calls`,
+        `${state}  concurrency      the account runs ${quota} invocations at once in this region; sweeps take at most 3, which leaves ${quota - 3} for status calls`,
       );
       expect(stdout.includes('--quota-code L-B99A9384')).toBe(state === 'FAIL');
     },
