@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { chown, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readFile, rm, stat, statfs } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -15,6 +15,8 @@ export interface PostgresOptions {
   readonly port?: number;
   /** Directory of the cluster; created if missing, kept by `stop`. @default a temporary folder, deleted by `stop` */
   readonly dataDirectory?: string;
+  /** Whether a temporary cluster lies in memory, on Linux with enough of it, and not on disk. @default false */
+  readonly inMemory?: boolean;
   /** Server settings, such as `{ shared_buffers: '512MB' }`. @default {} */
   readonly settings?: Readonly<Record<string, string>>;
   /** Receives one line per step. @default nothing is reported */
@@ -55,13 +57,23 @@ type Account = { readonly uid: number; readonly gid: number } | undefined;
 export async function startPostgres(options: PostgresOptions = {}): Promise<Postgres> {
   const { settings = {}, onProgress = () => {}, signal } = options;
   const account = await findServerAccount();
-  // The name lets a later start of the local stack find its owner if it is left behind.
-  const temporaryDirectory = await mkdtemp(path.join(tmpdir(), `spotify-auth-postgres-${process.pid}-`));
-  await giveTo(account, temporaryDirectory);
-  const dataDirectory = options.dataDirectory ?? path.join(temporaryDirectory, 'data');
+  const temporaryDirectories: string[] = [];
+  const makeTemporaryDirectory = async (parent: string) => {
+    // The name lets a later start of the local stack find its owner if it is left behind.
+    const directory = await mkdtemp(path.join(parent, `spotify-auth-postgres-${process.pid}-`));
+    temporaryDirectories.push(directory);
+    await giveTo(account, directory);
+    return directory;
+  };
 
   try {
-    const binaries = await findReachableBinaries(account, temporaryDirectory);
+    const binaries = await findReachableBinaries(account, makeTemporaryDirectory);
+    const dataDirectory =
+      options.dataDirectory ??
+      path.join(
+        await makeTemporaryDirectory(options.inMemory ? await findFolderInMemory() : tmpdir()),
+        'data',
+      );
     const isNew = !(await exists(path.join(dataDirectory, 'PG_VERSION')));
     if (isNew) {
       onProgress('Creating a PostgreSQL cluster');
@@ -71,7 +83,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     onProgress('Starting PostgreSQL');
     const port = await findFreePort(options.port ?? 0);
     const server = await startServer(binaries, dataDirectory, port, settings, account);
-    const guard = startGuard(server, temporaryDirectory);
+    const guard = startGuard(server, temporaryDirectories);
     const stopped = once(guard, 'exit');
     const stop = async () => {
       guard.stdin.end();
@@ -81,7 +93,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     if (isNew) await runSql(postgres.url, await readFile(new URL('roles.sql', import.meta.url), 'utf8'));
     return postgres;
   } catch (error) {
-    await rm(temporaryDirectory, { recursive: true, force: true });
+    await removeAll(temporaryDirectories);
     throw error;
   }
 }
@@ -123,16 +135,30 @@ async function giveTo(account: Account, directory: string): Promise<void> {
 /** If a project is checked out in root's home, only root can read it: then `nobody` gets a copy. */
 async function findReachableBinaries(
   account: Account,
-  temporaryDirectory: string,
+  makeTemporaryDirectory: (parent: string) => Promise<string>,
 ): Promise<PostgresBinaries> {
   const binaries = await findPostgresBinaries();
   try {
-    await promisify(execFile)(binaries.postgres, ['--version'], { ...account, cwd: temporaryDirectory });
+    await promisify(execFile)(binaries.postgres, ['--version'], { ...account, cwd: '/' });
     return binaries;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
-    return copyPostgresBinaries(binaries, path.join(temporaryDirectory, 'postgresql'));
+    return copyPostgresBinaries(binaries, path.join(await makeTemporaryDirectory(tmpdir()), 'postgresql'));
   }
+}
+
+/** Linux has a file system in memory; in a container it is often too small. */
+async function findFolderInMemory(): Promise<string> {
+  const folder = '/dev/shm';
+  const room = await statfs(folder).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => 0,
+  );
+  return room >= 4 * 2 ** 30 ? folder : tmpdir();
+}
+
+async function removeAll(directories: readonly string[]): Promise<void> {
+  await Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true })));
 }
 
 async function initializeCluster(
@@ -191,16 +217,18 @@ async function startServer(
 
 /**
  * Starts a shell that waits for the end of its input, which comes when `stop` is called, but also when this process
- * ends in any other way. It then shuts the server down and deletes the folder. (SIGINT is PostgreSQL's fast shutdown:
+ * ends in any other way. It then shuts the server down and deletes the folders. (SIGINT is PostgreSQL's fast shutdown:
  * it ends the sessions without waiting.)
  */
-function startGuard(server: ChildProcess, temporaryDirectory: string) {
+function startGuard(server: ChildProcess, temporaryDirectories: readonly string[]) {
   const script = `
     cat
-    kill -INT "$1"
-    for attempt in $(seq 200); do kill -0 "$1" || break; sleep 0.05; done
-    rm -rf "$2"`;
-  return spawn('sh', ['-c', script, 'guard', String(server.pid), temporaryDirectory], {
+    server="$1"
+    shift
+    kill -INT "$server"
+    for attempt in $(seq 200); do kill -0 "$server" || break; sleep 0.05; done
+    rm -rf "$@"`;
+  return spawn('sh', ['-c', script, 'guard', String(server.pid), ...temporaryDirectories], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });

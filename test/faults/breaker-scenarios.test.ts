@@ -41,6 +41,7 @@ type MillionFindings = { readonly dayOne: Findings; readonly wave: Findings };
 
 beforeAll(async () => {
   postgres = await startPostgres({
+    inMemory: true,
     settings: { ...settingsWithoutDurability, shared_buffers: '512MB', max_wal_size: '8GB' },
   });
   simulations = new BreakerSimulations(postgres);

@@ -59,7 +59,9 @@ export type Recorded = {
 /** The server that `DATABASE_URL` names, so that the suite can run on another version; else one of this file's own. */
 export function openPostgres(): Promise<Postgres> {
   const url = process.env['DATABASE_URL'];
-  return url === undefined ? startPostgres({ settings: settingsWithoutDurability }) : connectToPostgres(url);
+  return url === undefined
+    ? startPostgres({ inMemory: true, settings: settingsWithoutDurability })
+    : connectToPostgres(url);
 }
 
 interface TestDatabaseOptions {

@@ -32,6 +32,7 @@ export function isPostgresShared(): boolean {
 /** Starts the server with the templates. Creating a cluster and a schema takes a second, and copying a database a moment. */
 export async function startSharedPostgres(): Promise<Postgres> {
   const postgres = await startPostgres({
+    inMemory: true,
     settings: {
       ...settingsWithoutDurability,
       max_connections: '500',

@@ -13,7 +13,7 @@ const bobId = '00000000-0000-4000-8000-00000000000b';
 let postgres: Postgres;
 
 beforeAll(async () => {
-  postgres = await startPostgres({ settings: settingsWithoutDurability });
+  postgres = await startPostgres({ inMemory: true, settings: settingsWithoutDurability });
 });
 
 afterAll(() => postgres.stop());

@@ -1,9 +1,14 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { expect, test } from '@jest/globals';
 import pg from 'pg';
 import { startPostgres } from '../../../stand-ins/supabase/postgres.ts';
 
-test('a server answers as PostgreSQL 17, and is gone after stop', async () => {
-  const postgres = await startPostgres();
+test.each([
+  ['on disk', {}],
+  ['in memory', { inMemory: true }],
+])('a server %s answers as PostgreSQL 17, and is gone after stop', async (_, options) => {
+  const postgres = await startPostgres(options);
   const client = new pg.Client({ connectionString: postgres.url });
   await client.connect();
   const { rows } = await client.query(
@@ -18,6 +23,7 @@ test('a server answers as PostgreSQL 17, and is gone after stop', async () => {
   await postgres.stop();
 
   expect(rows[0]).toMatchObject({ version: expect.any(Number), runs: true });
+  expect(existsSync(dirname(rows[0].directory))).toBe(false);
   expect(Math.floor(rows[0].version / 10000)).toBe(17);
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   await expect(new pg.Client({ connectionString: postgres.url }).connect()).rejects.toThrow('ECONNREFUSED');

@@ -18,7 +18,7 @@ let service: SupabaseClient;
 beforeAll(async () => {
   // @supabase/lite prints every error that it answers with.
   jest.spyOn(console, 'error').mockImplementation(() => {});
-  postgres = await startPostgres({ settings: settingsWithoutDurability });
+  postgres = await startPostgres({ inMemory: true, settings: settingsWithoutDurability });
   database = await createBondhuDatabase(postgres, { name: 'bondhu' });
   await runSql(
     database.ownerUrl,
