@@ -9,7 +9,13 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Cloud, OperatorEndpoint, startCloud } from 'cdk-out-local';
 import { describeEmptySecrets } from '../../local/empty-secrets.ts';
 import { STEPS } from '../../operator/checklist.ts';
-import { type OperateRun, runOperate, startOperate } from '../operator/run-operate.ts';
+import {
+  callOperate,
+  type OperateOptions,
+  type OperateRun,
+  runOperate,
+  startOperate,
+} from '../operator/run-operate.ts';
 import { findLeaks } from './canaries.ts';
 import { TestStack } from './test-stack.ts';
 
@@ -40,12 +46,19 @@ afterAll(async () => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
 
-/** Runs a command against the running stack, as against one in an account. */
+/** Runs a command against the running stack, as against one in an account; with standard input as a process of its own. */
 async function operate(
   args: readonly string[],
-  { stage = 'test', awsUrl = stack.stack.awsEndpointUrl, standardInput = '' } = {},
+  {
+    stage = 'test',
+    awsUrl = stack.stack.awsEndpointUrl,
+    standardInput,
+  }: OperateOptions & { stage?: string } = {},
 ): Promise<OperateRun> {
-  const run = await runOperate([...args, '--stage', stage], { awsUrl, standardInput });
+  const all = [...args, '--stage', stage];
+  const run = await (standardInput === undefined
+    ? callOperate(all, { awsUrl })
+    : runOperate(all, { awsUrl, standardInput }));
   outputs.push(run.stdout, run.stderr);
   return run;
 }
@@ -86,7 +99,7 @@ describe('what operators do', () => {
     await stack.createDueConnections(1);
     stack.stack.spotify.configure({ latencyMillis: 3_000 });
 
-    const { exitCode, stdout, stderr } = await operate(['sweep', '--json']);
+    const { exitCode, stdout, stderr } = await operate(['sweep', '--json'], { standardInput: '' });
 
     stack.stack.spotify.configure({ latencyMillis: 0 });
     expect(exitCode).toBe(0);
@@ -227,7 +240,7 @@ describe('what operators do', () => {
       where user_id = any (array['${users.join("','")}']::uuid[])`,
     );
 
-    expect(await operate(['restore', '--since', since])).toEqual({
+    expect(await operate(['restore', '--since', since], { standardInput: '' })).toEqual({
       exitCode: 1,
       stdout: '',
       stderr: `this would restore 11 connections marked dead since ${since}: add --yes, because there is no terminal to confirm at\n`,
@@ -449,8 +462,8 @@ describe('what is not there', () => {
       const calls = stack.stack.spotify.calls.length;
 
       const run = await operate(command.split(' '), {
-        stage: 'prod',
         standardInput: '{"client_id": "canary", "client_secret": "canary"}',
+        stage: 'prod',
       });
 
       expect(run).toEqual({
@@ -505,8 +518,8 @@ describe('a stack in which nothing is in place', () => {
 
   test('a secret that is gone is not filled', async () => {
     const run = await operate(['fill-secret', 'spotify'], {
-      awsUrl: endpoint.url,
       standardInput: '{"client_id": "canary", "client_secret": "canary"}',
+      awsUrl: endpoint.url,
     });
 
     expect(run).toEqual({
