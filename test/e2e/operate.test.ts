@@ -9,13 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Cloud, OperatorEndpoint, startCloud } from 'cdk-out-local';
 import { describeEmptySecrets } from '../../local/empty-secrets.ts';
 import { STEPS } from '../../operator/checklist.ts';
-import {
-  callOperate,
-  type OperateOptions,
-  type OperateRun,
-  runOperate,
-  startOperate,
-} from '../operator/run-operate.ts';
+import { callOperate, type OperateRun, runOperate, startOperate } from '../operator/run-operate.ts';
 import { findLeaks } from './canaries.ts';
 import { TestStack } from './test-stack.ts';
 
@@ -46,21 +40,14 @@ afterAll(async () => {
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
 });
 
-/** Runs a command against the running stack, as against one in an account; with standard input as a process of its own. */
+/** Runs a command against the running stack, as against one in an account. */
 async function operate(
   args: readonly string[],
-  {
-    stage = 'test',
-    awsUrl = stack.stack.awsEndpointUrl,
-    standardInput,
-  }: OperateOptions & { stage?: string } = {},
+  { run = callOperate, stage = 'test', awsUrl = stack.stack.awsEndpointUrl, standardInput = '' } = {},
 ): Promise<OperateRun> {
-  const all = [...args, '--stage', stage];
-  const run = await (standardInput === undefined
-    ? callOperate(all, { awsUrl })
-    : runOperate(all, { awsUrl, standardInput }));
-  outputs.push(run.stdout, run.stderr);
-  return run;
+  const result = await run([...args, '--stage', stage], { awsUrl, standardInput });
+  outputs.push(result.stdout, result.stderr);
+  return result;
 }
 
 /** The data that a command printed, which has to have succeeded. */
@@ -99,7 +86,7 @@ describe('what operators do', () => {
     await stack.createDueConnections(1);
     stack.stack.spotify.configure({ latencyMillis: 3_000 });
 
-    const { exitCode, stdout, stderr } = await operate(['sweep', '--json'], { standardInput: '' });
+    const { exitCode, stdout, stderr } = await operate(['sweep', '--json'], { run: runOperate });
 
     stack.stack.spotify.configure({ latencyMillis: 0 });
     expect(exitCode).toBe(0);
@@ -240,7 +227,7 @@ describe('what operators do', () => {
       where user_id = any (array['${users.join("','")}']::uuid[])`,
     );
 
-    expect(await operate(['restore', '--since', since], { standardInput: '' })).toEqual({
+    expect(await operate(['restore', '--since', since])).toEqual({
       exitCode: 1,
       stdout: '',
       stderr: `this would restore 11 connections marked dead since ${since}: add --yes, because there is no terminal to confirm at\n`,
@@ -409,7 +396,10 @@ describe('filling a secret', () => {
     const { spotifyClient, cloud } = stack.stack;
     cloud.secretsManager.clearSecretValue(cloud.template.outputs['SpotifySecretArn'] ?? '');
 
-    const { stdout } = await fillSecret('spotify', JSON.stringify(spotifyClient));
+    const { stdout } = await operate(['fill-secret', 'spotify'], {
+      run: runOperate,
+      standardInput: JSON.stringify(spotifyClient),
+    });
 
     expect(stdout).toMatch(/version [0-9a-f-]{36} is current\.\nThere was no earlier version\.\n$/);
   });
@@ -462,8 +452,8 @@ describe('what is not there', () => {
       const calls = stack.stack.spotify.calls.length;
 
       const run = await operate(command.split(' '), {
-        standardInput: '{"client_id": "canary", "client_secret": "canary"}',
         stage: 'prod',
+        standardInput: '{"client_id": "canary", "client_secret": "canary"}',
       });
 
       expect(run).toEqual({
@@ -518,8 +508,8 @@ describe('a stack in which nothing is in place', () => {
 
   test('a secret that is gone is not filled', async () => {
     const run = await operate(['fill-secret', 'spotify'], {
-      standardInput: '{"client_id": "canary", "client_secret": "canary"}',
       awsUrl: endpoint.url,
+      standardInput: '{"client_id": "canary", "client_secret": "canary"}',
     });
 
     expect(run).toEqual({

@@ -145,7 +145,7 @@ describe('one line says what to do', () => {
     answers['DescribeSecret'] = json(200, { VersionIdsToStages: {} });
     answers['InvokeFunction'] = json(200, { answer: 'accepted', detail: 'fine', loses: null });
     delete answers[denied];
-    const run = await runOperate(['fill-secret', 'spotify', '--stage', 'dev'], {
+    const run = await callOperate(['fill-secret', 'spotify', '--stage', 'dev'], {
       awsUrl: aws.url.href,
       standardInput: '{"client_id": "id", "client_secret": "hush"}',
     });

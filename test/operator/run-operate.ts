@@ -1,7 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { operate } from '../../operator/operate.ts';
 
@@ -54,13 +54,15 @@ export async function runOperate(args: readonly string[], options: OperateOption
   return { exitCode, stdout, stderr };
 }
 
-/** As `runOperate`, in this process: much faster, for commands that read no standard input and ask nobody. */
+/** As `runOperate`, in this process, which is much faster. */
 export async function callOperate(
   args: readonly string[],
-  aws: Omit<OperateOptions, 'standardInput'> = {},
+  { standardInput = '', ...aws }: OperateOptions = {},
 ): Promise<OperateRun> {
   for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
   Object.assign(process.env, variablesFor(aws));
+  // jest gives each test file a process object of its own.
+  Object.defineProperty(process, 'stdin', { value: Readable.from([standardInput]), configurable: true });
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const exitCode = await operate(args, { stdout, stderr });
   return { exitCode, stdout: await text(stdout.end()), stderr: await text(stderr.end()) };
