@@ -99,11 +99,13 @@ describe('while time goes by', () => {
 async function startStrictStack(): Promise<TestStack> {
   const stack = await TestStack.start({ sweeperTimeoutSeconds: SWEEPER_TIMEOUT_SECONDS });
   stack.stack.spotify.configure({ rotatesRefreshTokens: true, detectsReuse: true, latencyMillis: 100 });
-  // The keys that sign user tokens come from Supabase too, and are read when an instance starts.
-  const { id } = await stack.createConnectedUser(3_000);
-  await Promise.all([stack.status(id), stack.status(id)]);
-  await stack.sql('delete from auth.users');
   return stack;
+}
+
+/** The keys that sign user tokens come from Supabase too, and are read when an instance of the status function starts. */
+async function startInstances(stack: TestStack, count: number): Promise<void> {
+  const { id } = await stack.createConnectedUser(3_000);
+  await Promise.all(Array.from({ length: count }, () => stack.status(id)));
 }
 
 async function onStackOfItsOwn(work: (stack: TestStack) => Promise<void>): Promise<void> {
@@ -112,6 +114,7 @@ async function onStackOfItsOwn(work: (stack: TestStack) => Promise<void>): Promi
 }
 
 async function expectStatusCallToFail(stack: TestStack, fault: SupabaseFault): Promise<void> {
+  await startInstances(stack, 1);
   const [user = ''] = await stack.createDueConnections(1, { expiresInSeconds: -60 });
   const before = await stack.profilesOf([user]);
   await stack.stack.supabase.setFault(only('spotify_check_connection', fault));
@@ -144,6 +147,7 @@ async function expectSweepToFail(stack: TestStack, fault: SupabaseFault): Promis
 }
 
 async function expectStatusCallToWriteAgain(stack: TestStack, fault: SupabaseFault): Promise<void> {
+  await startInstances(stack, 1);
   const [user = ''] = await stack.createDueConnections(1, { expiresInSeconds: -60 });
 
   const answer = await strikeMidway(stack, fault, () => stack.status(user));
@@ -164,6 +168,7 @@ async function expectSweepToWriteAgain(stack: TestStack, fault: SupabaseFault): 
 }
 
 async function expectStatusCallsToRescue(stack: TestStack, fault: SupabaseFault): Promise<void> {
+  await startInstances(stack, 2);
   const [ended = ''] = await stack.createDueConnections(1, { expiresInSeconds: -60 });
   const [working = ''] = await stack.createDueConnections(1, { expiresInSeconds: 240 });
   // Long enough for both to be on their way.
