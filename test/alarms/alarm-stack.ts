@@ -7,9 +7,13 @@ const SWEEPER_TIMEOUT_SECONDS = 40;
 /** Longer than the longest look back of an alarm. */
 const A_DAY_IN_MINUTES = 24 * 60;
 
+type SecretOutput = 'SpotifySecretArn' | 'SupabaseSecretArn';
+
 /** The running stack with its alarms, and short words for what their tests do with it. */
 export class AlarmStack {
   readonly test: TestStack;
+  /** The secrets' values, by the output that names them. */
+  readonly #secretValues = new Map<SecretOutput, string>();
 
   private constructor(test: TestStack) {
     this.test = test;
@@ -63,9 +67,7 @@ export class AlarmStack {
   }
 
   /** Evaluates the alarms at the end of the minute that has begun. @returns those that are on */
-  async alarmsThatAreOn(): Promise<string[]> {
-    // With the processes, the last lines of their logs have arrived.
-    await this.cloud.lambda.stopIdleEnvironments();
+  alarmsThatAreOn(): string[] {
     const { cloudWatch } = this.cloud;
     cloudWatch.evaluateAlarms(new Date(Date.now() + 60_000));
     return [...cloudWatch.alarmStates]
@@ -98,10 +100,23 @@ export class AlarmStack {
     while (errors().length < count) await sleep(10);
   }
 
-  /** Writes a secret again, for processes that have yet to start. @param output that names it */
-  async fillIn(output: 'SpotifySecretArn' | 'SupabaseSecretArn', content: object): Promise<void> {
+  /** Writes a secret, unless that is its value, and ends the processes that have read another one. */
+  async fillIn(output: SecretOutput, content: object): Promise<void> {
+    const value = JSON.stringify(content);
+    if (this.#secretValues.get(output) === value) return;
     const { secretsManager, template, lambda } = this.cloud;
-    secretsManager.putSecretValue(template.outputs[output] ?? '', JSON.stringify(content));
+    secretsManager.putSecretValue(template.outputs[output] ?? '', value);
+    this.#secretValues.set(output, value);
+    await lambda.stopIdleEnvironments();
+  }
+
+  /** Empties both secrets, as a deployment creates them, and ends the processes that have read them. */
+  async emptySecrets(): Promise<void> {
+    const { secretsManager, template, lambda } = this.cloud;
+    for (const output of ['SpotifySecretArn', 'SupabaseSecretArn']) {
+      secretsManager.clearSecretValue(template.outputs[output] ?? '');
+    }
+    this.#secretValues.clear();
     await lambda.stopIdleEnvironments();
   }
 

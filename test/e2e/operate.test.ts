@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Cloud, OperatorEndpoint, startCloud } from 'cdk-out-local';
 import { describeEmptySecrets } from '../../local/empty-secrets.ts';
 import { STEPS } from '../../operator/checklist.ts';
-import { type OperateRun, runOperate, startOperate } from '../operator/run-operate.ts';
+import { callOperate, type OperateRun, runOperate, startOperate } from '../operator/run-operate.ts';
 import { findLeaks } from './canaries.ts';
 import { TestStack } from './test-stack.ts';
 
@@ -43,11 +43,11 @@ afterAll(async () => {
 /** Runs a command against the running stack, as against one in an account. */
 async function operate(
   args: readonly string[],
-  { stage = 'test', awsUrl = stack.stack.awsEndpointUrl, standardInput = '' } = {},
+  { run = callOperate, stage = 'test', awsUrl = stack.stack.awsEndpointUrl, standardInput = '' } = {},
 ): Promise<OperateRun> {
-  const run = await runOperate([...args, '--stage', stage], { awsUrl, standardInput });
-  outputs.push(run.stdout, run.stderr);
-  return run;
+  const result = await run([...args, '--stage', stage], { awsUrl, standardInput });
+  outputs.push(result.stdout, result.stderr);
+  return result;
 }
 
 /** The data that a command printed, which has to have succeeded. */
@@ -86,7 +86,7 @@ describe('what operators do', () => {
     await stack.createDueConnections(1);
     stack.stack.spotify.configure({ latencyMillis: 3_000 });
 
-    const { exitCode, stdout, stderr } = await operate(['sweep', '--json']);
+    const { exitCode, stdout, stderr } = await operate(['sweep', '--json'], { run: runOperate });
 
     stack.stack.spotify.configure({ latencyMillis: 0 });
     expect(exitCode).toBe(0);
@@ -396,7 +396,10 @@ describe('filling a secret', () => {
     const { spotifyClient, cloud } = stack.stack;
     cloud.secretsManager.clearSecretValue(cloud.template.outputs['SpotifySecretArn'] ?? '');
 
-    const { stdout } = await fillSecret('spotify', JSON.stringify(spotifyClient));
+    const { stdout } = await operate(['fill-secret', 'spotify'], {
+      run: runOperate,
+      standardInput: JSON.stringify(spotifyClient),
+    });
 
     expect(stdout).toMatch(/version [0-9a-f-]{36} is current\.\nThere was no earlier version\.\n$/);
   });

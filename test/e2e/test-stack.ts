@@ -123,6 +123,10 @@ export class TestStack {
     if (this.#cdkOutDirectory !== undefined) rmSync(this.#cdkOutDirectory, { recursive: true, force: true });
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
   /** Runs SQL as the owner of Bondhu's tables. */
   async sql<Row extends object>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     return (await this.#pool.query<Row>(text, [...values])).rows;

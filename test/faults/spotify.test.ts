@@ -105,6 +105,11 @@ const CELLS: Cell[] = [
   ]),
 ];
 
+/** A call that runs into its timeout. */
+function isSilent({ fault }: Cell): boolean {
+  return fault.kind === 'hang' || fault.kind === 'hang-in-body';
+}
+
 function page(status: number, headers: { retryAfter?: string; location?: string } = {}): Fault {
   return { kind: 'status', status, ...headers };
 }
@@ -118,110 +123,65 @@ function answerWith(fields: Record<string, unknown>): Fault {
 }
 
 /** Calls to Spotify that one status call makes. */
-function attemptsOf({ fault, outcome }: Cell): number {
+function attemptsOf(cell: Cell): number {
+  const { fault, outcome } = cell;
   if (outcome !== 'unavailable' && outcome !== 'lost') return 1;
   // After one that hung, another one does not fit into the budget.
-  if (fault.kind === 'hang' || fault.kind === 'hang-in-body') return 1;
+  if (isSilent(cell)) return 1;
   // The second time the old token is refused, which is no reason for a third.
   return outcome === 'lost' && fault.kind === 'truncated' ? 2 : 3;
 }
 
-let stack: TestStack;
+const SILENT = CELLS.filter(isSilent);
+const PROMPT = CELLS.filter((cell) => !isSilent(cell));
+
+let shared: TestStack;
 
 beforeAll(async () => {
-  stack = await TestStack.start({ sweeperTimeoutSeconds: SWEEPER_TIMEOUT_SECONDS });
+  shared = await startStack();
 });
-afterAll(() => stack.stop());
+afterAll(() => shared.stop());
 
 beforeEach(async () => {
-  stack.stack.spotify.setFault(undefined);
-  stack.stack.spotify.configure({ rotatesRefreshTokens: true, detectsReuse: true, clockOffsetSeconds: 0 });
-  stack.stack.spotify.forgetCalls();
-  await stack.sql('delete from auth.users');
-  await stack.letHoursPass(25);
+  shared.stack.spotify.setFault(undefined);
+  shared.stack.spotify.configure({ rotatesRefreshTokens: true, detectsReuse: true, clockOffsetSeconds: 0 });
+  shared.stack.spotify.forgetCalls();
+  await shared.sql('delete from auth.users');
+  await shared.letHoursPass(25);
 });
 
 describe('the status function, asked about a token that has run out and one that still works', () => {
-  test.each(CELLS)('$when: $outcome', async (cell) => {
-    const { spotify } = stack.stack;
-    const [ended = ''] = await stack.createDueConnections(1, { expiresInSeconds: -60 });
-    const [working = ''] = await stack.createDueConnections(1, { expiresInSeconds: 240 });
-    const before = await stack.profilesOf([ended, working]);
-    spotify.configure({ rotatesRefreshTokens: cell.rotatesRefreshTokens });
-    spotify.setFault(cell.fault);
-
-    // One after the other where the first one's answer is to hold the second one back.
-    const [first, second] =
-      cell.waitSeconds === null
-        ? await Promise.all([stack.status(ended), stack.status(working)])
-        : [await stack.status(ended), await stack.status(working)];
-
-    expectAnswers(cell, first, second);
-    const calls = [ended, working].map((id) => stack.spotifyCallsFor(id).length);
-    if (cell.waitSeconds === null) expect(calls).toEqual([attemptsOf(cell), attemptsOf(cell)]);
-    else if (cell.waitSeconds[0] > 0) expect(calls).toEqual([attemptsOf(cell), 0]);
-    await expectStored(cell, before);
-
-    await liftFault();
-    const answers = await Promise.all([stack.status(ended), stack.status(working)]);
-    for (const { body } of answers) {
-      expect(body).toMatchObject(
-        cell.outcome === 'lost'
-          ? { connected: false, retryable: false }
-          : { connected: true, auto_refreshed: true },
-      );
-    }
-    await expectRecovery(cell, [ended, working]);
-  });
+  test.each(PROMPT)('$when: $outcome', (cell) => expectOfStatusCalls(shared, cell));
 });
 
 describe('a sweep over a token that has run out and one that still works', () => {
-  test.each(CELLS)('$when: $outcome', async (cell) => {
-    const { spotify } = stack.stack;
-    const users = [
-      ...(await stack.createDueConnections(1, { expiresInSeconds: -60 })),
-      ...(await stack.createDueConnections(1)),
-    ];
-    const before = await stack.profilesOf(users);
-    spotify.configure({ rotatesRefreshTokens: cell.rotatesRefreshTokens });
-    spotify.setFault(cell.fault);
-
-    const { functionError, result } = await stack.sweep();
-
-    expect(functionError).toBe(cell.outcome === 'client_rejected' ? 'Unhandled' : undefined);
-    expect(result).toMatchObject(SWEEP_RESULTS[cell.outcome]);
-    const calls = users.map((id) => stack.spotifyCallsFor(id).length);
-    if (cell.waitSeconds === null) expect(calls).toEqual([1, 1]);
-    else if (cell.waitSeconds[0] > 0) expect(Math.max(...calls)).toBe(1);
-    await expectStored(cell, before);
-
-    await liftFault();
-    expect(await stack.sweep()).toMatchObject({
-      functionError: undefined,
-      result: {
-        status: 'completed',
-        ...(cell.outcome === 'lost' ? { refreshed: 0, revoked: 2 } : { refreshed: 2, revoked: 0 }),
-        failed: 0,
-        remaining: 0,
-      },
-    });
-    await expectRecovery(cell, users);
-  });
+  test.each(PROMPT)('$when: $outcome', (cell) => expectOfSweep(shared, cell));
 
   test('stops after three refusals of different connections, and changes none', async () => {
-    const users = await stack.createDueConnections(WAVE_USERS);
-    const before = await stack.profilesOf(users);
-    stack.stack.spotify.setFault({ kind: 'error', error: 'server_on_holiday' });
+    const users = await shared.createDueConnections(WAVE_USERS);
+    const before = await shared.profilesOf(users);
+    shared.stack.spotify.setFault({ kind: 'error', error: 'server_on_holiday' });
 
-    const { functionError, result } = await stack.sweep();
+    const { functionError, result } = await shared.sweep();
 
     expect([functionError, result['errorType']]).toEqual(['Unhandled', 'SweepFailedError']);
     // Those that were under way when the third answer came; never all of them.
-    expect(stack.stack.spotify.calls.length).toBeLessThan(WAVE_USERS / 2);
-    expect(await stack.profilesOf(users)).toEqual(before);
-    await liftFault();
-    expect((await stack.sweep()).result).toMatchObject({ status: 'completed', refreshed: WAVE_USERS });
+    expect(shared.stack.spotify.calls.length).toBeLessThan(WAVE_USERS / 2);
+    expect(await shared.profilesOf(users)).toEqual(before);
+    await liftFault(shared);
+    expect((await shared.sweep()).result).toMatchObject({ status: 'completed', refreshed: WAVE_USERS });
   });
+});
+
+/** Each has a stack of its own, so that they wait at the same time. */
+describe('both, while time goes by', () => {
+  test.concurrent.each(SILENT)('the status function: $when: $outcome', (cell) =>
+    onStackOfItsOwn((stack) => expectOfStatusCalls(stack, cell)),
+  );
+
+  test.concurrent.each(SILENT)('a sweep: $when: $outcome', (cell) =>
+    onStackOfItsOwn((stack) => expectOfSweep(stack, cell)),
+  );
 });
 
 describe('a wave of invalid_grant for grants that live', () => {
@@ -229,41 +189,41 @@ describe('a wave of invalid_grant for grants that live', () => {
     'for %s %% of the users of a sweep: no user is told to reconnect',
     async (percent) => {
       const users = await createRefreshedConnections(sameUsersEveryTime());
-      stack.stack.spotify.setFault(falseRevocations(percent));
+      shared.stack.spotify.setFault(falseRevocations(percent));
 
-      const { functionError, result } = await stack.sweep();
+      const { functionError, result } = await shared.sweep();
 
       const refused = refusedUsers();
       expect(functionError).toBeUndefined();
       expect(result).toMatchObject({ refreshed: WAVE_USERS - refused.length });
-      expect(stack.stack.spotify.calls).toHaveLength(WAVE_USERS);
-      expect(await stack.usersToldToReconnect()).toEqual([]);
+      expect(shared.stack.spotify.calls).toHaveLength(WAVE_USERS);
+      expect(await shared.usersToldToReconnect()).toEqual([]);
       expect(await refusalsAreBelieved()).toBe(false);
-      expect((await stack.status(refused[0] ?? '')).body).toMatchObject({ connected: true });
+      expect((await shared.status(refused[0] ?? '')).body).toMatchObject({ connected: true });
 
-      await liftFault();
-      expect((await stack.sweep()).result).toMatchObject({ refreshed: WAVE_USERS, revoked: 0, failed: 0 });
-      expect(await stack.withoutFreshToken(users)).toEqual([]);
+      await liftFault(shared);
+      expect((await shared.sweep()).result).toMatchObject({ refreshed: WAVE_USERS, revoked: 0, failed: 0 });
+      expect(await shared.withoutFreshToken(users)).toEqual([]);
       expect(await refusalsAreBelieved()).toBe(true);
     },
   );
 
   test.each([30, 100])('for %s %% of the users who look, in several processes: the same', async (percent) => {
     const users = await createRefreshedConnections(sameUsersEveryTime().slice(0, 24));
-    stack.stack.spotify.setFault(falseRevocations(percent));
+    shared.stack.spotify.setFault(falseRevocations(percent));
 
     const answers = await askForAll(users);
 
     expect(refusedUsers().length).toBeGreaterThanOrEqual(5);
     for (const { body } of answers) expect(body).toMatchObject({ connected: true });
-    expect(await stack.usersToldToReconnect()).toEqual([]);
+    expect(await shared.usersToldToReconnect()).toEqual([]);
     expect(await refusalsAreBelieved()).toBe(false);
 
-    await liftFault();
+    await liftFault(shared);
     for (const { body } of await askForAll(users)) {
       expect(body).toMatchObject({ connected: true, auto_refreshed: true });
     }
-    expect(await stack.withoutFreshToken(users)).toEqual([]);
+    expect(await shared.withoutFreshToken(users)).toEqual([]);
   });
 });
 
@@ -272,12 +232,12 @@ describe('a wave of grants that end after six months', () => {
 
   test('is believed by a sweep: those users are told to reconnect, and no others', async () => {
     const users = sameUsersEveryTime();
-    const ended = await stack.createDueConnections(users.slice(WAVE_USERS / 2), {
+    const ended = await shared.createDueConnections(users.slice(WAVE_USERS / 2), {
       authorizedAt: SEVEN_MONTHS_AGO,
     });
-    const living = await stack.createDueConnections(users.slice(0, WAVE_USERS / 2));
+    const living = await shared.createDueConnections(users.slice(0, WAVE_USERS / 2));
 
-    const { result } = await stack.sweep();
+    const { result } = await shared.sweep();
 
     expect(result).toMatchObject({
       status: 'completed',
@@ -285,30 +245,30 @@ describe('a wave of grants that end after six months', () => {
       revoked: ended.length,
       failed: 0,
     });
-    expect(await stack.usersToldToReconnect()).toEqual(ended.toSorted());
+    expect(await shared.usersToldToReconnect()).toEqual(ended.toSorted());
     expect(await refusalsAreBelieved()).toBe(true);
-    expect(await stack.withoutFreshToken(living)).toEqual([]);
+    expect(await shared.withoutFreshToken(living)).toEqual([]);
 
     // Recognized once; a day later asked about again, because Spotify may have been wrong, and not counted again.
-    await liftFault();
-    expect((await stack.sweep()).result).toMatchObject({ refreshed: living.length, revoked: 0 });
-    expect(ended.map((id) => stack.spotifyCallsFor(id).length)).toEqual(ended.map(() => 1));
-    expect(await stack.usersToldToReconnect()).toEqual(ended.toSorted());
+    await liftFault(shared);
+    expect((await shared.sweep()).result).toMatchObject({ refreshed: living.length, revoked: 0 });
+    expect(ended.map((id) => shared.spotifyCallsFor(id).length)).toEqual(ended.map(() => 1));
+    expect(await shared.usersToldToReconnect()).toEqual(ended.toSorted());
   });
 
   test('is believed by status calls', async () => {
     const users = sameUsersEveryTime().slice(0, 8);
-    const ended = await stack.createDueConnections(users.slice(4), {
+    const ended = await shared.createDueConnections(users.slice(4), {
       authorizedAt: SEVEN_MONTHS_AGO,
       expiresInSeconds: -60,
     });
-    const living = await stack.createDueConnections(users.slice(0, 4), { expiresInSeconds: -60 });
+    const living = await shared.createDueConnections(users.slice(0, 4), { expiresInSeconds: -60 });
 
     for (const { body } of await askForAll(ended))
       expect(body).toMatchObject({ connected: false, retryable: false });
     for (const { body } of await askForAll(living)) expect(body).toMatchObject({ connected: true });
 
-    expect(await stack.usersToldToReconnect()).toEqual(ended.toSorted());
+    expect(await shared.usersToldToReconnect()).toEqual(ended.toSorted());
     expect(await refusalsAreBelieved()).toBe(true);
   });
 });
@@ -322,6 +282,80 @@ const SWEEP_RESULTS: Record<Outcome, object> = {
   throttled: { status: 'throttled', refreshed: 0, failed: 0, revoked: 0, remaining: 2 },
   client_rejected: { errorType: 'SweepFailedError' },
 };
+
+function startStack(): Promise<TestStack> {
+  return TestStack.start({ sweeperTimeoutSeconds: SWEEPER_TIMEOUT_SECONDS });
+}
+
+async function onStackOfItsOwn(work: (stack: TestStack) => Promise<void>): Promise<void> {
+  await using stack = await startStack();
+  stack.stack.spotify.configure({ detectsReuse: true });
+  await work(stack);
+}
+
+async function expectOfStatusCalls(stack: TestStack, cell: Cell): Promise<void> {
+  const { spotify } = stack.stack;
+  const [ended = ''] = await stack.createDueConnections(1, { expiresInSeconds: -60 });
+  const [working = ''] = await stack.createDueConnections(1, { expiresInSeconds: 240 });
+  const before = await stack.profilesOf([ended, working]);
+  spotify.configure({ rotatesRefreshTokens: cell.rotatesRefreshTokens });
+  spotify.setFault(cell.fault);
+
+  // One after the other where the first one's answer is to hold the second one back.
+  const [first, second] =
+    cell.waitSeconds === null
+      ? await Promise.all([stack.status(ended), stack.status(working)])
+      : [await stack.status(ended), await stack.status(working)];
+
+  expectAnswers(cell, first, second);
+  const calls = [ended, working].map((id) => stack.spotifyCallsFor(id).length);
+  if (cell.waitSeconds === null) expect(calls).toEqual([attemptsOf(cell), attemptsOf(cell)]);
+  else if (cell.waitSeconds[0] > 0) expect(calls).toEqual([attemptsOf(cell), 0]);
+  await expectStored(stack, cell, before);
+
+  await liftFault(stack);
+  const answers = await Promise.all([stack.status(ended), stack.status(working)]);
+  for (const { body } of answers) {
+    expect(body).toMatchObject(
+      cell.outcome === 'lost'
+        ? { connected: false, retryable: false }
+        : { connected: true, auto_refreshed: true },
+    );
+  }
+  await expectRecovery(stack, cell, [ended, working]);
+}
+
+async function expectOfSweep(stack: TestStack, cell: Cell): Promise<void> {
+  const { spotify } = stack.stack;
+  const users = [
+    ...(await stack.createDueConnections(1, { expiresInSeconds: -60 })),
+    ...(await stack.createDueConnections(1)),
+  ];
+  const before = await stack.profilesOf(users);
+  spotify.configure({ rotatesRefreshTokens: cell.rotatesRefreshTokens });
+  spotify.setFault(cell.fault);
+
+  const { functionError, result } = await stack.sweep();
+
+  expect(functionError).toBe(cell.outcome === 'client_rejected' ? 'Unhandled' : undefined);
+  expect(result).toMatchObject(SWEEP_RESULTS[cell.outcome]);
+  const calls = users.map((id) => stack.spotifyCallsFor(id).length);
+  if (cell.waitSeconds === null) expect(calls).toEqual([1, 1]);
+  else if (cell.waitSeconds[0] > 0) expect(Math.max(...calls)).toBe(1);
+  await expectStored(stack, cell, before);
+
+  await liftFault(stack);
+  expect(await stack.sweep()).toMatchObject({
+    functionError: undefined,
+    result: {
+      status: 'completed',
+      ...(cell.outcome === 'lost' ? { refreshed: 0, revoked: 2 } : { refreshed: 2, revoked: 0 }),
+      failed: 0,
+      remaining: 0,
+    },
+  });
+  await expectRecovery(stack, cell, users);
+}
 
 /** No user is told to reconnect without need, and every user who has to is told. */
 function expectAnswers({ outcome, waitSeconds }: Cell, ended: Answer, working: Answer): void {
@@ -338,6 +372,7 @@ function expectAnswers({ outcome, waitSeconds }: Cell, ended: Answer, working: A
 
 /** What the fault left in the database, compared with what was there before it. */
 async function expectStored(
+  stack: TestStack,
   { outcome, waitSeconds }: Cell,
   before: ReadonlyMap<string, Profile>,
 ): Promise<void> {
@@ -371,14 +406,14 @@ async function expectStored(
 }
 
 /** After one attempt without the fault: every living grant is fresh, and was asked about once. */
-async function expectRecovery({ outcome }: Cell, users: readonly string[]): Promise<void> {
+async function expectRecovery(stack: TestStack, { outcome }: Cell, users: readonly string[]): Promise<void> {
   expect(users.map((id) => stack.spotifyCallsFor(id).length)).toEqual(users.map(() => 1));
   expect(await stack.usersToldToReconnect()).toEqual(outcome === 'lost' ? users.toSorted() : []);
   if (outcome !== 'lost') expect(await stack.withoutFreshToken(users)).toEqual([]);
 }
 
 /** The fault is over, and a day later no connection waits any more; calls are counted from here. */
-async function liftFault(): Promise<void> {
+async function liftFault(stack: TestStack): Promise<void> {
   stack.stack.spotify.setFault(undefined);
   stack.stack.spotify.forgetCalls();
   // Less than the day after which nothing but invalid_grant is believed, more than the longest wait.
@@ -388,16 +423,16 @@ async function liftFault(): Promise<void> {
 
 /** Connections whose grants this system has seen alive, and whose tokens have three minutes left. */
 async function createRefreshedConnections(users: readonly string[]): Promise<string[]> {
-  const created = await stack.createDueConnections(users);
-  expect((await stack.sweep()).result).toMatchObject({ refreshed: users.length });
-  await stack.letHoursPass(0.95);
-  stack.stack.spotify.forgetCalls();
+  const created = await shared.createDueConnections(users);
+  expect((await shared.sweep()).result).toMatchObject({ refreshed: users.length });
+  await shared.letHoursPass(0.95);
+  shared.stack.spotify.forgetCalls();
   return created;
 }
 
 /** Whether a user whom Spotify calls revoked is told to reconnect. */
 async function refusalsAreBelieved(): Promise<boolean> {
-  const [row] = await stack.sql<{
+  const [row] = await shared.sql<{
     stats: { breaker_open_seconds: number | null; nearly_all_revoked: boolean };
   }>('select public.spotify_connection_stats() as stats');
   return row?.stats.breaker_open_seconds === null && !row.stats.nearly_all_revoked;
@@ -407,7 +442,7 @@ async function refusalsAreBelieved(): Promise<boolean> {
 async function askForAll(users: readonly string[]): Promise<Answer[]> {
   const answers: Answer[] = [];
   for (let start = 0; start < users.length; start += 4) {
-    answers.push(...(await Promise.all(users.slice(start, start + 4).map((id) => stack.status(id)))));
+    answers.push(...(await Promise.all(users.slice(start, start + 4).map((id) => shared.status(id)))));
   }
   return answers;
 }
@@ -417,7 +452,7 @@ function falseRevocations(percent: number): Fault {
 }
 
 function refusedUsers(): string[] {
-  const refused = stack.stack.spotify.calls.filter(({ outcome }) => outcome === 'invalid_grant');
+  const refused = shared.stack.spotify.calls.filter(({ outcome }) => outcome === 'invalid_grant');
   return [...new Set(refused.map(({ userId }) => userId ?? ''))];
 }
 

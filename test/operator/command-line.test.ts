@@ -1,20 +1,11 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { describe, expect, test } from '@jest/globals';
-import { operate } from '../../operator/operate.ts';
-import { type OperateRun, runOperate, startOperate } from './run-operate.ts';
+import { callOperate, runOperate, startOperate } from './run-operate.ts';
 
 const USER = '3fa85f64-5717-4562-b3fc-2c963f66afa6';
-
-/** As `runOperate`, in this process, for command lines that ask nobody. */
-async function readCommandLine(args: readonly string[]): Promise<OperateRun> {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const exitCode = await operate(args, { stdout, stderr });
-  return { exitCode, stdout: await text(stdout.end()), stderr: await text(stderr.end()) };
-}
 
 test.each([
   {
@@ -71,7 +62,7 @@ describe('a command line that cannot be understood', () => {
     ['restore --since 2999-01-01T00:00Z --stage dev', '--since must not be in the future, got "2999-'],
     ['fill-secret --stage dev', 'fill-secret takes spotify or supabase, and reads the value from standard '],
   ])('"%s" ends with one line that says what to write, and exit code 2', async (commandLine, line) => {
-    const { exitCode, stdout, stderr } = await readCommandLine(commandLine.split(' ').filter(Boolean));
+    const { exitCode, stdout, stderr } = await callOperate(commandLine.split(' ').filter(Boolean));
 
     expect(stderr).toMatch(/^[^\n]+\n$/);
     expect(stderr).toContain(line);
@@ -83,7 +74,7 @@ describe('a command line that cannot be understood', () => {
     ['fill-secret', 'spotify', '{"client_secret": "canary"}', '--stage', 'dev'],
     ['fill-secret', 'spotify', '--value=canary', '--stage', 'dev'],
   ])('a secret that was put there is not repeated: %s %s', async (...commandLine) => {
-    const { exitCode, stdout, stderr } = await readCommandLine(commandLine);
+    const { exitCode, stdout, stderr } = await callOperate(commandLine);
 
     expect(exitCode).toBe(2);
     expect(stdout + stderr).not.toContain('canary');
@@ -91,20 +82,20 @@ describe('a command line that cannot be understood', () => {
 });
 
 test.each([['help'], ['--help'], ['-h']])('%s says what there is', async (word) => {
-  expect(await readCommandLine([word])).toEqual(await readCommandLine(['--help']));
+  expect(await callOperate([word])).toEqual(await callOperate(['--help']));
 });
 
 test.each([['help sweep'], ['sweep --help'], ['sweep -h']])(
   '%s says what one command does',
   async (words) => {
-    expect(await readCommandLine(words.split(' '))).toEqual(await readCommandLine(['sweep', '--help']));
+    expect(await callOperate(words.split(' '))).toEqual(await callOperate(['sweep', '--help']));
   },
 );
 
 test('--version says which version these commands are of', async () => {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'));
 
-  expect(await readCommandLine(['--version'])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
+  expect(await callOperate(['--version'])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
 });
 
 test('a reader that has seen enough ends a command without a word', async () => {
@@ -117,7 +108,7 @@ test('a reader that has seen enough ends a command without a word', async () => 
 
 describe('--help', () => {
   test('alone names the commands that the README names', async () => {
-    const { exitCode, stdout } = await readCommandLine(['--help']);
+    const { exitCode, stdout } = await callOperate(['--help']);
     const named = [...stdout.matchAll(/^ {2}([a-z][a-z-]*) .*[a-z]$/gm)].map(([, name]) => name);
     const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8');
     const [, operate = ''] = /^## Operate\n(.*?)^## /ms.exec(readme) ?? [];
@@ -139,7 +130,7 @@ describe('--help', () => {
     'doctor',
   ])('behind a command says how to write it: %s', async (synopsis) => {
     const [name = ''] = synopsis.split(' ');
-    const { exitCode, stdout } = await readCommandLine([name, '--help']);
+    const { exitCode, stdout } = await callOperate([name, '--help']);
 
     expect(exitCode).toBe(0);
     expect(stdout).toContain(`Usage: npm run operate -- ${synopsis} --stage <stage>\n`);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { queryAnswer, queryError } from 'cdk-out-local';
 import { FakeHttpServer, json, type Respond } from '../lambda/fakes/http-server.ts';
-import { ACCOUNT, runOperate } from './run-operate.ts';
+import { ACCOUNT, callOperate, runOperate } from './run-operate.ts';
 
 const OUTPUTS = {
   SweeperFunctionName: 'the-sweeper',
@@ -86,7 +86,7 @@ function denyInXml(operation: string): Respond {
   return xml(403, queryError('AuthorizationError', denial(operation)));
 }
 
-const dev = (...args: string[]) => runOperate([...args, '--stage', 'dev'], { awsUrl: aws.url.href });
+const dev = (...args: string[]) => callOperate([...args, '--stage', 'dev'], { awsUrl: aws.url.href });
 
 describe('one line says what to do', () => {
   test.each([
@@ -145,7 +145,7 @@ describe('one line says what to do', () => {
     answers['DescribeSecret'] = json(200, { VersionIdsToStages: {} });
     answers['InvokeFunction'] = json(200, { answer: 'accepted', detail: 'fine', loses: null });
     delete answers[denied];
-    const run = await runOperate(['fill-secret', 'spotify', '--stage', 'dev'], {
+    const run = await callOperate(['fill-secret', 'spotify', '--stage', 'dev'], {
       awsUrl: aws.url.href,
       standardInput: '{"client_id": "id", "client_secret": "hush"}',
     });

@@ -1,7 +1,9 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { operate } from '../../operator/operate.ts';
 
 const projectRoot = join(import.meta.dirname, '../..');
 
@@ -30,19 +32,12 @@ export const ACCOUNT = {
 /** Starts an operator's command as its npm script does, in an environment that knows of no AWS but what is given. */
 export function startOperate(
   args: readonly string[],
-  { awsUrl, environment = ACCOUNT, standardInput = '' }: OperateOptions = {},
+  { standardInput = '', ...aws }: OperateOptions = {},
 ): ChildProcessWithoutNullStreams {
   const script = ['--require', './local/require-node-24.cjs', 'operator/operate.ts'];
   const child = spawn(process.execPath, [...script, ...args], {
     cwd: projectRoot,
-    env: {
-      PATH: process.env['PATH'] ?? '',
-      AWS_CONFIG_FILE: '/dev/null',
-      AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
-      AWS_EC2_METADATA_DISABLED: 'true',
-      ...(awsUrl !== undefined && { AWS_ENDPOINT_URL: awsUrl }),
-      ...environment,
-    },
+    env: { PATH: process.env['PATH'] ?? '', ...variablesFor(aws) },
   });
   child.stdin.on('error', ignoreClosedPipe).end(standardInput);
   return child;
@@ -57,6 +52,30 @@ export async function runOperate(args: readonly string[], options: OperateOption
     once(child, 'close'),
   ]);
   return { exitCode, stdout, stderr };
+}
+
+/** As `runOperate`, in this process, which is much faster. */
+export async function callOperate(
+  args: readonly string[],
+  { standardInput = '', ...aws }: OperateOptions = {},
+): Promise<OperateRun> {
+  for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
+  Object.assign(process.env, variablesFor(aws));
+  // jest gives each test file a process object of its own.
+  Object.defineProperty(process, 'stdin', { value: Readable.from([standardInput]), configurable: true });
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const exitCode = await operate(args, { stdout, stderr });
+  return { exitCode, stdout: await text(stdout.end()), stderr: await text(stderr.end()) };
+}
+
+function variablesFor({ awsUrl, environment = ACCOUNT }: OperateOptions): Record<string, string> {
+  return {
+    AWS_CONFIG_FILE: '/dev/null',
+    AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+    AWS_EC2_METADATA_DISABLED: 'true',
+    ...(awsUrl !== undefined && { AWS_ENDPOINT_URL: awsUrl }),
+    ...environment,
+  };
 }
 
 /** A command that refuses its command line does not read its input. */

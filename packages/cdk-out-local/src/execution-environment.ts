@@ -19,6 +19,12 @@ const WITHOUT_LIMIT_SECONDS = 7 * 86_400;
 /** How long a function's code may take to start. Lambda would retry within the function's timeout; here the start fails. */
 const INIT_TIMEOUT_SECONDS = 10;
 
+/** Standard output and standard error. */
+const STREAMS = 2;
+
+/** The end of the line that runtime-client/native-client.mjs writes to each before it asks for work. */
+const END_OF_OUTPUT = '\x1e';
+
 export interface ExecutionEnvironmentOptions {
   readonly functionArn: string;
   /** The function's unpacked bundle. */
@@ -62,6 +68,8 @@ export class ExecutionEnvironment {
   #invocation: Invocation | undefined;
   /** The runtime client's pending request for work. */
   #poll: ServerResponse | undefined;
+  /** Streams whose output before that request has yet to arrive. */
+  #streamsUnderWay = STREAMS;
   #initError: InvocationResult | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -90,10 +98,7 @@ export class ExecutionEnvironment {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
-      if (!stream) continue;
-      createInterface({ input: stream }).on('line', (line) => {
-        if (isLogged(line, options.loggingConfig ?? {})) options.onLogLine(line);
-      });
+      if (stream) createInterface({ input: stream }).on('line', (line) => this.#takeLine(line));
     }
     this.#setTimer(inspectorPort === undefined ? INIT_TIMEOUT_SECONDS : WITHOUT_LIMIT_SECONDS);
     this.ended = once(this.#process, 'close').then(
@@ -111,8 +116,9 @@ export class ExecutionEnvironment {
   }
 
   /**
-   * Runs one invocation; the environment must not be running another. Resolves once the function has answered and
-   * its runtime asks for more work, or once the process has ended. Never rejects, even if the process dies.
+   * Runs one invocation; the environment must not be running another. Resolves once the function has answered, its
+   * log lines have been forwarded, and its runtime asks for more work, or once the process has ended. Never rejects,
+   * even if the process dies.
    */
   invoke(requestId: string, payload: string): Promise<InvocationResult> {
     const { promise, resolve } = Promise.withResolvers<InvocationResult>();
@@ -133,8 +139,7 @@ export class ExecutionEnvironment {
     if (action === 'next') {
       clearTimeout(this.#timer);
       this.#poll = response;
-      if (this.#invocation?.answer) this.#settle(this.#invocation.answer);
-      this.#deliver();
+      this.#goOn();
       return;
     }
     const payload = await text(request);
@@ -147,9 +152,27 @@ export class ExecutionEnvironment {
     response.writeHead(202, { 'content-type': 'application/json' }).end('{"status":"OK"}');
   }
 
+  #takeLine(line: string): void {
+    const { loggingConfig = {}, onLogLine } = this.#options;
+    const isLast = line.endsWith(END_OF_OUTPUT);
+    // What the function wrote last may lack a line break.
+    const text = isLast ? line.slice(0, -END_OF_OUTPUT.length) : line;
+    if ((text !== '' || !isLast) && isLogged(text, loggingConfig)) onLogLine(text);
+    if (!isLast) return;
+    this.#streamsUnderWay -= 1;
+    this.#goOn();
+  }
+
+  /** Ends an invocation that is over, and begins the next one. */
+  #goOn(): void {
+    if (!this.#poll || this.#streamsUnderWay > 0) return;
+    if (this.#invocation?.answer) this.#settle(this.#invocation.answer);
+    this.#deliver();
+  }
+
   /** Gives a waiting invocation to a waiting runtime; its time starts now. */
   #deliver(): void {
-    if (!this.#poll || !this.#invocation) return;
+    if (!this.#poll || this.#streamsUnderWay > 0 || !this.#invocation) return;
     const { functionArn, timeoutSeconds, clockOffsetSeconds = 0 } = this.#options;
     this.#setTimer(timeoutSeconds);
     this.#poll.writeHead(200, {
@@ -160,6 +183,7 @@ export class ExecutionEnvironment {
     });
     this.#poll.end(this.#invocation.payload);
     this.#poll = undefined;
+    this.#streamsUnderWay = STREAMS;
   }
 
   #setTimer(seconds: number): void {

@@ -14,6 +14,8 @@ const code = {
       if (does === 'exit') process.exit(3);
       if (does === 'hang') await new Promise((resolve) => setTimeout(resolve, 60_000));
       if (does === 'log') console.log('hello');
+      if (does === 'log much') for (let line = 1; line <= 5_000; line += 1) process.stdout.write(line + ' of 5000\\n');
+      if (does === 'log half a line') process.stderr.write('half a line');
       if (does === 'metrics') process.stdout.write('{"_aws":{}}\\n{"level":"ERROR"}\\n');
       if (does === 'wait') await new Promise((resolve) => setTimeout(resolve, forMillis));
       return {
@@ -181,14 +183,20 @@ test('after idle environments were stopped, the next invocation has a fresh proc
 
 test('what a function logs is passed on line by line', async () => {
   await invoke({ does: 'log' });
-  await lambda.stopIdleEnvironments();
   const line = logLines.find((candidate) => candidate.includes('hello')) ?? '';
   expect(JSON.parse(line.replace('worker: ', ''))).toMatchObject({ level: 'INFO', message: 'hello' });
 });
 
+test('all of it has been when the invocation is over', async () => {
+  const before = logLines.length;
+  await invoke({ does: 'log much' });
+  expect(logLines.slice(before)).toHaveLength(5_000);
+  await invoke({ does: 'log half a line' });
+  expect(logLines.slice(before + 5_000)).toEqual(['worker: half a line']);
+});
+
 test('what is below the configured level is not', async () => {
   await invoke({ does: 'metrics' }, 'quiet');
-  await lambda.stopIdleEnvironments();
   expect(logLines.filter((line) => line.startsWith('quiet: '))).toEqual(['quiet: {"level":"ERROR"}']);
 });
 

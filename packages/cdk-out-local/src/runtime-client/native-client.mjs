@@ -9,11 +9,15 @@ import { Agent, request } from 'node:http';
 const runtimeApi = `http://${process.env.AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime/invocation`;
 const agent = new Agent({ keepAlive: true });
 
+/** Written to both streams before each request for work, so that the environment knows when it has all that came before. */
+const END_OF_OUTPUT = '\x1e\n';
+
 /** The native `done` and `error` block until delivery; here `next` waits for them instead. */
 let lastAnswer = Promise.resolve();
 
 export async function next() {
   await lastAnswer;
+  for (const stream of [process.stdout, process.stderr]) stream.write(END_OF_OUTPUT);
   const { headers, body } = await send('GET', 'next');
   return { headers, bodyJson: body };
 }
