@@ -68,8 +68,8 @@ export default {
   projects: process.env.npm_lifecycle_event === 'test:emulator' ? [emulator] : projects,
   // Generous, for a machine that has other things to do; a test that hangs still ends.
   testTimeout: 180_000,
-  // The tests start servers and processes of their own; more workers than this only make them wait for each other.
-  maxWorkers: 2,
+  // One more than the cores of a small machine, because tests of the stack wait more than they compute.
+  maxWorkers: 3,
   // On a busy machine, workers that hold hundreds of megabytes took up to 1.2 s to end; the default is half a second.
   workerGracefulExitTimeout: 10_000,
   reporters: ['default', '<rootDir>/test/closing-line-reporter.js'],

@@ -108,7 +108,7 @@ const FAVICON: Answer = {
   body: '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="8" fill="#1ed760"/></svg>',
 };
 
-const OVERSIZE_BYTES = 10_000_000;
+const OVERSIZE_BYTES = 1_000_000;
 
 /** Starts the service on 127.0.0.1. */
 export async function startAccountsService(options: AccountsServiceOptions): Promise<AccountsService> {

@@ -12,7 +12,7 @@
  * | `truncated` | | takes place | half the body, as if it were all |
  * | `content-type` | `contentType` | takes place | the answer under another content type |
  * | `fields` | `fields` | takes place | the answer with these members; null leaves one out |
- * | `oversized` | | takes place | the answer, 10 MB longer |
+ * | `oversized` | | takes place | the answer, 1 MB longer |
  *
  * Every kind also says which requests it affects: the first `times` (default: all, until it is replaced), each with
  * probability `share` (default 1), of the users in `shareOfUsers` (default 1). The users are always the same,

@@ -76,7 +76,7 @@ const EXCHANGED: [when: string, Fault, withoutRotation: Outcome, withRotation: O
   ['negative expires_in', answerWith({ expires_in: -3_600 }), 'unavailable', 'refresh_token_only'],
   ['huge expires_in', answerWith({ expires_in: 1e12 }), 'unavailable', 'refresh_token_only'],
   ['expires_in that is a text', answerWith({ expires_in: 'an hour' }), 'unavailable', 'refresh_token_only'],
-  ['a body of 10 MB', { kind: 'oversized' }, 'unavailable', 'refresh_token_only'],
+  ['a body of 1 MB', { kind: 'oversized' }, 'unavailable', 'refresh_token_only'],
 ];
 
 const CELLS: Cell[] = [
