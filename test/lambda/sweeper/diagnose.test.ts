@@ -160,6 +160,7 @@ test('values that cannot be right are counted, with their cause', async () => {
 });
 
 test.each([
+  [1, 100],
   [4, 100],
   [9, 1_000],
 ])(

@@ -80,6 +80,14 @@ describe('draining the rescue queue', () => {
     expect(rescueQueue.messages).toEqual([]);
   });
 
+  test('leaves a token that the profile of its user refuses, and reports that', async () => {
+    rescued('a');
+    store.model.usersRefusingTokens.add('a');
+    await drain();
+    expect(rescueQueue.messages).toHaveLength(1);
+    expect(metrics.added).toEqual([{ profilesRefused: 1 }]);
+  });
+
   test('leaves a message that cannot be opened to the dead-letter queue, and says so with a code', async () => {
     rescueQueue.add(null);
     rescued('a');

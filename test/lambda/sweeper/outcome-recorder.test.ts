@@ -79,6 +79,13 @@ test('what the breaker holds has failed for now, and the log says that it is ope
   );
 });
 
+test('that no function may call Spotify for a while stops the sweep', async () => {
+  const leases = leaseMany(3);
+  store.model.holdEverybodyBack(60);
+  await recordAll(leases, () => refreshedAnswer());
+  expect(brake.reason).toBe('throttled');
+});
+
 test('each refresh and the progress are in the log, and no token', async () => {
   await recordAll(leaseMany(20), () => refreshedAnswer({ rotated: true }));
   expect(log.lines.filter((line) => line.message === 'token refresh')).toHaveLength(20);
@@ -95,7 +102,9 @@ test('a batch that gathered while another one could not be recorded has as much 
   };
   const { clock, rescueQueue } = harness;
   const put = rescueQueue.put.bind(rescueQueue);
+  const rescuedAfter: number[] = [];
   rescueQueue.put = async (rotation, timeout) => {
+    rescuedAfter.push(harness.elapsedMilliseconds());
     await put(rotation, timeout);
     await clock.sleep(900);
   };
@@ -106,6 +115,8 @@ test('a batch that gathered while another one could not be recorded has as much 
 
   expect(rescueQueue.messages).toHaveLength(6);
   expect(Math.min(...rescueQueue.timeouts)).toBeGreaterThanOrEqual(1_000);
+  // Until then, almost half of the time, the database was asked again and again.
+  expect(rescuedAfter[0]).toBeGreaterThan(12_000);
 });
 
 function startRecorder(batchSize: number, secondsLeft = 900): OutcomeRecorder {

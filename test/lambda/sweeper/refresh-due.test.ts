@@ -177,6 +177,26 @@ describe('a ceiling on calls', () => {
     expect((last ?? 0) - (first ?? 0)).toBeLessThan(6_000);
   });
 
+  test('claims the calls of five seconds at a time', async () => {
+    store.connectMany(250);
+    const batchSizes: number[] = [];
+    const claimDue = store.claimDue.bind(store);
+    store.claimDue = (request, timeoutMilliseconds) => {
+      batchSizes.push(request.batchSize);
+      return claimDue(request, timeoutMilliseconds);
+    };
+    await harness.refreshDue({ callsPerSecond: 20 });
+    await harness.refreshDue({ callsPerSecond: 20, batchSize: 10 });
+    expect(new Set(batchSizes)).toEqual(new Set([100, 10]));
+  });
+
+  test('keeps no lease for its turn once no more calls are made', async () => {
+    store.connectMany(100);
+    harness.answer = () => ({ kind: 'throttled', retryAfterSeconds: 3_600 });
+    expect(await harness.refreshDue({ callsPerSecond: 20 })).toMatchObject({ status: 'throttled' });
+    expect(harness.elapsedMilliseconds()).toBeLessThan(1_000);
+  });
+
   test('is not passed to catch up with what a slow Spotify held up', async () => {
     store.connectMany(100);
     harness.latencyMilliseconds = () => (spotify.calls.length < 20 ? 2_000 : 10);

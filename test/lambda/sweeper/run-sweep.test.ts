@@ -112,10 +112,27 @@ describe('a sweep measures', () => {
       sharedTokens: 5,
       missedProfileChanges: 6,
       breakerOpen: 0,
+      nearlyAllRevoked: 0,
       clientRejected: 0,
     });
     expect(finished).toEqual([true]);
   });
+
+  test.each([
+    ['info', 'completed', 900_000],
+    ['warn', 'out_of_time', 30_000],
+  ])(
+    'itself in one line of the log, with the level %s when it is %s',
+    async (level, status, milliseconds) => {
+      store.connect('a', null);
+      store.leaseElsewhere('a', 60);
+      await run({}, milliseconds);
+      const { part } = harness.prepare();
+      expect(log.lines.filter(({ message }) => message === 'sweep finished')).toMatchObject([
+        { level, fields: { status, role: part.role, link: part.link, scheduled_at: part.scheduledAt } },
+      ]);
+    },
+  );
 
   test('that the breaker is open', async () => {
     measure = () => ({ ...statistics, breaker_open_seconds: 12.5 });

@@ -62,6 +62,10 @@ describe('the sweeper understands', () => {
       { command: 'try-secret', secret: 'spotify', value: { client_id: 'id' } },
       { command: 'try-secret', secret: 'spotify', value: { client_id: 'id' } },
     ],
+    [
+      { command: 'try-secret', secret: 'supabase', value: { secret_key: 'key' } },
+      { command: 'try-secret', secret: 'supabase', value: { secret_key: 'key' } },
+    ],
     [{ command: 'doctor' }, { command: 'doctor' }],
   ])('what operators ask for: %j', (event, expected) => {
     expect(parseSweepEvent(event)).toEqual(expected);
