@@ -103,6 +103,12 @@ describe('a request', () => {
     },
   );
 
+  test('may be answered with nothing', async () => {
+    server.respond = (response) => void response.writeHead(200).end();
+    const sqs = new AwsService('sqs', awsEnvironment(server.url, credentials));
+    expect(await sqs.call('DeleteMessage', {}, v.unknown())).toEqual({});
+  });
+
   test('is not sent again if the time is up after the pause', async () => {
     server.respond = hang;
 
@@ -117,6 +123,12 @@ describe('a service', () => {
     ['sqs', { AWS_REGION: 'us-gov-west-1' }, 'sqs.us-gov-west-1.amazonaws.com'],
     ['events', { AWS_REGION: 'cn-north-1' }, 'events.cn-north-1.amazonaws.com.cn'],
     ['sqs', { AWS_REGION: 'x', AWS_ENDPOINT_URL: 'http://127.0.0.1:1' }, '127.0.0.1:1'],
+    ['sqs', { AWS_REGION: 'x', AWS_ENDPOINT_URL_SQS: 'http://127.0.0.1:3' }, '127.0.0.1:3'],
+    [
+      'secretsmanager',
+      { AWS_REGION: 'x', AWS_ENDPOINT_URL_SECRETS_MANAGER: 'http://127.0.0.1:4' },
+      '127.0.0.1:4',
+    ],
     [
       'events',
       {

@@ -392,6 +392,7 @@ describe('a call that fails is', () => {
     expect(error.message).toMatch(/^spotify_check_connection/);
     expect(error.message).not.toMatch(/canary|sb_secret|example\.com/);
     expect(supabase.requests).toHaveLength(1);
+    expect(metrics.added).toEqual(code === 'KEY_REJECTED' ? [{ supabaseKeyRejected: 1 }] : []);
   });
 
   test.each<[Respond, RegExp]>([

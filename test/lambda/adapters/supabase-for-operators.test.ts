@@ -108,12 +108,15 @@ test('statistics in which something is missing are refused', async () => {
 });
 
 describe('an operator', () => {
-  test('sees a connection as the database shows it', async () => {
-    const shown = { user_id: USER, state: 'connected', seconds_left: 12.5, leased: false };
-    supabase.respond = json(200, shown);
-    expect(await new SupabaseAdministration(functions).show(USER)).toEqual(shown);
-    expect(sent()).toEqual(['spotify_show_connection', { for_user: USER }]);
-  });
+  test.each(['connected', 'reauthorization_required', 'disconnected', 'never_connected', 'unknown_user'])(
+    'sees a connection as the database shows it: %s',
+    async (state) => {
+      const shown = { user_id: USER, state, seconds_left: 12.5, leased: false };
+      supabase.respond = json(200, shown);
+      expect(await new SupabaseAdministration(functions).show(USER)).toEqual(shown);
+      expect(sent()).toEqual(['spotify_show_connection', { for_user: USER }]);
+    },
+  );
 
   test('sees the statistics as the database gives them', async () => {
     const statistics = { ...healthyStatistics, held: 2 };

@@ -79,18 +79,22 @@ describe('a key set', () => {
     ['max-age=0', undefined, 10],
     ['public,max-age=600', '9999', 10],
     ['public, s-maxage=60', undefined, 600],
-    ['no-store', undefined, 10],
+    ['No-Store', undefined, 10],
     ['public, no-cache', undefined, 10],
     [undefined, '500', 100],
     [undefined, undefined, 600],
     ['public, max-age=86400', undefined, 600],
     ['public, max-age=86400', '500', 100],
     ['public, max-age=600', 'soon', 600],
+    ['public, max-age=600', '-5', 600],
   ])('with Cache-Control %p and Age %p is kept for %p s', async (cacheControl, age, seconds) => {
     publish(['current'], { ...(cacheControl && { 'cache-control': cacheControl }), ...(age && { age }) });
     await find('current');
+    supabase.respond = hang;
+    letSecondsPass(seconds - 1);
+    await find('current');
     publish(['next']);
-    letSecondsPass(seconds);
+    letSecondsPass(1);
     await expect(find('current')).rejects.toThrow(errors.JWKSNoMatchingKey);
   });
 
@@ -100,6 +104,18 @@ describe('a key set', () => {
     const madeAt = Date.parse('2030-01-01T00:09:00Z') / 1_000;
     expect(signingKeys.mayHaveMissed(madeAt)).toBe(false);
     expect(signingKeys.mayHaveMissed(madeAt + 1)).toBe(true);
+  });
+
+  test('without a Date was made when it was asked for', async () => {
+    publish(['current']);
+    const answer = supabase.respond;
+    supabase.respond = (response, request) => {
+      response.sendDate = false;
+      answer(response, request);
+    };
+    await find('current');
+    expect(signingKeys.mayHaveMissed(now / 1_000)).toBe(false);
+    expect(signingKeys.mayHaveMissed(now / 1_000 + 1)).toBe(true);
   });
 
   test('that is not known may have missed anything', () => {

@@ -1,0 +1,69 @@
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { describe, expect, test } from '@jest/globals';
+import { type HttpRequest, HttpRequests } from '../../../lambda/adapters/http-requests.ts';
+
+const REQUEST: HttpRequest = { method: 'GET', path: '/', headers: [], body: '' };
+
+/** The first byte of a TLS connection: a handshake (RFC 8446, section 5.1). */
+const TLS_HANDSHAKE = 22;
+
+describe('a request', () => {
+  test('to an https address is encrypted', async () => {
+    let firstByte: number | undefined;
+    await withServer(
+      (socket, data) => {
+        firstByte = data[0];
+        socket.destroy();
+      },
+      async (port) => {
+        const { failure } = await send(`https://127.0.0.1:${port}`);
+        expect(failure).not.toBeNull();
+      },
+    );
+    expect(firstByte).toBe(TLS_HANDSHAKE);
+  });
+
+  test('to an IPv6 address looks up no name', async () => {
+    // Whether the machine has IPv6 or not.
+    const { failure } = await send('http://[::1]:1');
+    expect(failure).toMatchObject({ code: expect.stringMatching(/^E/), address: '::1' });
+  });
+
+  test('whose answer breaks off fails at once, and keeps what arrived', async () => {
+    await withServer(
+      (socket) =>
+        void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nthe beginning', () =>
+          socket.destroy(),
+        ),
+      async (port) => {
+        expect(await send(`http://127.0.0.1:${port}`)).toMatchObject({
+          status: 200,
+          text: 'the beginning',
+          failure: { code: 'ECONNRESET' },
+        });
+      },
+    );
+  });
+});
+
+function send(address: string) {
+  const requests = new HttpRequests(new URL(address), { longestBodyBytes: 1_000, isLenient: false });
+  return requests.send(REQUEST, 2_000);
+}
+
+/** A server that does this with the first bytes of each connection. */
+async function withServer(
+  respond: (socket: Socket, data: Buffer) => void,
+  act: (port: number) => Promise<void>,
+): Promise<void> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', (data) => respond(socket, data));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    await act((server.address() as AddressInfo).port);
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
