@@ -1,6 +1,10 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { describe, expect, test } from '@jest/globals';
-import { type HttpRequest, HttpRequests } from '../../../lambda/adapters/http-requests.ts';
+import {
+  describeFailedRequest,
+  type HttpRequest,
+  HttpRequests,
+} from '../../../lambda/adapters/http-requests.ts';
 
 const REQUEST: HttpRequest = { method: 'GET', path: '/', headers: [], body: '' };
 
@@ -29,6 +33,19 @@ describe('a request', () => {
     expect(failure).toMatchObject({ code: expect.stringMatching(/^E/), address: '::1' });
   });
 
+  test('that is not answered in time leaves no connection behind', async () => {
+    const closed = Promise.withResolvers<void>();
+    await withServer(
+      (socket) => void socket.on('close', () => closed.resolve()),
+      async (port) => {
+        expect(await send(`http://127.0.0.1:${port}`, 50)).toMatchObject({
+          failure: { message: 'no answer in time' },
+        });
+        await closed.promise;
+      },
+    );
+  });
+
   test('whose answer breaks off fails at once, and keeps what arrived', async () => {
     await withServer(
       (socket) =>
@@ -46,9 +63,14 @@ describe('a request', () => {
   });
 });
 
-function send(address: string) {
+test('a defect is not described as an outage', () => {
+  const defect = new TypeError('a defect');
+  expect(() => describeFailedRequest(defect)).toThrow(defect);
+});
+
+function send(address: string, timeoutMilliseconds = 2_000) {
   const requests = new HttpRequests(new URL(address), { longestBodyBytes: 1_000, isLenient: false });
-  return requests.send(REQUEST, 2_000);
+  return requests.send(REQUEST, timeoutMilliseconds);
 }
 
 /** A server that does this with the first bytes of each connection. */

@@ -352,9 +352,11 @@ describe('a call that fails is', () => {
     ['STORE_UNAVAILABLE', 'a gateway that does not find its server', html(530)],
     ['STORE_REFUSED', 'a path that is not of the REST API', postgrest(404, 'PGRST125')],
     ['KEY_REJECTED', 'a wrong key', json(401, { message: 'Invalid API key' })],
+    ['KEY_REJECTED', 'a key that a gateway forbids', json(403, { message: 'Forbidden' })],
     ['KEY_REJECTED', 'an expired legacy key', postgrest(401, 'PGRST301')],
     ['KEY_REJECTED', 'a key without the right', postgrest(403, '42501')],
     ['STORE_UNAVAILABLE', 'a statement timeout', postgrest(500, '57014')],
+    ['STORE_UNAVAILABLE', 'an internal error', postgrest(500, 'XX000')],
     ['STORE_UNAVAILABLE', 'a deadlock', postgrest(500, '40P01')],
     ['STORE_UNAVAILABLE', 'a serialization failure', postgrest(409, '40001')],
     ['STORE_UNAVAILABLE', 'a lock timeout', postgrest(400, '55P03')],
@@ -367,6 +369,14 @@ describe('a call that fails is', () => {
     ['STORE_UNAVAILABLE', 'a page of a proxy', html(502)],
     ['STORE_UNAVAILABLE', 'a page with status 200', html(200)],
     ['STORE_UNAVAILABLE', 'a reset', reset],
+    [
+      'STORE_UNAVAILABLE',
+      'a refusal that breaks off',
+      (response) => {
+        response.writeHead(401, { 'content-length': 1_000 });
+        response.write('{"code":"PGRST202"}', () => response.socket?.destroy());
+      },
+    ],
     ['STORE_REFUSED', 'an invalid parameter', postgrest(400, '22023')],
     ['STORE_REFUSED', 'a broken constraint', postgrest(409, '23505')],
     ['STORE_REFUSED', 'an unknown route', json(404, { message: 'no Route matched with those values' })],
@@ -456,6 +466,15 @@ describe('a rejected key', () => {
       'sb_secret_2',
     ]);
     expect(secretsManager.reads).toBe(2);
+  });
+
+  test('is the one failure that has the secret read again', async () => {
+    supabase.respond = json(200, 5);
+    await store.countDue(300, TIMEOUT_MILLISECONDS);
+    clock.advance(10_000);
+    supabase.respond = html(502);
+    await failureOf(store.countDue(300, TIMEOUT_MILLISECONDS));
+    expect(secretsManager.reads).toBe(1);
   });
 
   test('that no client library takes is an error of the secret, and heals by itself', async () => {

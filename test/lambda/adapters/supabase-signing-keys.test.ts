@@ -32,7 +32,14 @@ describe('a key set', () => {
     await find('current');
     letSecondsPass(299);
     await find('current');
-    expect(supabase.requests).toMatchObject([{ method: 'GET', path: '/auth/v1/.well-known/jwks.json' }]);
+    expect(supabase.requests).toMatchObject([
+      {
+        method: 'GET',
+        path: '/auth/v1/.well-known/jwks.json',
+        headers: { accept: 'application/json' },
+        body: '',
+      },
+    ]);
   });
 
   test('is fetched again in the second half, and nothing waits for that', async () => {
@@ -40,8 +47,10 @@ describe('a key set', () => {
     await find('current');
     letSecondsPass(301);
     supabase.respond = hang;
+    const load = jest.spyOn(signingKeys, 'load');
     await find('current');
     await find('current');
+    expect(load).toHaveBeenCalledTimes(1);
     await requestsToCome(2);
     // One that hangs is not repeated at once, and not waited for later: Lambda may have frozen it.
     publish(['current', 'next']);
@@ -75,7 +84,7 @@ describe('a key set', () => {
 
   test.each([
     ['public, max-age=600', '590', 10],
-    ['public, max-age=60', undefined, 60],
+    ['public, Max-Age=60', undefined, 60],
     ['max-age=0', undefined, 10],
     ['public,max-age=600', '9999', 10],
     ['public, s-maxage=60', undefined, 600],

@@ -174,6 +174,11 @@ test.each([
   },
 );
 
+test('a hundredth of all connections with such values is more than users do', async () => {
+  statistics = async () => ({ ...healthyStatistics, connected: 1_000, implausible_expiries: 10 });
+  expect(await findingOf('stored_values')).toMatchObject({ ok: false });
+});
+
 test('Spotify is not called while it lets nobody', async () => {
   statistics = async () => ({
     ...healthyStatistics,

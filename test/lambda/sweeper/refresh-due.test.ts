@@ -127,6 +127,19 @@ describe('a sweep that meets connections which others hold or which back off', (
     expect(harness.elapsedMilliseconds()).toBeLessThan(401_000);
   });
 
+  test('sees within seconds that another process has freed one', async () => {
+    store.connect('leased-elsewhere', 60);
+    const lease = store.leaseElsewhere('leased-elsewhere', 400);
+    store.beforeEach = () => {
+      if (harness.elapsedMilliseconds() > 10_000) {
+        store.beforeEach = () => {};
+        store.model.record([{ lease, outcome: { kind: 'released' } }]);
+      }
+    };
+    expect(await harness.refreshDue()).toMatchObject({ status: 'completed', counts: { refreshed: 1 } });
+    expect(harness.elapsedMilliseconds()).toBeLessThan(17_000);
+  });
+
   test('comes back to a connection whose refresh failed', async () => {
     store.connect('unlucky', 60);
     harness.answer = () =>
@@ -177,17 +190,20 @@ describe('a ceiling on calls', () => {
     expect((last ?? 0) - (first ?? 0)).toBeLessThan(6_000);
   });
 
-  test('claims the calls of five seconds at a time', async () => {
-    store.connectMany(250);
-    const batchSizes: number[] = [];
+  test.each([
+    [null, 500, 638],
+    // The calls of five seconds at a time, each of which may have to wait for its turn.
+    [20, 100, 158],
+    [1_000, 500, 658],
+  ])('of %p per second: %p connections per claim, leased for %p s', async (callsPerSecond, ...claimed) => {
+    const claims: number[][] = [];
     const claimDue = store.claimDue.bind(store);
     store.claimDue = (request, timeoutMilliseconds) => {
-      batchSizes.push(request.batchSize);
+      claims.push([request.batchSize, request.leaseSeconds]);
       return claimDue(request, timeoutMilliseconds);
     };
-    await harness.refreshDue({ callsPerSecond: 20 });
-    await harness.refreshDue({ callsPerSecond: 20, batchSize: 10 });
-    expect(new Set(batchSizes)).toEqual(new Set([100, 10]));
+    await harness.refreshDue({ callsPerSecond });
+    expect(claims).toEqual([claimed]);
   });
 
   test('keeps no lease for its turn once no more calls are made', async () => {

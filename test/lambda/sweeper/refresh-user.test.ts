@@ -32,6 +32,7 @@ describe('refreshing one user by hand', () => {
     store.connect(USER, seconds);
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'refreshed' });
     expect(store.secondsLeft(USER)).toBeGreaterThan(3_590);
+    expect(spotify.calls).toMatchObject([{ timeoutMilliseconds: 5_000 }]);
   });
 
   test('stores what waits in the rescue queue first: Spotify is sent the token that lives', async () => {

@@ -29,6 +29,14 @@ describe('the sweeper understands', () => {
     });
   });
 
+  test('a message that is received as soon as the sweep began', () => {
+    const wakeUp = { scheduledAt: null, ageSeconds: 0, link: 0 };
+    expect(parseSweepEvent(messageEvent(JSON.stringify(wakeUp)))).toEqual({
+      command: 'sweep',
+      part: { role: 'helper', ...wakeUp },
+    });
+  });
+
   test('one user to refresh, in any case', () => {
     expect(parseSweepEvent({ command: 'refresh', userId: USER.toUpperCase() })).toEqual({
       command: 'refresh',
