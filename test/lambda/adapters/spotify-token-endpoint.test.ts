@@ -313,6 +313,11 @@ describe('a successful answer that cannot be used says nothing about the grant:'
     expect(await refresh(cutOff, SHORT_TIMEOUT_MILLISECONDS)).toEqual(ROTATED);
   });
 
+  test.each(['gzip', 'deflate', 'br', 'zstd'])('content that is not in its coding: %s', async (coding) => {
+    const respond = bytes('text/html', { 'content-encoding': coding }, '<html><h1>It works!</h1></html>');
+    expect(await refresh(respond)).toEqual({ kind: 'unavailable', reason: 'not JSON' });
+  });
+
   test.each<[string, (body: string) => Buffer]>([
     ['gzip', gzipSync],
     ['br', brotliCompressSync],

@@ -60,6 +60,10 @@ beforeEach(() => {
 });
 
 describe('checking a connection', () => {
+  test('reads that there is none', async () => {
+    expect(await check({ state: 'disconnected' })).toEqual({ state: 'disconnected' });
+  });
+
   test('is one call, with the durations as intervals and the secret key', async () => {
     await check({ state: 'disconnected' });
     expect(supabase.requests).toMatchObject([

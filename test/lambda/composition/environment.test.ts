@@ -57,6 +57,7 @@ describe('a value that is missing', () => {
     for (const value of [undefined, '']) {
       const variables = { ...status, [name]: value };
       expect(() => parseStatus(variables)).toThrow(EnvironmentError);
+      expect(() => parseStatus(variables)).toThrow(expect.objectContaining({ code: 'ENVIRONMENT_INVALID' }));
       expect(() => parseStatus(variables)).toThrow(new RegExp(`^environment variable ${name} must be set$`));
     }
   });

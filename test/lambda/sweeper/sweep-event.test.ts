@@ -122,6 +122,7 @@ describe('the sweeper refuses', () => {
     { refreshToken: 'a-token-somebody-pasted' },
   ])('%j, says what it takes, and does not repeat the event', (event) => {
     expect(() => parseSweepEvent(event)).toThrow(UnexpectedEventError);
+    expect(() => parseSweepEvent(event)).toThrow(expect.objectContaining({ code: 'EVENT_UNEXPECTED' }));
     expect(() => parseSweepEvent(event)).toThrow(
       /\{"command": "sweep"\}.*\{"command": "refresh", "userId": "<uuid>"\}/,
     );

@@ -124,6 +124,12 @@ describe('maintenance', () => {
     expect(harness.store.connection('dead-0').refreshToken).not.toBeNull();
   });
 
+  test('ends before the invocation does, however much there is of it', async () => {
+    harness.store.pagesToReconcile = Number.POSITIVE_INFINITY;
+    await harness.sweep({ milliseconds: 30_000 });
+    expect(harness.elapsedMilliseconds()).toBeLessThan(30_000);
+  });
+
   test('that fails stops no refresh', async () => {
     harness.store.connectMany(3);
     harness.store.beforeEach = (method) => {
