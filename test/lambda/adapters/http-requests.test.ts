@@ -33,6 +33,16 @@ describe('a request', () => {
     expect(failure).toMatchObject({ code: expect.stringMatching(/^E/), address: '::1' });
   });
 
+  test('that is answered with another protocol fails at once', async () => {
+    await withServer(
+      (socket) =>
+        void socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: odd\r\n\r\n'),
+      async (port) => {
+        expect(await send(`http://127.0.0.1:${port}`)).toMatchObject({ failure: { message: 'status 101' } });
+      },
+    );
+  });
+
   test('that is not answered in time leaves no connection behind', async () => {
     const closed = Promise.withResolvers<void>();
     await withServer(

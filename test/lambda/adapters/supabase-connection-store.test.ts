@@ -72,6 +72,7 @@ describe('checking a connection', () => {
         path: '/rest/v1/rpc/spotify_check_connection',
         headers: {
           apikey: 'sb_secret_1',
+          accept: 'application/json',
           'content-type': 'application/json',
           // Without it PostgREST takes the schema that is exposed first.
           'content-profile': 'public',

@@ -83,6 +83,13 @@ describe('events', () => {
     ]);
   });
 
+  test.each(['grant_revoked', 'no_refresh_token'])('are read with their reason: %s', async (reason) => {
+    supabase.respond = json(200, [{ ...rows[0], reason }]);
+    expect(await new SupabaseEventStore(functions).pending(1_000, TIMEOUT_MILLISECONDS)).toEqual([
+      { ...events[0], reason },
+    ]);
+  });
+
   test('of an unknown kind are refused', async () => {
     supabase.respond = json(200, [{ ...rows[0], kind: 'other' }]);
     await expect(

@@ -37,6 +37,12 @@ test('two answers to one user, who authorized again between two claims, are neve
   );
 });
 
+test('a batch is recorded as soon as it is complete', async () => {
+  const recorder = startRecorder(3);
+  await Promise.all(leaseMany(3).map((lease) => recorder.add(lease, refreshedAnswer())));
+  expect(store.recorded).toHaveLength(3);
+});
+
 test('an answer is recorded within a second where Spotify is too slow to fill a batch', async () => {
   const { clock } = harness;
   const recorder = startRecorder(500);
@@ -93,6 +99,17 @@ test('each refresh and the progress are in the log, and no token', async () => {
     'sweep progress',
   ]);
   expect(JSON.stringify(log.lines)).not.toMatch(/access-token|refresh-token/);
+});
+
+test('a new refresh token waits a minute for the database, and then goes to the rescue queue', async () => {
+  const leases = leaseMany(1);
+  store.beforeEach = () => {
+    throw new StoreError('STORE_UNAVAILABLE', 'down');
+  };
+  await recordAll(leases, () => refreshedAnswer({ rotated: true }));
+  expect(harness.rescueQueue.messages).toHaveLength(1);
+  expect(harness.elapsedMilliseconds()).toBeGreaterThan(55_000);
+  expect(harness.elapsedMilliseconds()).toBeLessThanOrEqual(60_000);
 });
 
 test('a batch that gathered while another one could not be recorded has as much time for the rescue queue', async () => {

@@ -115,6 +115,7 @@ describe('a sweep measures', () => {
       nearlyAllRevoked: 0,
       clientRejected: 0,
     });
+    expect(measured()).not.toHaveProperty('eventsSent');
     expect(finished).toEqual([true]);
     expect(errors()).toEqual([]);
   });
@@ -245,8 +246,14 @@ describe('other teams', () => {
   test('are not asked again and again by a sweep whose bus takes nothing', async () => {
     eventStore.add(5_000);
     eventBus.takes = () => false;
+    let recordings = 0;
+    eventStore.recordSent = async () => {
+      recordings += 1;
+      return 0;
+    };
     await run();
     expect(sumOf('eventsNotSent')).toBe(1_000);
+    expect(recordings).toBe(0);
   });
 
   test('are told again by the next sweep where it could not be recorded; the sweep succeeds', async () => {
