@@ -46,6 +46,8 @@ describe('refreshing one user by hand', () => {
 
   test('says that a user is not connected', async () => {
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'disconnected' });
+    expect(store.calls).toEqual(['record', 'check']);
+    expect(store.timeouts).toEqual([10_000, 10_000]);
   });
 
   test('asks about a dead grant once more, and leaves it alone where that was done a moment ago', async () => {

@@ -41,6 +41,7 @@ describe('a sweep', () => {
       'claimDue',
       'countDue',
     ]);
+    expect(new Set(store.timeouts)).toEqual(new Set([10_000]));
   });
 
   test('passes a database that is out of reach on', async () => {
