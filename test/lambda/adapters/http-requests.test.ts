@@ -1,4 +1,5 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import {
   describeFailedRequest,
@@ -31,6 +32,19 @@ describe('a request', () => {
     // Whether the machine has IPv6 or not.
     const { failure } = await send('http://[::1]:1');
     expect(failure).toMatchObject({ code: expect.stringMatching(/^E/), address: '::1' });
+  });
+
+  test('unpacks little more of an answer than is read of it', async () => {
+    const packed = gzipSync('x'.repeat(500_000));
+    const head = `HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: ${packed.length}\r\n\r\n`;
+    await withServer(
+      (socket) => void socket.write(Buffer.concat([Buffer.from(head), packed])),
+      async (port) => {
+        const { text, failure } = await send(`http://127.0.0.1:${port}`);
+        expect(failure).toMatchObject({ message: 'answer too long' });
+        expect(text.length).toBeLessThan(100_000);
+      },
+    );
   });
 
   test('that is answered with another protocol fails at once', async () => {

@@ -262,6 +262,15 @@ describe('recording', () => {
       { outcome: 'refreshed', used_refresh_token: 'AQDold', access_token: 'BQC', expires_in: 3_600 },
     ],
     [
+      { kind: 'refresh_token_only', refreshToken: 'AQDnew', retryAfterSeconds: 45 },
+      {
+        outcome: 'refresh_token_only',
+        used_refresh_token: 'AQDold',
+        refresh_token: 'AQDnew',
+        retry_after: 45,
+      },
+    ],
+    [
       { kind: 'revoked', reason: 'expired', retryAfterSeconds: 45 },
       { outcome: 'revoked', reason: 'expired', used_refresh_token: 'AQDold', retry_after: 45 },
     ],
@@ -290,7 +299,7 @@ describe('recording', () => {
   });
 
   test('reads a verdict for each lease, and what holds for everybody', async () => {
-    const verdicts = ['applied', 'held', 'already_applied', 'stale', 'busy'];
+    const verdicts = ['applied', 'held', 'confirmed', 'already_applied', 'stale', 'busy'];
     const rows = verdicts.map((verdict, index) => ({ user_id: USER, lease_id: `lease-${index}`, verdict }));
     supabase.respond = json(200, { verdicts: rows, not_before_in: 12.5, breaker_is_open: true });
     expect(await store.record([], TIMEOUT_MILLISECONDS)).toEqual({
@@ -438,6 +447,12 @@ describe('a call that fails is', () => {
     const late = await FakeHttpServer.start();
     expect((await failureOf(storeAt(late.url).countDue(300, 0))).code).toBe('STORE_UNAVAILABLE');
     await late.stop();
+  });
+
+  test('STORE_UNAVAILABLE, and not made, when there is hardly time for an answer', async () => {
+    supabase.respond = json(200, 5);
+    expect((await failureOf(store.countDue(300, 15))).code).toBe('STORE_UNAVAILABLE');
+    expect(supabase.requests).toHaveLength(0);
   });
 
   test('the error of the secret when that cannot be read', async () => {

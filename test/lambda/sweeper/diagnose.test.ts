@@ -64,6 +64,7 @@ describe('what is wrong is said with what to do:', () => {
     expect(await findingOf('supabase')).toEqual({ ok: false, detail: 'Supabase did not answer' });
     expect(await findingOf('migrations')).toMatchObject({ ok: false });
     expect(await findingOf('last_sweep')).toMatchObject({ ok: false });
+    expect(await findingOf('stored_values')).toMatchObject({ ok: false });
     expect(await findingOf('spotify_client')).toMatchObject({ ok: true });
   });
 

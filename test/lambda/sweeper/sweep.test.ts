@@ -119,6 +119,13 @@ describe('maintenance', () => {
     expect(harness.store.callsOf('clearDeadGrants')).toBe(3);
   });
 
+  test('reports a profile that refuses to lose its tokens', async () => {
+    connectLongDead(1);
+    harness.store.model.usersRefusingTokens.add('dead-0');
+    await harness.sweep();
+    expect(harness.metrics.added).toContainEqual({ profilesRefused: 1 });
+  });
+
   test('leaves the tokens of a grant that has not been dead for a week', async () => {
     connectLongDead(1, 6.9);
     await harness.sweep();
@@ -221,7 +228,7 @@ describe('an invocation that helps', () => {
     clock.advance(30_000);
     await harness.sweep({ part: { role: 'helper', ageSeconds: 60 } });
     expect(spotify.calls).toHaveLength(10);
-    await harness.sweep({ part: { role: 'helper', ageSeconds: 10 } });
+    await harness.sweep({ part: { role: 'helper', ageSeconds: 20 } });
     expect(spotify.calls).toHaveLength(20);
   });
 });
