@@ -70,7 +70,7 @@ describe('the request', () => {
       method: 'POST',
       path: '/api/token',
       headers: {
-        'content-type': expect.stringMatching(/^application\/x-www-form-urlencoded/),
+        'content-type': 'application/x-www-form-urlencoded;charset=UTF-8',
         accept: 'application/json',
         authorization: `Basic ${Buffer.from('5fe01282e44241328a84e7c5cc169165:a1b2c3').toString('base64')}`,
       },

@@ -296,6 +296,7 @@ describe('recording', () => {
     expect(sentParameters()).toEqual({
       results: [{ user_id: lease.userId, lease_id: lease.leaseId, leased_at: lease.leasedAt, ...sent }],
     });
+    expect(supabase.requests[0]?.path).toBe('/rest/v1/rpc/spotify_record');
   });
 
   test('reads a verdict for each lease, and what holds for everybody', async () => {
