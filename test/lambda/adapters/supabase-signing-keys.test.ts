@@ -99,8 +99,10 @@ describe('a key set', () => {
     ['public, max-age=600', '9 soon', 600],
     ['public, max-age=600', '-5', 600],
   ])('with Cache-Control %p and Age %p is kept for %p s', async (cacheControl, age, seconds) => {
+    signingKeys = new SupabaseSigningKeys(supabase.url, { timeoutMilliseconds: 60_000 });
     publish(['current'], { ...(cacheControl && { 'cache-control': cacheControl }), ...(age && { age }) });
     await find('current');
+    // The fetch of the second half must not end before the test does.
     supabase.respond = hang;
     letSecondsPass(seconds - 1);
     await find('current');
