@@ -14,7 +14,7 @@ const ANSWER_RESERVE_MILLISECONDS = 500;
 /** When to give up: the last moment at which an answer still reaches the user before Lambda ends the invocation. */
 const LAST_MOMENT_MILLISECONDS = 200;
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 /** What the endpoint works with. */
 export type StatusEndpointDependencies = {

@@ -62,6 +62,7 @@ describe('a request', () => {
         expect.arrayContaining(['host', 'x-amz-date', 'x-amz-security-token', 'x-amz-target']),
       );
       expect(signature).toBe(sign(request, service, signedHeaders ?? ''));
+      expect(request.rawHeaders.filter((text) => text.toLowerCase() === 'host')).toHaveLength(1);
     },
   );
 
@@ -103,6 +104,20 @@ describe('a request', () => {
     },
   );
 
+  test('that is not answered keeps half of the time for the second attempt', async () => {
+    server.respond = (response, request) =>
+      (server.requests.length === 1 ? hang : json(200, {}))(response, request);
+    const patient = new AwsService('sqs', awsEnvironment(server.url, credentials), 5_000);
+    expect(await patient.call('DoIt', {}, v.unknown(), 1_000)).toEqual({});
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test('may be answered with nothing', async () => {
+    server.respond = (response) => void response.writeHead(200).end();
+    const sqs = new AwsService('sqs', awsEnvironment(server.url, credentials));
+    expect(await sqs.call('DeleteMessage', {}, v.unknown())).toEqual({});
+  });
+
   test('is not sent again if the time is up after the pause', async () => {
     server.respond = hang;
 
@@ -113,10 +128,16 @@ describe('a request', () => {
 
 describe('a service', () => {
   test.each([
-    ['secretsmanager', { AWS_REGION: 'eu-central-1' }, 'secretsmanager.eu-central-1.amazonaws.com'],
-    ['sqs', { AWS_REGION: 'us-gov-west-1' }, 'sqs.us-gov-west-1.amazonaws.com'],
-    ['events', { AWS_REGION: 'cn-north-1' }, 'events.cn-north-1.amazonaws.com.cn'],
-    ['sqs', { AWS_REGION: 'x', AWS_ENDPOINT_URL: 'http://127.0.0.1:1' }, '127.0.0.1:1'],
+    ['secretsmanager', { AWS_REGION: 'eu-central-1' }, 'https://secretsmanager.eu-central-1.amazonaws.com'],
+    ['sqs', { AWS_REGION: 'us-gov-west-1' }, 'https://sqs.us-gov-west-1.amazonaws.com'],
+    ['events', { AWS_REGION: 'cn-north-1' }, 'https://events.cn-north-1.amazonaws.com.cn'],
+    ['sqs', { AWS_REGION: 'x', AWS_ENDPOINT_URL: 'http://127.0.0.1:1' }, 'http://127.0.0.1:1'],
+    ['sqs', { AWS_REGION: 'x', AWS_ENDPOINT_URL_SQS: 'http://127.0.0.1:3' }, 'http://127.0.0.1:3'],
+    [
+      'secretsmanager',
+      { AWS_REGION: 'x', AWS_ENDPOINT_URL_SECRETS_MANAGER: 'http://127.0.0.1:4' },
+      'http://127.0.0.1:4',
+    ],
     [
       'events',
       {
@@ -124,10 +145,10 @@ describe('a service', () => {
         AWS_ENDPOINT_URL: 'http://127.0.0.1:1',
         AWS_ENDPOINT_URL_EVENTBRIDGE: 'http://127.0.0.1:2',
       },
-      '127.0.0.1:2',
+      'http://127.0.0.1:2',
     ],
-  ] as const)('%s is found: %j', (service, variables, host) => {
-    expect(findAwsEndpoint(service, variables).host).toBe(host);
+  ] as const)('%s is found: %j', (service, variables, origin) => {
+    expect(findAwsEndpoint(service, variables).origin).toBe(origin);
   });
 });
 

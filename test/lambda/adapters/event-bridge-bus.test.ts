@@ -134,7 +134,9 @@ describe('events', () => {
         .writeHead(400, { 'content-type': 'application/x-amz-json-1.1' })
         .end('{"__type":"ResourceNotFoundException","message":"Event bus bondhu-events does not exist."}');
     expect(await bus.send(many)).toEqual({ taken: [], failure: 'there is no bus bondhu-events' });
-    expect(puts()).toEqual([]);
+    expect(eventBridge.requests).toMatchObject([
+      { headers: { 'x-amz-target': 'AWSEvents.DescribeEventBus' }, body: '{"Name":"bondhu-events"}' },
+    ]);
   });
 
   test('for the default bus, which always exists, need no look at it', async () => {

@@ -123,6 +123,13 @@ describe('a secret without a usable value', () => {
     expect(error.message).not.toMatch(/the-client/);
   });
 
+  test('because its key has fewer than 32 characters says so', async () => {
+    server.respond = holding({ key: 'k'.repeat(31) });
+    expect((await failureOf(make(RESCUE_KEY).read())).message).toContain('malformed at key');
+    server.respond = holding({ key: 'k'.repeat(32) });
+    expect(await make(RESCUE_KEY).read()).toEqual({ key: 'k'.repeat(32) });
+  });
+
   describe.each([
     ['client_id', SPOTIFY_CLIENT, CLIENT],
     ['client_secret', SPOTIFY_CLIENT, CLIENT],

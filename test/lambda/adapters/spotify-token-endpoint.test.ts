@@ -70,7 +70,7 @@ describe('the request', () => {
       method: 'POST',
       path: '/api/token',
       headers: {
-        'content-type': expect.stringMatching(/^application\/x-www-form-urlencoded/),
+        'content-type': 'application/x-www-form-urlencoded;charset=UTF-8',
         accept: 'application/json',
         authorization: `Basic ${Buffer.from('5fe01282e44241328a84e7c5cc169165:a1b2c3').toString('base64')}`,
       },
@@ -313,6 +313,11 @@ describe('a successful answer that cannot be used says nothing about the grant:'
     expect(await refresh(cutOff, SHORT_TIMEOUT_MILLISECONDS)).toEqual(ROTATED);
   });
 
+  test.each(['gzip', 'deflate', 'br', 'zstd'])('content that is not in its coding: %s', async (coding) => {
+    const respond = bytes('text/html', { 'content-encoding': coding }, '<html><h1>It works!</h1></html>');
+    expect(await refresh(respond)).toEqual({ kind: 'unavailable', reason: 'not JSON' });
+  });
+
   test.each<[string, (body: string) => Buffer]>([
     ['gzip', gzipSync],
     ['br', brotliCompressSync],
@@ -448,6 +453,7 @@ describe('a refusal', () => {
     ['an error that is no code', json(400, { error: `token ${REFRESH_TOKEN} is odd` }), 'unknown error code'],
     ['an error of the Web API', json(403, { error: { status: 403, message: 'Forbidden' } }), 'status 403'],
     ['a page', html(404), 'status 404'],
+    ['a page with the status of a refusal', html(400), 'status 400'],
     ['JSON without an error', json(418, {}), 'status 418'],
   ];
   test.each(others)('of this request: %s', async (_name, respond, reason) => {
@@ -612,6 +618,11 @@ describe('asking about the client alone', () => {
     [json(400, { error: 'invalid_client' }), { kind: 'client_rejected', reason: 'invalid_client' }],
     [json(400, { error: 'invalid_grant' }), { kind: 'rejected', reason: 'invalid_grant' }],
     [html(503), { kind: 'unavailable', reason: 'status 503' }],
+    [html(205), { kind: 'unavailable', reason: expect.any(String) as never }],
+    [
+      json(200, { access_token: 'own', token_type: 'mac', expires_in: 3_600 }),
+      { kind: 'unavailable', reason: 'unusable token_type in a successful answer' },
+    ],
     [html(408), { kind: 'unavailable', reason: 'status 408' }],
     [
       json(400, { error: 'temporarily_unavailable' }),

@@ -111,6 +111,16 @@ describe('a rotated refresh token', () => {
     expect(queue.messages).toEqual([]);
   });
 
+  test('that opens with the known key has it read no second time', async () => {
+    const secretsManager = new FakeSecretsManager({ key: KEY });
+    const clock = new VirtualClock();
+    const warm = connect({ secretsManager, clock });
+    await warm.put(aRotation(), 1_000);
+    clock.advance(10_000);
+    await warm.receive();
+    expect(secretsManager.reads).toBe(1);
+  });
+
   test('is one of ten at most that come at once', async () => {
     await Promise.all(Array.from({ length: 12 }, () => rescueQueue.put(aRotation(), 1_000)));
     expect(await rescueQueue.receive()).toHaveLength(10);

@@ -60,6 +60,10 @@ beforeEach(() => {
 });
 
 describe('checking a connection', () => {
+  test('reads that there is none', async () => {
+    expect(await check({ state: 'disconnected' })).toEqual({ state: 'disconnected' });
+  });
+
   test('is one call, with the durations as intervals and the secret key', async () => {
     await check({ state: 'disconnected' });
     expect(supabase.requests).toMatchObject([
@@ -68,6 +72,7 @@ describe('checking a connection', () => {
         path: '/rest/v1/rpc/spotify_check_connection',
         headers: {
           apikey: 'sb_secret_1',
+          accept: 'application/json',
           'content-type': 'application/json',
           // Without it PostgREST takes the schema that is exposed first.
           'content-profile': 'public',
@@ -257,6 +262,15 @@ describe('recording', () => {
       { outcome: 'refreshed', used_refresh_token: 'AQDold', access_token: 'BQC', expires_in: 3_600 },
     ],
     [
+      { kind: 'refresh_token_only', refreshToken: 'AQDnew', retryAfterSeconds: 45 },
+      {
+        outcome: 'refresh_token_only',
+        used_refresh_token: 'AQDold',
+        refresh_token: 'AQDnew',
+        retry_after: 45,
+      },
+    ],
+    [
       { kind: 'revoked', reason: 'expired', retryAfterSeconds: 45 },
       { outcome: 'revoked', reason: 'expired', used_refresh_token: 'AQDold', retry_after: 45 },
     ],
@@ -282,10 +296,11 @@ describe('recording', () => {
     expect(sentParameters()).toEqual({
       results: [{ user_id: lease.userId, lease_id: lease.leaseId, leased_at: lease.leasedAt, ...sent }],
     });
+    expect(supabase.requests[0]?.path).toBe('/rest/v1/rpc/spotify_record');
   });
 
   test('reads a verdict for each lease, and what holds for everybody', async () => {
-    const verdicts = ['applied', 'held', 'already_applied', 'stale', 'busy'];
+    const verdicts = ['applied', 'held', 'confirmed', 'already_applied', 'stale', 'busy'];
     const rows = verdicts.map((verdict, index) => ({ user_id: USER, lease_id: `lease-${index}`, verdict }));
     supabase.respond = json(200, { verdicts: rows, not_before_in: 12.5, breaker_is_open: true });
     expect(await store.record([], TIMEOUT_MILLISECONDS)).toEqual({
@@ -352,9 +367,11 @@ describe('a call that fails is', () => {
     ['STORE_UNAVAILABLE', 'a gateway that does not find its server', html(530)],
     ['STORE_REFUSED', 'a path that is not of the REST API', postgrest(404, 'PGRST125')],
     ['KEY_REJECTED', 'a wrong key', json(401, { message: 'Invalid API key' })],
+    ['KEY_REJECTED', 'a key that a gateway forbids', json(403, { message: 'Forbidden' })],
     ['KEY_REJECTED', 'an expired legacy key', postgrest(401, 'PGRST301')],
     ['KEY_REJECTED', 'a key without the right', postgrest(403, '42501')],
     ['STORE_UNAVAILABLE', 'a statement timeout', postgrest(500, '57014')],
+    ['STORE_UNAVAILABLE', 'an internal error', postgrest(500, 'XX000')],
     ['STORE_UNAVAILABLE', 'a deadlock', postgrest(500, '40P01')],
     ['STORE_UNAVAILABLE', 'a serialization failure', postgrest(409, '40001')],
     ['STORE_UNAVAILABLE', 'a lock timeout', postgrest(400, '55P03')],
@@ -367,6 +384,14 @@ describe('a call that fails is', () => {
     ['STORE_UNAVAILABLE', 'a page of a proxy', html(502)],
     ['STORE_UNAVAILABLE', 'a page with status 200', html(200)],
     ['STORE_UNAVAILABLE', 'a reset', reset],
+    [
+      'STORE_UNAVAILABLE',
+      'a refusal that breaks off',
+      (response) => {
+        response.writeHead(401, { 'content-length': 1_000 });
+        response.write('{"code":"PGRST202"}', () => response.socket?.destroy());
+      },
+    ],
     ['STORE_REFUSED', 'an invalid parameter', postgrest(400, '22023')],
     ['STORE_REFUSED', 'a broken constraint', postgrest(409, '23505')],
     ['STORE_REFUSED', 'an unknown route', json(404, { message: 'no Route matched with those values' })],
@@ -392,6 +417,7 @@ describe('a call that fails is', () => {
     expect(error.message).toMatch(/^spotify_check_connection/);
     expect(error.message).not.toMatch(/canary|sb_secret|example\.com/);
     expect(supabase.requests).toHaveLength(1);
+    expect(metrics.added).toEqual(code === 'KEY_REJECTED' ? [{ supabaseKeyRejected: 1 }] : []);
   });
 
   test.each<[Respond, RegExp]>([
@@ -422,6 +448,12 @@ describe('a call that fails is', () => {
     const late = await FakeHttpServer.start();
     expect((await failureOf(storeAt(late.url).countDue(300, 0))).code).toBe('STORE_UNAVAILABLE');
     await late.stop();
+  });
+
+  test('STORE_UNAVAILABLE, and not made, when there is hardly time for an answer', async () => {
+    supabase.respond = json(200, 5);
+    expect((await failureOf(store.countDue(300, 15))).code).toBe('STORE_UNAVAILABLE');
+    expect(supabase.requests).toHaveLength(0);
   });
 
   test('the error of the secret when that cannot be read', async () => {
@@ -455,6 +487,15 @@ describe('a rejected key', () => {
       'sb_secret_2',
     ]);
     expect(secretsManager.reads).toBe(2);
+  });
+
+  test('is the one failure that has the secret read again', async () => {
+    supabase.respond = json(200, 5);
+    await store.countDue(300, TIMEOUT_MILLISECONDS);
+    clock.advance(10_000);
+    supabase.respond = html(502);
+    await failureOf(store.countDue(300, TIMEOUT_MILLISECONDS));
+    expect(secretsManager.reads).toBe(1);
   });
 
   test('that no client library takes is an error of the secret, and heals by itself', async () => {

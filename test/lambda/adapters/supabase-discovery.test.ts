@@ -26,6 +26,8 @@ beforeEach(() => {
 
 test('issuer and signing keys are read from what the project publishes', async () => {
   expect(await readPublishedTokens(supabase.url)).toEqual({ issuer: ISSUER, signingKeys: 2 });
+  const request = { method: 'GET', headers: { accept: 'application/json' }, body: '' };
+  expect(supabase.requests).toMatchObject([request, request]);
 });
 
 test.each<[string, Respond]>([

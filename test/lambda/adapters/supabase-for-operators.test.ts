@@ -83,6 +83,13 @@ describe('events', () => {
     ]);
   });
 
+  test.each(['grant_revoked', 'no_refresh_token'])('are read with their reason: %s', async (reason) => {
+    supabase.respond = json(200, [{ ...rows[0], reason }]);
+    expect(await new SupabaseEventStore(functions).pending(1_000, TIMEOUT_MILLISECONDS)).toEqual([
+      { ...events[0], reason },
+    ]);
+  });
+
   test('of an unknown kind are refused', async () => {
     supabase.respond = json(200, [{ ...rows[0], kind: 'other' }]);
     await expect(
@@ -108,12 +115,15 @@ test('statistics in which something is missing are refused', async () => {
 });
 
 describe('an operator', () => {
-  test('sees a connection as the database shows it', async () => {
-    const shown = { user_id: USER, state: 'connected', seconds_left: 12.5, leased: false };
-    supabase.respond = json(200, shown);
-    expect(await new SupabaseAdministration(functions).show(USER)).toEqual(shown);
-    expect(sent()).toEqual(['spotify_show_connection', { for_user: USER }]);
-  });
+  test.each(['connected', 'reauthorization_required', 'disconnected', 'never_connected', 'unknown_user'])(
+    'sees a connection as the database shows it: %s',
+    async (state) => {
+      const shown = { user_id: USER, state, seconds_left: 12.5, leased: false };
+      supabase.respond = json(200, shown);
+      expect(await new SupabaseAdministration(functions).show(USER)).toEqual(shown);
+      expect(sent()).toEqual(['spotify_show_connection', { for_user: USER }]);
+    },
+  );
 
   test('sees the statistics as the database gives them', async () => {
     const statistics = { ...healthyStatistics, held: 2 };

@@ -29,10 +29,19 @@ afterEach(() => {
 describe('a key set', () => {
   test('is fetched once for as long as half of its time', async () => {
     publish(['current']);
+    const load = jest.spyOn(signingKeys, 'load');
     await find('current');
     letSecondsPass(299);
     await find('current');
-    expect(supabase.requests).toMatchObject([{ method: 'GET', path: '/auth/v1/.well-known/jwks.json' }]);
+    expect(load).toHaveBeenCalledTimes(1);
+    expect(supabase.requests).toMatchObject([
+      {
+        method: 'GET',
+        path: '/auth/v1/.well-known/jwks.json',
+        headers: { accept: 'application/json' },
+        body: '',
+      },
+    ]);
   });
 
   test('is fetched again in the second half, and nothing waits for that', async () => {
@@ -40,8 +49,10 @@ describe('a key set', () => {
     await find('current');
     letSecondsPass(301);
     supabase.respond = hang;
+    const load = jest.spyOn(signingKeys, 'load');
     await find('current');
     await find('current');
+    expect(load).toHaveBeenCalledTimes(1);
     await requestsToCome(2);
     // One that hangs is not repeated at once, and not waited for later: Lambda may have frozen it.
     publish(['current', 'next']);
@@ -75,22 +86,28 @@ describe('a key set', () => {
 
   test.each([
     ['public, max-age=600', '590', 10],
-    ['public, max-age=60', undefined, 60],
+    ['public, Max-Age=60', undefined, 60],
     ['max-age=0', undefined, 10],
     ['public,max-age=600', '9999', 10],
     ['public, s-maxage=60', undefined, 600],
-    ['no-store', undefined, 10],
+    ['No-Store', undefined, 10],
     ['public, no-cache', undefined, 10],
     [undefined, '500', 100],
     [undefined, undefined, 600],
     ['public, max-age=86400', undefined, 600],
     ['public, max-age=86400', '500', 100],
-    ['public, max-age=600', 'soon', 600],
+    ['public, max-age=600', '9 soon', 600],
+    ['public, max-age=600', '-5', 600],
   ])('with Cache-Control %p and Age %p is kept for %p s', async (cacheControl, age, seconds) => {
+    signingKeys = new SupabaseSigningKeys(supabase.url, { timeoutMilliseconds: 60_000 });
     publish(['current'], { ...(cacheControl && { 'cache-control': cacheControl }), ...(age && { age }) });
     await find('current');
+    // The fetch of the second half must not end before the test does.
+    supabase.respond = hang;
+    letSecondsPass(seconds - 1);
+    await find('current');
     publish(['next']);
-    letSecondsPass(seconds);
+    letSecondsPass(1);
     await expect(find('current')).rejects.toThrow(errors.JWKSNoMatchingKey);
   });
 
@@ -100,6 +117,18 @@ describe('a key set', () => {
     const madeAt = Date.parse('2030-01-01T00:09:00Z') / 1_000;
     expect(signingKeys.mayHaveMissed(madeAt)).toBe(false);
     expect(signingKeys.mayHaveMissed(madeAt + 1)).toBe(true);
+  });
+
+  test('without a Date was made when it was asked for', async () => {
+    publish(['current']);
+    const answer = supabase.respond;
+    supabase.respond = (response, request) => {
+      response.sendDate = false;
+      answer(response, request);
+    };
+    await find('current');
+    expect(signingKeys.mayHaveMissed(now / 1_000)).toBe(false);
+    expect(signingKeys.mayHaveMissed(now / 1_000 + 1)).toBe(true);
   });
 
   test('that is not known may have missed anything', () => {

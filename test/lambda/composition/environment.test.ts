@@ -57,6 +57,7 @@ describe('a value that is missing', () => {
     for (const value of [undefined, '']) {
       const variables = { ...status, [name]: value };
       expect(() => parseStatus(variables)).toThrow(EnvironmentError);
+      expect(() => parseStatus(variables)).toThrow(expect.objectContaining({ code: 'ENVIRONMENT_INVALID' }));
       expect(() => parseStatus(variables)).toThrow(new RegExp(`^environment variable ${name} must be set$`));
     }
   });
@@ -71,16 +72,20 @@ describe('a value that is missing', () => {
 });
 
 describe('a value that is malformed', () => {
-  test.each(['project.supabase.co', '/path', 'ftp://project', 'javascript:alert(1)', 'http://'])(
-    '%p is no address',
-    (value) => {
-      expect(() => parseStatus({ ...status, SUPABASE_URL: value })).toThrow(
-        /^environment variable SUPABASE_URL must be an http or https address$/,
-      );
-    },
-  );
+  test.each([
+    'project.supabase.co',
+    '/path',
+    'ftp://project',
+    'javascript:alert(1)',
+    'javascript:https://project',
+    'http://',
+  ])('%p is no address', (value) => {
+    expect(() => parseStatus({ ...status, SUPABASE_URL: value })).toThrow(
+      /^environment variable SUPABASE_URL must be an http or https address$/,
+    );
+  });
 
-  test.each(['0', '-1', '1.5', 'ten', 'NaN', 'Infinity', '1e400', '9007199254740993'])(
+  test.each(['0', '-1', '1.5', '1e3', 'ten', 'NaN', 'Infinity', '1e400', '9007199254740993'])(
     '%p is no whole number above zero',
     (value) => {
       expect(() => parseStatus({ ...status, STATUS_BUDGET_SECONDS: value })).toThrow(

@@ -43,11 +43,13 @@ describe('exchanging the token of a lease', () => {
     },
   );
 
-  test('pauses between attempts, longer each time', async () => {
-    const { calls } = await run([unavailable, unavailable, unavailable]);
+  test.each([
+    [0, [75, 150]],
+    [0.5, [112.5, 225]],
+  ])('pauses between attempts, longer each time (%p)', async (random, pauses) => {
+    const { calls } = await run([unavailable, unavailable, unavailable], { random });
     const [first = 0, second = 0, third = 0] = calls.map((call) => call.startedAt);
-    expect(second - first - 100).toBeGreaterThanOrEqual(75);
-    expect(third - second - 100).toBeGreaterThan(second - first - 100);
+    expect([second - first - 100, third - second - 100]).toEqual(pauses);
   });
 
   test('does not call when not even one call fits in before the deadline', async () => {
@@ -111,13 +113,13 @@ describe('exchanging the token of a lease', () => {
   });
 });
 
-async function run(answers: TokenAnswer[], left: { timeLeft?: number; leaseLeft?: number } = {}) {
+async function run(answers: TokenAnswer[], { timeLeft = 60_000, leaseLeft = 60_000, random = 0.5 } = {}) {
   const clock = new VirtualClock();
   const now = clock.monotonicMilliseconds();
   const remaining = answers.values();
   const endpoint = new FakeTokenEndpoint(clock, () => remaining.next().value as TokenAnswer);
-  const lease = aLease({ refreshToken: 'the-leased-token', lapsesAt: now + (left.leaseLeft ?? 60_000) });
-  const deadline = now + (left.timeLeft ?? 60_000);
-  const result = await exchange(lease, policy, deadline, endpoint, clock, () => 0.5);
+  const lease = aLease({ refreshToken: 'the-leased-token', lapsesAt: now + leaseLeft });
+  const deadline = now + timeLeft;
+  const result = await exchange(lease, policy, deadline, endpoint, clock, () => random);
   return { result, calls: endpoint.calls };
 }

@@ -30,6 +30,12 @@ describe('the line about a refresh', () => {
     },
   );
 
+  test('about a token of unknown age names no expiry', () => {
+    const log = new RecordingLog();
+    logRefresh(log, aLease({ secondsLeft: null }), refreshedAnswer(), 'applied', 'info');
+    expect(log.lines).toMatchObject([{ fields: { expires_at: null, seconds_left: null } }]);
+  });
+
   test('about a grant that was found dead before is none', () => {
     const confirmed = lineAbout({ kind: 'revoked', reason: 'revoked' }, 'confirmed');
     expect(confirmed).toMatchObject({ level: 'debug', fields: { verdict: 'confirmed' } });

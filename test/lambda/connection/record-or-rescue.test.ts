@@ -63,6 +63,14 @@ describe('a rotated refresh token', () => {
     expect(metrics.added).toEqual([{ rescueQueued: 1 }]);
   });
 
+  test('that was all that could be used of an answer is rescued like any other', async () => {
+    const lease = await leaseOn('a');
+    const outcome = { kind: 'refresh_token_only', refreshToken: 'new', retryAfterSeconds: 30 } as const;
+    loseTheDatabase();
+    await record([{ lease, outcome }]);
+    expect(rescueQueue.messages.map((message) => message.rotation)).toEqual([{ lease, outcome }]);
+  });
+
   test('whose row stays locked is rescued too, and only that one', async () => {
     const rotations = [aRotation(await leaseOn('a')), aRotation(await leaseOn('b'))];
     store.model.lockedUsers.add('b');

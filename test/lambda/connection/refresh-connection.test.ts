@@ -80,6 +80,7 @@ describe('refreshing a leased connection', () => {
       throw failure;
     });
     await expect(attempt).rejects.toBe(failure);
+    expect(store.recorded).toMatchObject([{ settled: { outcome: { kind: 'released' } } }]);
     expect(store.connection('a')).toMatchObject({ leaseId: null, claimableAt: null, failures: 0 });
   });
 });

@@ -9,6 +9,8 @@ export type ReceivedRequest = {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingMessage['headers'];
+  /** Alternating names and values as they came, so that one that came twice is there twice. */
+  readonly rawHeaders: readonly string[];
   readonly body: string;
   /** Of the caller: another one is another connection. */
   readonly port: number | undefined;
@@ -39,6 +41,7 @@ export class FakeHttpServer {
         method: incoming.method ?? '',
         path: incoming.url ?? '',
         headers: incoming.headers,
+        rawHeaders: incoming.rawHeaders,
         body: Buffer.concat(chunks).toString(),
         port: incoming.socket.remotePort,
       };

@@ -20,6 +20,8 @@ export class InMemoryConnectionStore implements ConnectionStore {
   readonly model: ConnectionModel;
   /** What was called, in order. */
   readonly calls: (keyof ConnectionStore)[] = [];
+  /** Time that each call was given, in milliseconds. */
+  readonly timeouts: number[] = [];
   /** Every lease that was handed out, by its id. */
   readonly leases = new Map<string, Lease>();
   /** Every outcome that was given to `record` and answered, in order. */
@@ -198,6 +200,7 @@ export class InMemoryConnectionStore implements ConnectionStore {
 
   async #roundTrip(method: keyof ConnectionStore, timeoutMilliseconds: number): Promise<void> {
     this.calls.push(method);
+    this.timeouts.push(timeoutMilliseconds);
     await this.#clock.sleep(Math.min(ROUND_TRIP_MILLISECONDS, timeoutMilliseconds));
     if (timeoutMilliseconds < ROUND_TRIP_MILLISECONDS) {
       throw new StoreError('STORE_UNAVAILABLE', `${method} did not answer in time`);

@@ -64,13 +64,19 @@ describe('a token of a signed-in user', () => {
 });
 
 describe('refused as TOKEN_MISSING is', () => {
-  test.each([undefined, '', 'Bearer', 'Bearer ', 'Basic dXNlcjpwYXNz', 'Bearer a b', 'token'])(
-    'the header %p',
-    async (header) => {
-      await expectRefusal(header, 'TOKEN_MISSING');
-      expect(supabase.requests).toHaveLength(0);
-    },
-  );
+  test.each([
+    undefined,
+    '',
+    'Bearer',
+    'Bearer ',
+    'Basic dXNlcjpwYXNz',
+    'Basic Bearer token',
+    'Bearer a b',
+    'token',
+  ])('the header %p', async (header) => {
+    await expectRefusal(header, 'TOKEN_MISSING');
+    expect(supabase.requests).toHaveLength(0);
+  });
 });
 
 describe('refused as TOKEN_INVALID is', () => {

@@ -159,6 +159,31 @@ describe('while another process refreshes the connection', () => {
     expect(seconds).toBeLessThan(8);
   });
 
+  test('asks about five times a second', async () => {
+    store.connect(USER, 60);
+    store.leaseElsewhere(USER, 60);
+    const { seconds } = await timed(check);
+    expect(store.callsOf('check')).toBeGreaterThan(4 * seconds);
+    expect(store.callsOf('check')).toBeLessThanOrEqual(5 * seconds + 1);
+  });
+
+  test('gives each question 3 s, or less if the request has less', async () => {
+    store.connect(USER, -60);
+    store.leaseElsewhere(USER, 60);
+    const deadline = clock.monotonicMilliseconds() + BUDGET_MILLISECONDS;
+    const answerInTime = store.check.bind(store);
+    const timeouts: number[] = [];
+    const timesLeft: number[] = [];
+    store.check = (...parameters) => {
+      timeouts.push(parameters[3]);
+      timesLeft.push(deadline - clock.monotonicMilliseconds());
+      return answerInTime(...parameters);
+    };
+    await check();
+    expect(timeouts).toEqual(timesLeft.map((left) => Math.min(3_000, left)));
+    expect(timesLeft.at(-1)).toBeLessThan(3_000);
+  });
+
   test('takes over when their lease lapses', async () => {
     store.connect(USER, 60);
     store.leaseElsewhere(USER, 1);
@@ -169,6 +194,11 @@ describe('while another process refreshes the connection', () => {
     store.connect(USER, -60);
     store.model.lockedUsers.add(USER);
     expect(await check()).toMatchObject({ kind: 'refresh_failed', retryAfterSeconds: 1 });
+  });
+
+  test('takes a token that a locked row hides for none that works', async () => {
+    store.check = async () => ({ state: 'busy', details: null, retryInSeconds: 0, isRevoked: false });
+    expect(await check()).toMatchObject({ kind: 'refresh_failed', details: null });
   });
 });
 
@@ -191,6 +221,37 @@ describe('when the refresh fails for now', () => {
     store.connect(USER, -60);
     answer = () => failure;
     expect(await check()).toMatchObject({ kind: 'refresh_failed', retryAfterSeconds: expect.any(Number) });
+  });
+
+  test.each([
+    [1, 'connected'],
+    [0, 'refresh_failed'],
+    [null, 'refresh_failed'],
+  ])('a token that has %p s left means: %s', async (secondsLeft, kind) => {
+    const details = {
+      spotifyUserId: null,
+      spotifyUserEmail: null,
+      connectedAt: null,
+      expiresAt: null,
+      reauthorizeBy: null,
+      secondsLeft,
+    };
+    store.check = async () => ({ state: 'backing_off', details, retryInSeconds: 60, isRevoked: false });
+    expect(await check()).toMatchObject({ kind });
+  });
+
+  test('Spotify has been asked three times', async () => {
+    store.connect(USER, 60);
+    answer = unavailable;
+    await check();
+    expect(spotify.calls).toHaveLength(3);
+  });
+
+  test('for want of time to ask Spotify, the lease goes back, and the user is told when to come back', async () => {
+    store.connect(USER, -60);
+    expect(await check(3_000)).toMatchObject({ kind: 'refresh_failed', retryAfterSeconds: 10 });
+    expect(store.calls).toEqual(['check', 'record']);
+    expect(store.connection(USER).leaseId).toBeNull();
   });
 
   test('tells when to come back, in whole seconds of at least one', async () => {
@@ -294,6 +355,21 @@ describe('a refresh whose outcome is not stored by this request', () => {
     expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: true });
   });
 
+  test.each([unavailable(), refreshedAnswer()])(
+    'because it failed ($kind): what the user stores a moment later is not claimed',
+    async (tokens) => {
+      store.connect(USER, 60);
+      store.model.usersRefusingTokens.add(USER);
+      answer = () => tokens;
+      store.beforeEach = (method) => {
+        if (method === 'check' && store.recorded.length === 1) {
+          store.connect(USER, 3_600, { refreshToken: 'of-a-new-authorization' });
+        }
+      };
+      expect(await check()).toMatchObject({ kind: 'connected', autoRefreshed: false, degraded: false });
+    },
+  );
+
   test('because the user disconnected meanwhile: not connected', async () => {
     store.connect(USER, 60);
     answer = () => {
@@ -305,7 +381,7 @@ describe('a refresh whose outcome is not stored by this request', () => {
 
   test.each([
     [60, { kind: 'connected', autoRefreshed: false, degraded: true }],
-    [-60, { kind: 'refresh_failed', retryAfterSeconds: 10 }],
+    [-60, { kind: 'refresh_failed', retryAfterSeconds: 10, isRevoked: false }],
   ])(
     'because the database is down, with %p s left: the truth before the refresh',
     async (seconds, status) => {
@@ -383,8 +459,8 @@ test('a database that is out of reach is passed on', async () => {
   await expect(check()).rejects.toBe(outage);
 });
 
-function check() {
-  return checkConnection(USER, clock.monotonicMilliseconds() + BUDGET_MILLISECONDS, {
+function check(budgetMilliseconds = BUDGET_MILLISECONDS) {
+  return checkConnection(USER, clock.monotonicMilliseconds() + budgetMilliseconds, {
     store,
     rescueQueue,
     tokenEndpoint: spotify,

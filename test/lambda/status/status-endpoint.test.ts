@@ -80,18 +80,23 @@ describe('an answer about the connection', () => {
   );
 
   test.each([
-    [{ kind: 'connected', details, autoRefreshed: false, degraded: false }, false],
-    [{ kind: 'connected', details, autoRefreshed: false, degraded: true }, true],
-    [{ kind: 'refresh_failed', details, retryAfterSeconds: 30, isRevoked: false }, true],
+    [{ kind: 'connected', details, autoRefreshed: true, degraded: false }, false, true],
+    [{ kind: 'connected', details, autoRefreshed: false, degraded: true }, true, false],
+    [{ kind: 'refresh_failed', details, retryAfterSeconds: 30, isRevoked: false }, true, false],
   ] as const)(
-    'is logged with the expiry, the time left and whether a refresh is needed',
-    async (present, needsRefresh) => {
+    'is logged with the expiry, the time left, and whether a refresh is needed or was made',
+    async (present, needsRefresh, autoRefreshed) => {
       status = () => present;
       await get(USER);
       expect(log.lines).toMatchObject([
         {
           message: 'status answered',
-          fields: { expires_at: details.expiresAt, seconds_left: 3_600, needs_refresh: needsRefresh },
+          fields: {
+            expires_at: details.expiresAt,
+            seconds_left: 3_600,
+            needs_refresh: needsRefresh,
+            auto_refreshed: autoRefreshed,
+          },
         },
       ]);
     },
@@ -122,13 +127,18 @@ describe('an answer about the connection', () => {
 });
 
 describe('a problem', () => {
-  test.each(['', 'me', `${USER}0`, `${USER}/`, '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e1g', "' or 1=1 --"])(
-    'is answered with 400 for %p, for any user',
-    async (userId) => {
-      authenticate = () => Promise.reject(new AuthenticationError('TOKEN_MISSING', 'no bearer token'));
-      expectProblem(await get(userId), 400, 'Bad Request', {});
-    },
-  );
+  test.each([
+    '',
+    'me',
+    `0${USER}`,
+    `${USER}0`,
+    `${USER}/`,
+    '6f3c0b52-9d3e-4c57-9a39-3f1c5a0d7e1g',
+    "' or 1=1 --",
+  ])('is answered with 400 for %p, for any user', async (userId) => {
+    authenticate = () => Promise.reject(new AuthenticationError('TOKEN_MISSING', 'no bearer token'));
+    expectProblem(await get(userId), 400, 'Bad Request', {});
+  });
 
   test('is answered with 400 when the path has no user id at all', async () => {
     expectProblem(await get(undefined), 400, 'Bad Request', {});

@@ -41,6 +41,14 @@ describe('three rejections in a row', () => {
     expect(brake.reason).toBeNull();
   });
 
+  test('stop whatever else is between them', () => {
+    const unavailable: TokenAnswer = { kind: 'unavailable', reason: 'status 503' };
+    for (const answer of [rejected, unavailable, rejected, unavailable, rejected]) {
+      brake.report(answer, FIRST_ATTEMPT);
+    }
+    expect(brake.reason).toBe('client_rejected');
+  });
+
   test('do not stop where a connection failed before', () => {
     for (let count = 0; count < 5; count += 1) brake.report(rejected, FAILED_BEFORE);
     expect(brake.reason).toBeNull();

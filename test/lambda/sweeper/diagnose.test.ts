@@ -64,6 +64,7 @@ describe('what is wrong is said with what to do:', () => {
     expect(await findingOf('supabase')).toEqual({ ok: false, detail: 'Supabase did not answer' });
     expect(await findingOf('migrations')).toMatchObject({ ok: false });
     expect(await findingOf('last_sweep')).toMatchObject({ ok: false });
+    expect(await findingOf('stored_values')).toMatchObject({ ok: false });
     expect(await findingOf('spotify_client')).toMatchObject({ ok: true });
   });
 
@@ -160,6 +161,7 @@ test('values that cannot be right are counted, with their cause', async () => {
 });
 
 test.each([
+  [1, 100],
   [4, 100],
   [9, 1_000],
 ])(
@@ -172,6 +174,11 @@ test.each([
     });
   },
 );
+
+test('a hundredth of all connections with such values is more than users do', async () => {
+  statistics = async () => ({ ...healthyStatistics, connected: 1_000, implausible_expiries: 10 });
+  expect(await findingOf('stored_values')).toMatchObject({ ok: false });
+});
 
 test('Spotify is not called while it lets nobody', async () => {
   statistics = async () => ({

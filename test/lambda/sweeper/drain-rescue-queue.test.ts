@@ -71,13 +71,24 @@ describe('draining the rescue queue', () => {
     rescued('a');
     rescued('b');
     store.model.lockedUsers.add('a');
+    const startedAt = clock.monotonicMilliseconds();
     await drain();
+    // Long before the message is shown to others again.
+    expect(clock.monotonicMilliseconds() - startedAt).toBeLessThan(10_100);
     expect(rescueQueue.messages.map((message) => message.rotation?.lease.userId)).toEqual(['a']);
 
     store.model.lockedUsers.clear();
     rescueQueue.showAgain();
     await drain();
     expect(rescueQueue.messages).toEqual([]);
+  });
+
+  test('leaves a token that the profile of its user refuses, and reports that', async () => {
+    rescued('a');
+    store.model.usersRefusingTokens.add('a');
+    await drain();
+    expect(rescueQueue.messages).toHaveLength(1);
+    expect(metrics.added).toEqual([{ profilesRefused: 1 }]);
   });
 
   test('leaves a message that cannot be opened to the dead-letter queue, and says so with a code', async () => {

@@ -37,6 +37,12 @@ test('two answers to one user, who authorized again between two claims, are neve
   );
 });
 
+test('a batch is recorded as soon as it is complete', async () => {
+  const recorder = startRecorder(3);
+  await Promise.all(leaseMany(3).map((lease) => recorder.add(lease, refreshedAnswer())));
+  expect(store.recorded).toHaveLength(3);
+});
+
 test('an answer is recorded within a second where Spotify is too slow to fill a batch', async () => {
   const { clock } = harness;
   const recorder = startRecorder(500);
@@ -79,6 +85,13 @@ test('what the breaker holds has failed for now, and the log says that it is ope
   );
 });
 
+test('that no function may call Spotify for a while stops the sweep', async () => {
+  const leases = leaseMany(3);
+  store.model.holdEverybodyBack(60);
+  await recordAll(leases, () => refreshedAnswer());
+  expect(brake.reason).toBe('throttled');
+});
+
 test('each refresh and the progress are in the log, and no token', async () => {
   await recordAll(leaseMany(20), () => refreshedAnswer({ rotated: true }));
   expect(log.lines.filter((line) => line.message === 'token refresh')).toHaveLength(20);
@@ -88,6 +101,17 @@ test('each refresh and the progress are in the log, and no token', async () => {
   expect(JSON.stringify(log.lines)).not.toMatch(/access-token|refresh-token/);
 });
 
+test('a new refresh token waits a minute for the database, and then goes to the rescue queue', async () => {
+  const leases = leaseMany(1);
+  store.beforeEach = () => {
+    throw new StoreError('STORE_UNAVAILABLE', 'down');
+  };
+  await recordAll(leases, () => refreshedAnswer({ rotated: true }));
+  expect(harness.rescueQueue.messages).toHaveLength(1);
+  expect(harness.elapsedMilliseconds()).toBeGreaterThan(55_000);
+  expect(harness.elapsedMilliseconds()).toBeLessThanOrEqual(60_000);
+});
+
 test('a batch that gathered while another one could not be recorded has as much time for the rescue queue', async () => {
   const leases = leaseMany(6);
   store.beforeEach = () => {
@@ -95,7 +119,9 @@ test('a batch that gathered while another one could not be recorded has as much 
   };
   const { clock, rescueQueue } = harness;
   const put = rescueQueue.put.bind(rescueQueue);
+  const rescuedAfter: number[] = [];
   rescueQueue.put = async (rotation, timeout) => {
+    rescuedAfter.push(harness.elapsedMilliseconds());
     await put(rotation, timeout);
     await clock.sleep(900);
   };
@@ -106,6 +132,9 @@ test('a batch that gathered while another one could not be recorded has as much 
 
   expect(rescueQueue.messages).toHaveLength(6);
   expect(Math.min(...rescueQueue.timeouts)).toBeGreaterThanOrEqual(1_000);
+  // Until then, almost half of the time, the database was asked again and again.
+  expect(rescuedAfter[0]).toBeGreaterThan(12_000);
+  expect(rescuedAfter[0]).toBeLessThan(13_750);
 });
 
 function startRecorder(batchSize: number, secondsLeft = 900): OutcomeRecorder {

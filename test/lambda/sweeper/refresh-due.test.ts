@@ -127,6 +127,19 @@ describe('a sweep that meets connections which others hold or which back off', (
     expect(harness.elapsedMilliseconds()).toBeLessThan(401_000);
   });
 
+  test('sees within seconds that another process has freed one', async () => {
+    store.connect('leased-elsewhere', 60);
+    const lease = store.leaseElsewhere('leased-elsewhere', 400);
+    store.beforeEach = () => {
+      if (harness.elapsedMilliseconds() > 5_000) {
+        store.beforeEach = () => {};
+        store.model.record([{ lease, outcome: { kind: 'released' } }]);
+      }
+    };
+    expect(await harness.refreshDue()).toMatchObject({ status: 'completed', counts: { refreshed: 1 } });
+    expect(harness.elapsedMilliseconds()).toBeLessThan(6_000);
+  });
+
   test('comes back to a connection whose refresh failed', async () => {
     store.connect('unlucky', 60);
     harness.answer = () =>
@@ -175,6 +188,29 @@ describe('a ceiling on calls', () => {
     expect(mostCallsWithinASecond()).toBeLessThanOrEqual(21);
     const [first, last] = [spotify.calls[0], spotify.calls.at(-1)].map((call) => call?.startedAt ?? 0);
     expect((last ?? 0) - (first ?? 0)).toBeLessThan(6_000);
+  });
+
+  test.each([
+    [null, 500, 638],
+    // The calls of five seconds at a time, each of which may have to wait for its turn.
+    [20, 100, 158],
+    [1_000, 500, 658],
+  ])('of %p per second: %p connections per claim, leased for %p s', async (callsPerSecond, ...claimed) => {
+    const claims: number[][] = [];
+    const claimDue = store.claimDue.bind(store);
+    store.claimDue = (request, timeoutMilliseconds) => {
+      claims.push([request.batchSize, request.leaseSeconds]);
+      return claimDue(request, timeoutMilliseconds);
+    };
+    await harness.refreshDue({ callsPerSecond });
+    expect(claims).toEqual([claimed]);
+  });
+
+  test('keeps no lease for its turn once no more calls are made', async () => {
+    store.connectMany(100);
+    harness.answer = () => ({ kind: 'throttled', retryAfterSeconds: 3_600 });
+    expect(await harness.refreshDue({ callsPerSecond: 20 })).toMatchObject({ status: 'throttled' });
+    expect(harness.elapsedMilliseconds()).toBeLessThan(1_000);
   });
 
   test('is not passed to catch up with what a slow Spotify held up', async () => {

@@ -32,6 +32,7 @@ describe('refreshing one user by hand', () => {
     store.connect(USER, seconds);
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'refreshed' });
     expect(store.secondsLeft(USER)).toBeGreaterThan(3_590);
+    expect(spotify.calls).toMatchObject([{ timeoutMilliseconds: 5_000 }]);
   });
 
   test('stores what waits in the rescue queue first: Spotify is sent the token that lives', async () => {
@@ -45,6 +46,8 @@ describe('refreshing one user by hand', () => {
 
   test('says that a user is not connected', async () => {
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'disconnected' });
+    expect(store.calls).toEqual(['record', 'check']);
+    expect(store.timeouts).toEqual([10_000, 10_000]);
   });
 
   test('asks about a dead grant once more, and leaves it alone where that was done a moment ago', async () => {
@@ -96,6 +99,7 @@ describe('refreshing one user by hand', () => {
       reason: 'status 503',
       retry_after: 23,
     });
+    expect(spotify.calls).toHaveLength(2);
 
     clock.advance(30_000);
     answer = () => ({ kind: 'throttled', retryAfterSeconds: 120 });
@@ -107,6 +111,22 @@ describe('refreshing one user by hand', () => {
     answer = () => ({ kind: 'client_rejected', reason: 'invalid_client' });
     expect(await refresh()).toEqual({ user_id: USER, outcome: 'client_rejected', reason: 'invalid_client' });
     expect(store.connection(USER)).toMatchObject({ leaseId: null, claimableAt: null });
+  });
+
+  test('says that there was no time to ask Spotify', async () => {
+    store.connect(USER, 60);
+    rescueQueue.receive = async () => {
+      await clock.sleep(20_000);
+      return [];
+    };
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'released' });
+    expect(spotify.calls).toHaveLength(0);
+  });
+
+  test("says that Bondhu's schema refuses the tokens", async () => {
+    store.connect(USER, 60);
+    store.model.usersRefusingTokens.add(USER);
+    expect(await refresh()).toEqual({ user_id: USER, outcome: 'refused' });
   });
 
   test('does not call refreshed what was not stored', async () => {

@@ -112,10 +112,29 @@ describe('a sweep measures', () => {
       sharedTokens: 5,
       missedProfileChanges: 6,
       breakerOpen: 0,
+      nearlyAllRevoked: 0,
       clientRejected: 0,
     });
+    expect(measured()).not.toHaveProperty('eventsSent');
     expect(finished).toEqual([true]);
+    expect(errors()).toEqual([]);
   });
+
+  test.each([
+    ['info', 'completed', 900_000],
+    ['warn', 'out_of_time', 30_000],
+  ])(
+    'itself in one line of the log, with the level %s when it is %s',
+    async (level, status, milliseconds) => {
+      store.connect('a', null);
+      store.leaseElsewhere('a', 60);
+      await run({}, milliseconds);
+      const { part } = harness.prepare();
+      expect(log.lines.filter(({ message }) => message === 'sweep finished')).toMatchObject([
+        { level, fields: { status, role: part.role, link: part.link, scheduled_at: part.scheduledAt } },
+      ]);
+    },
+  );
 
   test('that the breaker is open', async () => {
     measure = () => ({ ...statistics, breaker_open_seconds: 12.5 });
@@ -127,7 +146,7 @@ describe('a sweep measures', () => {
     store.connect('a', null);
     harness.answer = () => ({ kind: 'unavailable', reason: 'status 503' });
     await run({}, 60_000);
-    expect(measured()['sweepUnavailable']).toBeGreaterThan(0);
+    expect(measured()['sweepUnavailable']).toBe(harness.spotify.calls.length);
   });
 
   test('the rest even where how the connections stand cannot be found out, and says so', async () => {
@@ -194,6 +213,7 @@ describe('other teams', () => {
     expect(eventStore.events).toEqual([]);
     expect(sumOf('eventsSent')).toBe(2_345);
     expect(sumOf('eventsNotSent')).toBe(0);
+    expect(errors()).toEqual([]);
   });
 
   test('are told by the first invocation of a sweep alone', async () => {
@@ -226,8 +246,14 @@ describe('other teams', () => {
   test('are not asked again and again by a sweep whose bus takes nothing', async () => {
     eventStore.add(5_000);
     eventBus.takes = () => false;
+    let recordings = 0;
+    eventStore.recordSent = async () => {
+      recordings += 1;
+      return 0;
+    };
     await run();
     expect(sumOf('eventsNotSent')).toBe(1_000);
+    expect(recordings).toBe(0);
   });
 
   test('are told again by the next sweep where it could not be recorded; the sweep succeeds', async () => {
@@ -244,6 +270,8 @@ describe('other teams', () => {
     eventStore.add(1);
     await run({}, 11_000);
     expect(eventBus.taken).toEqual([]);
+    await run({}, 13_000);
+    expect(eventBus.taken).toHaveLength(1);
   });
 
   test('are told although Spotify refuses our client', async () => {
@@ -273,6 +301,10 @@ function run(part: Partial<SweepPart> = {}, milliseconds = 900_000) {
 /** Everything measured, later values over earlier ones. */
 function measured(): Record<string, number> {
   return Object.assign({}, ...metrics.added);
+}
+
+function errors() {
+  return log.lines.filter(({ level }) => level === 'error');
 }
 
 function sumOf(metric: Metric): number {

@@ -29,6 +29,14 @@ describe('the sweeper understands', () => {
     });
   });
 
+  test('a message that is received as soon as the sweep began', () => {
+    const wakeUp = { scheduledAt: null, ageSeconds: 0, link: 0 };
+    expect(parseSweepEvent(messageEvent(JSON.stringify(wakeUp)))).toEqual({
+      command: 'sweep',
+      part: { role: 'helper', ...wakeUp },
+    });
+  });
+
   test('one user to refresh, in any case', () => {
     expect(parseSweepEvent({ command: 'refresh', userId: USER.toUpperCase() })).toEqual({
       command: 'refresh',
@@ -61,6 +69,10 @@ describe('the sweeper understands', () => {
     [
       { command: 'try-secret', secret: 'spotify', value: { client_id: 'id' } },
       { command: 'try-secret', secret: 'spotify', value: { client_id: 'id' } },
+    ],
+    [
+      { command: 'try-secret', secret: 'supabase', value: { secret_key: 'key' } },
+      { command: 'try-secret', secret: 'supabase', value: { secret_key: 'key' } },
     ],
     [{ command: 'doctor' }, { command: 'doctor' }],
   ])('what operators ask for: %j', (event, expected) => {
@@ -110,6 +122,7 @@ describe('the sweeper refuses', () => {
     { refreshToken: 'a-token-somebody-pasted' },
   ])('%j, says what it takes, and does not repeat the event', (event) => {
     expect(() => parseSweepEvent(event)).toThrow(UnexpectedEventError);
+    expect(() => parseSweepEvent(event)).toThrow(expect.objectContaining({ code: 'EVENT_UNEXPECTED' }));
     expect(() => parseSweepEvent(event)).toThrow(
       /\{"command": "sweep"\}.*\{"command": "refresh", "userId": "<uuid>"\}/,
     );

@@ -17,9 +17,10 @@ beforeEach(() => {
 
 describe('a sweep', () => {
   test('with nothing due only asks the database', async () => {
-    const { store, spotify } = harness;
+    const { store, spotify, log } = harness;
     store.connect('fresh', 3_000);
-    expect(await harness.sweep()).toEqual({
+    const result = await harness.sweep();
+    expect(result).toEqual({
       status: 'completed',
       refreshed: 0,
       failed: 0,
@@ -28,9 +29,10 @@ describe('a sweep', () => {
       throttled: 0,
       stale: 0,
       remaining: 0,
-      duration_ms: expect.any(Number),
+      duration_ms: harness.elapsedMilliseconds(),
     });
     expect(spotify.calls).toHaveLength(0);
+    expect(log.lines).toEqual([]);
     expect(store.calls).toEqual([
       'record',
       'reconcile',
@@ -39,6 +41,7 @@ describe('a sweep', () => {
       'claimDue',
       'countDue',
     ]);
+    expect(new Set(store.timeouts)).toEqual(new Set([10_000]));
   });
 
   test('passes a database that is out of reach on', async () => {
@@ -113,6 +116,26 @@ describe('maintenance', () => {
     connectLongDead(2_500);
     await harness.sweep();
     expect(harness.log.lines[0]).toMatchObject({ fields: { dead_grants_cleared: 2_500 } });
+    expect(harness.store.callsOf('clearDeadGrants')).toBe(3);
+  });
+
+  test('reports a profile that refuses to lose its tokens', async () => {
+    connectLongDead(1);
+    harness.store.model.usersRefusingTokens.add('dead-0');
+    await harness.sweep();
+    expect(harness.metrics.added).toContainEqual({ profilesRefused: 1 });
+  });
+
+  test('leaves the tokens of a grant that has not been dead for a week', async () => {
+    connectLongDead(1, 6.9);
+    await harness.sweep();
+    expect(harness.store.connection('dead-0').refreshToken).not.toBeNull();
+  });
+
+  test('ends before the invocation does, however much there is of it', async () => {
+    harness.store.pagesToReconcile = Number.POSITIVE_INFINITY;
+    await harness.sweep({ milliseconds: 30_000 });
+    expect(harness.elapsedMilliseconds()).toBeLessThan(30_000);
   });
 
   test('that fails stops no refresh', async () => {
@@ -126,13 +149,13 @@ describe('maintenance', () => {
     expect(harness.log.lines[0]).toMatchObject({ level: 'warn', message: 'sweep maintenance failed' });
   });
 
-  /** Grants that were marked dead over a week ago, and not asked about since. */
-  function connectLongDead(count: number): void {
+  /** Grants that were marked dead days ago, and not asked about since. */
+  function connectLongDead(count: number, days = 7.1): void {
     for (let index = 0; index < count; index += 1) {
       harness.store.connect(`dead-${index}`, 60);
       harness.store.settle(`dead-${index}`, { kind: 'revoked', reason: 'revoked', retryAfterSeconds: 60 });
     }
-    harness.clock.advance(8 * 86_400_000);
+    harness.clock.advance(days * 86_400_000);
   }
 });
 
@@ -205,7 +228,7 @@ describe('an invocation that helps', () => {
     clock.advance(30_000);
     await harness.sweep({ part: { role: 'helper', ageSeconds: 60 } });
     expect(spotify.calls).toHaveLength(10);
-    await harness.sweep({ part: { role: 'helper', ageSeconds: 10 } });
+    await harness.sweep({ part: { role: 'helper', ageSeconds: 20 } });
     expect(spotify.calls).toHaveLength(20);
   });
 });
