@@ -51,7 +51,8 @@ export async function sweep(
   // A rescued token is stored now, but may have expired long ago: it does not count as a refresh of this sweep.
   const beganAt = clock.monotonicMilliseconds() - part.ageSeconds * 1_000;
   if (part.role === 'first') {
-    await maintain(claimUntil, dependencies);
+    // Half of the time, because maintenance can wait for the next sweep and a token that expires cannot.
+    await maintain(clock.monotonicMilliseconds() + millisecondsUntil(clock, claimUntil) / 2, dependencies);
     const due = await countDue();
     metrics.add({ sweepDue: due });
     await wakeHelpers(due, part, beganAt, dependencies);
