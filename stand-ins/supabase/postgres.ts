@@ -44,6 +44,9 @@ export interface Postgres {
 /** For tests: faster, but a crash of the machine may lose data. */
 export const settingsWithoutDurability = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
 
+/** The file system in memory that Linux has. */
+export const FOLDER_IN_MEMORY = '/dev/shm';
+
 /** The account of the server process, only if this process is root. */
 type Account = { readonly uid: number; readonly gid: number } | undefined;
 
@@ -59,7 +62,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const account = await findServerAccount();
   const temporaryDirectories: string[] = [];
   const makeTemporaryDirectory = async (parent: string) => {
-    // The name lets a later start of the local stack find its owner if it is left behind.
+    // The name lets a later start find its owner if it is left behind.
     const directory = await mkdtemp(path.join(parent, `spotify-auth-postgres-${process.pid}-`));
     temporaryDirectories.push(directory);
     await giveTo(account, directory);
@@ -147,14 +150,13 @@ async function findReachableBinaries(
   }
 }
 
-/** Linux has a file system in memory; in a container it is often too small. */
+/** In a container it is often too small. */
 async function findFolderInMemory(): Promise<string> {
-  const folder = '/dev/shm';
-  const room = await statfs(folder).then(
+  const room = await statfs(FOLDER_IN_MEMORY).then(
     ({ bavail, bsize }) => bavail * bsize,
     () => 0,
   );
-  return room >= 4 * 2 ** 30 ? folder : tmpdir();
+  return room >= 4 * 2 ** 30 ? FOLDER_IN_MEMORY : tmpdir();
 }
 
 async function removeAll(directories: readonly string[]): Promise<void> {

@@ -86,7 +86,7 @@ describe('what operators do', () => {
     await stack.createDueConnections(1);
     stack.stack.spotify.configure({ latencyMillis: 3_000 });
 
-    const { exitCode, stdout, stderr } = await operate(['sweep', '--json'], { run: runOperate });
+    const { exitCode, stdout, stderr } = await operate(['sweep', '--json']);
 
     stack.stack.spotify.configure({ latencyMillis: 0 });
     expect(exitCode).toBe(0);

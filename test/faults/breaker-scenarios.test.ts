@@ -41,7 +41,8 @@ type MillionFindings = { readonly dayOne: Findings; readonly wave: Findings };
 
 beforeAll(async () => {
   postgres = await startPostgres({
-    inMemory: true,
+    // A million connections and their log may need more room than there is.
+    inMemory: !isLongRun,
     settings: { ...settingsWithoutDurability, shared_buffers: '512MB', max_wal_size: '8GB' },
   });
   simulations = new BreakerSimulations(postgres);

@@ -61,10 +61,13 @@ export async function callOperate(
 ): Promise<OperateRun> {
   for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
   Object.assign(process.env, variablesFor(aws));
-  // jest gives each test file a process object of its own.
-  Object.defineProperty(process, 'stdin', { value: Readable.from([standardInput]), configurable: true });
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const exitCode = await operate(args, { stdout, stderr });
+  const streams = { stdin: Readable.from([standardInput]), stdout, stderr };
+  // jest gives each test file a process object of its own. Commands also write to its streams.
+  for (const [name, value] of Object.entries(streams)) {
+    Object.defineProperty(process, name, { value, configurable: true });
+  }
+  const exitCode = await operate(args, process);
   return { exitCode, stdout: await text(stdout.end()), stderr: await text(stderr.end()) };
 }
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { removeAbandonedFolders } from '../../local/leftovers.ts';
 import {
   applyMigrations,
   type BondhuDatabase,
@@ -6,6 +7,7 @@ import {
   createBondhuDatabase,
 } from '../../stand-ins/supabase/bondhu-database.ts';
 import {
+  FOLDER_IN_MEMORY,
   type Postgres,
   postgresAt,
   runSql,
@@ -31,6 +33,8 @@ export function isPostgresShared(): boolean {
 
 /** Starts the server with the templates. Creating a cluster and a schema takes a second, and copying a database a moment. */
 export async function startSharedPostgres(): Promise<Postgres> {
+  // A cluster whose owner was killed while it was created holds memory.
+  await removeAbandonedFolders(FOLDER_IN_MEMORY).catch(() => {});
   const postgres = await startPostgres({
     inMemory: true,
     settings: {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { type InvocationResult, platformError } from './invocation.ts';
 import { listen } from './listen.ts';
@@ -18,9 +19,6 @@ const WITHOUT_LIMIT_SECONDS = 7 * 86_400;
 
 /** How long a function's code may take to start. Lambda would retry within the function's timeout; here the start fails. */
 const INIT_TIMEOUT_SECONDS = 10;
-
-/** Standard output and standard error. */
-const STREAMS = 2;
 
 /** The end of the line that runtime-client/native-client.mjs writes to each before it asks for work. */
 const END_OF_OUTPUT = '\x1e';
@@ -68,8 +66,10 @@ export class ExecutionEnvironment {
   #invocation: Invocation | undefined;
   /** The runtime client's pending request for work. */
   #poll: ServerResponse | undefined;
-  /** Streams whose output before that request has yet to arrive. */
-  #streamsUnderWay = STREAMS;
+  /** Standard output and standard error, unless the function has closed them. */
+  readonly #streams: Set<Readable>;
+  /** Those whose output before that request has yet to arrive. */
+  #streamsUnderWay: Set<Readable>;
   #initError: InvocationResult | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -97,8 +97,16 @@ export class ExecutionEnvironment {
       env: { ...options.environment, AWS_LAMBDA_RUNTIME_API: `127.0.0.1:${port}` },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    for (const stream of [this.#process.stdout, this.#process.stderr]) {
-      if (stream) createInterface({ input: stream }).on('line', (line) => this.#takeLine(line));
+    this.#streams = new Set([this.#process.stdout, this.#process.stderr].filter((stream) => stream !== null));
+    this.#streamsUnderWay = new Set(this.#streams);
+    for (const stream of this.#streams) {
+      createInterface({ input: stream })
+        .on('line', (line) => this.#takeLine(stream, line))
+        .on('close', () => {
+          if (this.#process.killed) return;
+          this.#streams.delete(stream);
+          this.#endOutput(stream);
+        });
     }
     this.#setTimer(inspectorPort === undefined ? INIT_TIMEOUT_SECONDS : WITHOUT_LIMIT_SECONDS);
     this.ended = once(this.#process, 'close').then(
@@ -152,27 +160,30 @@ export class ExecutionEnvironment {
     response.writeHead(202, { 'content-type': 'application/json' }).end('{"status":"OK"}');
   }
 
-  #takeLine(line: string): void {
+  #takeLine(stream: Readable, line: string): void {
     const { loggingConfig = {}, onLogLine } = this.#options;
     const isLast = line.endsWith(END_OF_OUTPUT);
     // What the function wrote last may lack a line break.
     const text = isLast ? line.slice(0, -END_OF_OUTPUT.length) : line;
     if ((text !== '' || !isLast) && isLogged(text, loggingConfig)) onLogLine(text);
-    if (!isLast) return;
-    this.#streamsUnderWay -= 1;
+    if (isLast) this.#endOutput(stream);
+  }
+
+  #endOutput(stream: Readable): void {
+    this.#streamsUnderWay.delete(stream);
     this.#goOn();
   }
 
   /** Ends an invocation that is over, and begins the next one. */
   #goOn(): void {
-    if (!this.#poll || this.#streamsUnderWay > 0) return;
+    if (!this.#poll || this.#streamsUnderWay.size > 0) return;
     if (this.#invocation?.answer) this.#settle(this.#invocation.answer);
     this.#deliver();
   }
 
   /** Gives a waiting invocation to a waiting runtime; its time starts now. */
   #deliver(): void {
-    if (!this.#poll || this.#streamsUnderWay > 0 || !this.#invocation) return;
+    if (!this.#poll || this.#streamsUnderWay.size > 0 || !this.#invocation) return;
     const { functionArn, timeoutSeconds, clockOffsetSeconds = 0 } = this.#options;
     this.#setTimer(timeoutSeconds);
     this.#poll.writeHead(200, {
@@ -183,7 +194,7 @@ export class ExecutionEnvironment {
     });
     this.#poll.end(this.#invocation.payload);
     this.#poll = undefined;
-    this.#streamsUnderWay = STREAMS;
+    this.#streamsUnderWay = new Set(this.#streams);
   }
 
   #setTimer(seconds: number): void {

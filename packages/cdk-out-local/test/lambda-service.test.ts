@@ -16,6 +16,9 @@ const code = {
       if (does === 'log') console.log('hello');
       if (does === 'log much') for (let line = 1; line <= 5_000; line += 1) process.stdout.write(line + ' of 5000\\n');
       if (does === 'log half a line') process.stderr.write('half a line');
+      if (does === 'replace') process.stdout.write = () => true;
+      if (does === 'close') process.stdout.end();
+      if (does === 'hold back') process.stdout.cork();
       if (does === 'metrics') process.stdout.write('{"_aws":{}}\\n{"level":"ERROR"}\\n');
       if (does === 'wait') await new Promise((resolve) => setTimeout(resolve, forMillis));
       return {
@@ -194,6 +197,15 @@ test('all of it has been when the invocation is over', async () => {
   await invoke({ does: 'log half a line' });
   expect(logLines.slice(before + 5_000)).toEqual(['worker: half a line']);
 });
+
+test.each(['replace', 'close', 'hold back'])(
+  'whatever a function does to its output, its process serves on: %s',
+  async (does) => {
+    const { result } = await invoke({ does });
+    expect((await invoke({})).result.pid).toBe(result.pid);
+    await lambda.stopIdleEnvironments();
+  },
+);
 
 test('what is below the configured level is not', async () => {
   await invoke({ does: 'metrics' }, 'quiet');

@@ -5,6 +5,7 @@
  * @see https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
  */
 import { Agent, request } from 'node:http';
+import { Writable } from 'node:stream';
 
 const runtimeApi = `http://${process.env.AWS_LAMBDA_RUNTIME_API}/2018-06-01/runtime/invocation`;
 const agent = new Agent({ keepAlive: true });
@@ -12,12 +13,21 @@ const agent = new Agent({ keepAlive: true });
 /** Written to both streams before each request for work, so that the environment knows when it has all that came before. */
 const END_OF_OUTPUT = '\x1e\n';
 
+/** Taken before the function's code can replace them. */
+const streams = [process.stdout, process.stderr];
+// On Lambda, a function that closes its output goes on.
+for (const stream of streams) stream.on('error', () => {});
+
 /** The native `done` and `error` block until delivery; here `next` waits for them instead. */
 let lastAnswer = Promise.resolve();
 
 export async function next() {
   await lastAnswer;
-  for (const stream of [process.stdout, process.stderr]) stream.write(END_OF_OUTPUT);
+  for (const stream of streams) {
+    while (stream.writableCorked > 0) stream.uncork();
+    // Not `stream.write`, which the function's code may have replaced.
+    Writable.prototype.write.call(stream, END_OF_OUTPUT);
+  }
   const { headers, body } = await send('GET', 'next');
   return { headers, bodyJson: body };
 }
