@@ -352,7 +352,8 @@ describe('npm start with options that it cannot use', () => {
     async (args, variables, line) => {
       const run = promisify(execFile)('npm', ['--silent', 'start', ...args], {
         cwd: projectRoot,
-        env: { ...process.env, ...variables },
+        // Nothing there that an earlier start left.
+        env: { ...process.env, TMPDIR: temporaryDirectory, ...variables },
         encoding: 'utf8',
       });
 

@@ -120,13 +120,14 @@ const recordLate = fc.tuple(user, outcome).map(([index, { name, of }]) =>
   }),
 );
 
-/** A grant is marked, the mark verified, and its tokens removed, unless something interferes. */
-const refuseAndClear = fc.tuple(user, fc.boolean()).map(([index, clears]) =>
-  named(`${index} is refused twice${clears ? ' and cleared' : ''}`, async (both) => {
+/** A grant is marked, the mark verified, and its tokens removed or the mark undone, unless something interferes. */
+const refuseTwice = fc.tuple(user, fc.constantFrom('left', 'cleared', 'restored')).map(([index, end]) =>
+  named(`${index} is refused twice and ${end}`, async (both) => {
     await refreshOne(both, users[index] ?? '', () => revoked);
     await both.letTimePass(GRACE);
     await refreshOne(both, users[index] ?? '', () => revoked);
-    if (clears) await both.clearDeadGrants(GRACE);
+    if (end === 'cleared') await both.clearDeadGrants(GRACE);
+    if (end === 'restored') await both.restore();
   }),
 );
 
@@ -168,7 +169,7 @@ const command = fc
     { weight: 8, arbitrary: record },
     { weight: 6, arbitrary: refresh },
     { weight: 3, arbitrary: recordLate },
-    { weight: 3, arbitrary: refuseAndClear },
+    { weight: 4, arbitrary: refuseTwice },
     { weight: 4, arbitrary: write },
     { weight: 6, arbitrary: letTimePass },
     { weight: 4, arbitrary: whileLocked },
@@ -192,7 +193,7 @@ test('the model and the SQL agree, in any order', async () => {
       }
       await fc.asyncModelRun(() => ({ model: {}, real: stores }), sequence);
     }),
-    { numRuns: 60 },
+    { numRuns: 120 },
   );
   expect(EVENTS.filter((event) => !stores.seen.has(event))).toEqual([]);
 });

@@ -287,7 +287,7 @@ describe('faults', () => {
       expires_in: '3600',
       refresh_token: expect.any(String),
     });
-    expect(oversized.text.length).toBeGreaterThan(10_000_000);
+    expect(oversized.text.length).toBeGreaterThan(1_000_000);
     expect(oversized.body).toMatchObject({ expires_in: 3600 });
   });
 
