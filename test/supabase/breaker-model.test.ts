@@ -25,7 +25,8 @@ const POPULATIONS = [8, 100, 200];
 
 /** Time only passes in steps like these: no sum of them comes near one of the moments that the rules know. */
 const SHORTEST_STEP = 420;
-const STEPS = [SHORTEST_STEP, 1_000, 1_000, 90_000];
+const LONGEST_STEP = 90_000;
+const STEPS = [SHORTEST_STEP, 1_000, 1_000, LONGEST_STEP];
 
 type Outcome = 'refreshed' | 'revoked' | 'unavailable';
 
@@ -82,13 +83,16 @@ const record = fc
   );
 
 /** A while later, a sweep that claims all that are due, and finds all or a few of them refused, or none. */
-const sweep = fc.constantFrom(USERS, USERS, 2, 2, 0).map((refused) =>
-  command(`sweep: ${refused} refused`, async () => {
-    await stores.letTimePass(SHORTEST_STEP);
-    await stores.claimDue(WINDOW, SWEEP_LEASE);
-    await recordOutcomes(
-      new Map(users.map((_, index) => [index, USERS - index <= refused ? 'revoked' : 'refreshed'])),
-    );
+const sweep = fc
+  .constantFrom(USERS, USERS, 2, 2, 0)
+  .map((refused) => command(`sweep: ${refused} refused`, () => sweepOnce(refused)));
+
+/** Refused until they are believed, unless the breaker has closed by then. */
+const staysRefused = fc.constantFrom(2, USERS).map((refused) =>
+  command(`sweeps: all refused, and ${refused} still a day later`, async () => {
+    await sweepOnce(USERS);
+    await stores.letTimePass(LONGEST_STEP);
+    await sweepOnce(refused);
   }),
 );
 
@@ -116,6 +120,7 @@ const commands = fc.commands(
       { weight: 3, arbitrary: claim },
       { weight: 6, arbitrary: record },
       { weight: 12, arbitrary: sweep },
+      { weight: 1, arbitrary: staysRefused },
       { weight: 4, arbitrary: reconnect },
       { weight: 5, arbitrary: letTimePass },
       { weight: 1, arbitrary: check },
@@ -170,6 +175,14 @@ async function connectUsers(): Promise<void> {
           ? { kind: 'released' }
           : { kind: 'refreshed', accessToken: 'access', expiresInSeconds: 60 },
     })),
+  );
+}
+
+async function sweepOnce(refused: number): Promise<void> {
+  await stores.letTimePass(SHORTEST_STEP);
+  await stores.claimDue(WINDOW, SWEEP_LEASE);
+  await recordOutcomes(
+    new Map(users.map((_, index) => [index, USERS - index <= refused ? 'revoked' : 'refreshed'])),
   );
 }
 
