@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { isLongRun } from '../faults/run-length.ts';
 
 const projectRoot = join(import.meta.dirname, '../..');
 
@@ -24,8 +23,7 @@ const NEEDED = [
   'package.json',
 ];
 
-/** One that is about each function. */
-const OTHERS = ['contract', 'sweep'];
+const OTHERS = ['contract', 'sweep', 'refresh', 'canary', 'unfinished-deployment'];
 
 let checkout: string;
 
@@ -40,9 +38,7 @@ afterAll(() => rm(checkout, { recursive: true, force: true }));
 describe('the other end-to-end tests', () => {
   test('pass without the sources of the functions, on what was synthesized', async () => {
     const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js', '--selectProjects', 'stack'];
-    const others = (isLongRun ? [...OTHERS, 'refresh', 'canary', 'unfinished-deployment'] : OTHERS).map(
-      (name) => `e2e/${name}.test`,
-    );
+    const others = OTHERS.map((name) => `e2e/${name}.test`);
 
     const run = promisify(execFile)(process.execPath, [...jest, '--testPathPatterns', ...others], {
       cwd: checkout,
