@@ -11,7 +11,7 @@ export interface MeasuredSweep {
   readonly milliseconds: number;
   /** Of the sweeper's process, without its start. */
   readonly cpuMilliseconds: number;
-  /** The most that the sweeper held on to, as V8's full collections left it. */
+  /** What V8's full collections left, median. */
   readonly heldMegabytes: number;
   /** Resident memory of the sweeper's process, its start included. */
   readonly peakMegabytes: number;

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { getHeapSpaceStatistics } from 'node:v8';
 import type { Context } from 'aws-lambda';
 import { answerQuestions } from '../child.ts';
+import { median } from '../figure.ts';
 import { measureUsage } from '../usage.ts';
 
 /** The part of the sweeper's result that the bench reads. */
@@ -22,13 +23,13 @@ type GarbageCollection = PerformanceEntry & { readonly detail: { readonly kind: 
 /** Where V8 keeps surviving objects. */
 const OLD_GENERATION = ['old_space', 'large_object_space'];
 
-/** The most that a full collection left: live memory, without garbage. */
-let mostHeldBytes = 0;
+/** What each full collection left: live memory, without most of the garbage. */
+const heldMegabytes: number[] = [];
 new PerformanceObserver((list) => {
   const isFull = list
     .getEntries()
     .some((entry) => (entry as GarbageCollection).detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR);
-  if (isFull) mostHeldBytes = Math.max(mostHeldBytes, heldBytes());
+  if (isFull) heldMegabytes.push(heldBytes() / 2 ** 20);
 }).observe({ entryTypes: ['gc'] });
 
 function heldBytes(): number {
@@ -55,7 +56,7 @@ const calls = {
     );
     return {
       ...usage,
-      heldMegabytes: mostHeldBytes / 2 ** 20,
+      heldMegabytes: median(heldMegabytes),
       peakMegabytes: process.resourceUsage().maxRSS / 1_024,
     };
   },
