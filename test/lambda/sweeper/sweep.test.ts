@@ -135,7 +135,10 @@ describe('maintenance', () => {
   test('leaves time to refresh tokens, however much there is of it', async () => {
     harness.store.pagesToReconcile = Number.POSITIVE_INFINITY;
     harness.store.connectMany(3);
-    expect(await harness.sweep({ milliseconds: 30_000 })).toMatchObject({ status: 'completed', refreshed: 3 });
+    expect(await harness.sweep({ milliseconds: 30_000 })).toMatchObject({
+      status: 'completed',
+      refreshed: 3,
+    });
     expect(harness.elapsedMilliseconds()).toBeLessThan(30_000);
   });
 
