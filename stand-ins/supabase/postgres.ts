@@ -44,9 +44,6 @@ export interface Postgres {
 /** For tests: faster, but a crash of the machine may lose data. */
 export const settingsWithoutDurability = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
 
-/** The file system in memory that Linux has. */
-export const FOLDER_IN_MEMORY = '/dev/shm';
-
 /** The account of the server process, only if this process is root. */
 type Account = { readonly uid: number; readonly gid: number } | undefined;
 
@@ -150,13 +147,14 @@ async function findReachableBinaries(
   }
 }
 
-/** In a container it is often too small. */
-async function findFolderInMemory(): Promise<string> {
-  const room = await statfs(FOLDER_IN_MEMORY).then(
+/** Where a cluster `inMemory` lies: Linux's file system in memory, which in a container is often too small, or on disk. */
+export async function findFolderInMemory(): Promise<string> {
+  const folder = '/dev/shm';
+  const room = await statfs(folder).then(
     ({ bavail, bsize }) => bavail * bsize,
     () => 0,
   );
-  return room >= 4 * 2 ** 30 ? FOLDER_IN_MEMORY : tmpdir();
+  return room >= 4 * 2 ** 30 ? folder : tmpdir();
 }
 
 async function removeAll(directories: readonly string[]): Promise<void> {

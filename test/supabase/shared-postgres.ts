@@ -7,7 +7,7 @@ import {
   createBondhuDatabase,
 } from '../../stand-ins/supabase/bondhu-database.ts';
 import {
-  FOLDER_IN_MEMORY,
+  findFolderInMemory,
   type Postgres,
   postgresAt,
   runSql,
@@ -34,7 +34,7 @@ export function isPostgresShared(): boolean {
 /** Starts the server with the templates. Creating a cluster and a schema takes a second, and copying a database a moment. */
 export async function startSharedPostgres(): Promise<Postgres> {
   // A cluster whose owner was killed while it was created holds memory.
-  await removeAbandonedFolders(FOLDER_IN_MEMORY).catch(() => {});
+  await removeAbandonedFolders(await findFolderInMemory());
   const postgres = await startPostgres({
     inMemory: true,
     settings: {
