@@ -46,8 +46,10 @@ $$Details. Null: none.
   told           the event: reauthorization_required, or due_in_30_days, due_in_7_days, due_in_1_days
   refused        the SQLSTATE, and the name of the constraint if it was one$$;
 
+-- The next two functions run once per row, and sessions keep their plans. Without sequential scans, a plan
+-- that was made for a small table stays good when Spotify suddenly refuses every grant and the table grows.
 create function spotify_auth.add_change(of_user uuid, change text, reason text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 begin
   insert into spotify_auth.changes (user_id, change, reason)
     values (add_change.of_user, add_change.change, add_change.reason);
@@ -64,7 +66,7 @@ comment on function spotify_auth.add_change is
   'Adds to the history of a connection whose row the caller has locked, and keeps its last 100 changes.';
 
 create function spotify_auth.on_connection_change() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   change text;
 begin

@@ -277,3 +277,38 @@ test('what a restore would undo is counted, and stays as it is', async () => {
   expect(await database.call('spotify_restore_connections', { since: anHourAgo })).toBe(1);
   expect(await count('-infinity')).toBe('1');
 });
+
+test('a session that knew the history while it was empty reads no more of it when it is long', async () => {
+  const [user, ...others] = await Promise.all(Array.from({ length: 40 }, () => connect()));
+  await database.owner('truncate spotify_auth.changes');
+  const session = await database.connect(database.urls.superuserUrl);
+  try {
+    // Now the planner knows how small it is.
+    await session.query('vacuum (analyze) spotify_auth.changes');
+    const changeThreeTimes = async () => {
+      for (const change of [
+        'held_since = now()',
+        'held_since = null, refreshes = 0',
+        'held_since = null, refreshes = 1',
+      ])
+        await session.query(`update spotify_auth.connections set ${change} where user_id = $1`, [user]);
+    };
+    // Generic plans, which a session keeps, are considered from the sixth time on.
+    for (let times = 0; times < 7; times += 1) await changeThreeTimes();
+    await session.query(
+      `insert into spotify_auth.changes (user_id, change)
+        select each, 'held' from unnest($1::uuid[]) each, generate_series(1, 90)`,
+      [others],
+    );
+    await session.query('begin');
+    await changeThreeTimes();
+
+    const { rows } = await session.query(
+      `select seq_tup_read from pg_stat_xact_user_tables where relid = 'spotify_auth.changes'::regclass`,
+    );
+    expect(rows).toEqual([{ seq_tup_read: '0' }]);
+    expect(await historyOf(user ?? '')).toEqual(expect.arrayContaining(['held', 'refreshed']));
+  } finally {
+    session.release(true);
+  }
+});
