@@ -48,6 +48,7 @@ begin
           select h.user_id from spotify_auth.token_hashes h where h.token_hash = shared.token_hash)
         and not (other.lease_id is not null and other.claimable_at > now())
         and (leased_until is not null or other.user_id <> shared.users[1])
+        and other.claimable_at is distinct from coalesce(leased_until, until)
       for no key update skip locked);
   end loop;
 end;
