@@ -72,7 +72,7 @@ function unpack(packed: Buffer, decoder: Transform, longest: number): Promise<Un
         decoder.destroy();
       }
     });
-    // Damaged content ends where the damage begins.
+    // Damaged content loses the piece that holds the damage: if it is short, all of it.
     decoder.on('error', () => {});
     decoder.on('close', () => resolve({ bytes: Buffer.concat(chunks), isTooLong: length > longest }));
     decoder.end(packed);

@@ -172,7 +172,7 @@ function classifyFailure(status: number, sqlState: string): StoreErrorCode {
   if (known !== undefined) {
     return known;
   }
-  if (status === 401 || status === 403 || sqlState === '42501') {
+  if (status === 401 || status === 403) {
     return 'KEY_REJECTED';
   }
   // An error without an error status does not come from PostgREST.
