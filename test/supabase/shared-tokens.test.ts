@@ -392,12 +392,12 @@ describe('a thousand copies of one token', () => {
 });
 
 test('users who write their own rows and ask, over and over, rewrite no row that waits already', async () => {
-  const { lease: attackers, other: attacker } = await leaseOneOfTwo();
+  const { lease, other } = await leaseOneOfTwo();
   const waiting = await database.createUser(sharing);
   expect(await database.check(waiting)).toMatchObject({ state: 'busy', lease: null });
   const before = await database.rowsOnDisk(waiting);
 
-  for (const user of [attacker, attackers.user_id]) {
+  for (const user of [other, lease.user_id]) {
     await writeAsIfTheFloorWereOver(user);
     expect(await database.check(user)).toMatchObject({ state: 'busy', lease: null });
   }
