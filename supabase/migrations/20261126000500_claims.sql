@@ -11,7 +11,7 @@ create function public.spotify_claim_due(
   sweep_age interval,
   calls_per_second double precision default null,
   due_from timestamptz default null
-) returns jsonb
+) returns json
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
   shared spotify_auth.shared_state := spotify_auth.read_shared_state();
@@ -26,7 +26,8 @@ declare
   places tid[] := '{}';
   sharing uuid[] := '{}';
   leased spotify_auth.connections[];
-  claims jsonb;
+  claims json;
+  leased_count integer;
   orphans uuid[];
   leased_users uuid[];
   is_full boolean;
@@ -38,7 +39,7 @@ begin
     update spotify_auth.shared_state set sweep_window = refresh_within;
   end if;
   if not_before_in is not null then
-    return jsonb_build_object('claims', '[]'::jsonb, 'due_up_to', null, 'next_claim_in', null,
+    return json_build_object('claims', '[]'::json, 'due_up_to', null, 'next_claim_in', null,
       'calls_start_in', 0, 'not_before_in', not_before_in);
   end if;
 
@@ -52,7 +53,7 @@ begin
     -- A lease that lapses before its call is due would be useless.
     too_early_by := calls_start_in + batch_size / calls_per_second - extract(epoch from lease) / 2;
     if too_early_by > 0 then
-      return jsonb_build_object('claims', '[]'::jsonb, 'due_up_to', null, 'next_claim_in', too_early_by,
+      return json_build_object('claims', '[]'::json, 'due_up_to', null, 'next_claim_in', too_early_by,
         'calls_start_in', 0, 'not_before_in', null);
     end if;
   end if;
@@ -114,7 +115,7 @@ begin
 
   -- Another separate statement: tokens that the locking statement read may be older than the lock.
   select
-    jsonb_agg(jsonb_build_object(
+    json_agg(json_build_object(
       'user_id', c.user_id,
       'lease_id', c.lease_id,
       'leased_at', now(),
@@ -122,9 +123,10 @@ begin
       'seconds_left', extract(epoch from c.expires_at - now()),
       'failures', c.failures) order by c.expires_at nulls first)
       filter (where p.refresh_token is not null),
+    count(p.refresh_token),
     array_agg(c.user_id) filter (where p.refresh_token is null),
     array_agg(c.user_id)
-  into claims, orphans, leased_users
+  into claims, leased_count, orphans, leased_users
   from unnest(leased) c left join spotify_auth.safe_profiles p on p.user_id = c.user_id;
 
   if orphans is not null then
@@ -134,16 +136,16 @@ begin
     perform spotify_auth.follow_profiles(orphans);
   end if;
 
-  if calls_per_second is not null and claims is not null then
+  if calls_per_second is not null and leased_count > 0 then
     update spotify_auth.shared_state set calls_reserved_until =
-      now() + make_interval(secs => calls_start_in + jsonb_array_length(claims) / calls_per_second);
+      now() + make_interval(secs => calls_start_in + leased_count / calls_per_second);
   end if;
 
-  return jsonb_build_object(
+  return json_build_object(
     'claims', coalesce(claims, '[]'),
     'due_up_to', case when is_full then due_up_to end,
     'calls_start_in', calls_start_in,
-    'next_claim_in', case when coalesce(jsonb_array_length(claims), 0) < batch_size then least(
+    'next_claim_in', case when leased_count < batch_size then least(
       (select extract(epoch from c.claimable_at - now())
         from spotify_auth.connections c
         where c.claimable_at > now() and c.claimable_at <= now() + refresh_within

@@ -4,7 +4,7 @@ begin;
 set local lock_timeout = '2s';
 set local search_path = pg_catalog, pg_temp;
 
-create function public.spotify_record(results jsonb) returns jsonb
+create function public.spotify_record(results jsonb) returns json
 language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
   state spotify_auth.shared_state := spotify_auth.read_shared_state();
@@ -20,7 +20,7 @@ declare
   patience interval;
   refusals spotify_auth.refusal[];
   refusal spotify_auth.refusal;
-  verdicts jsonb;
+  verdicts json;
   wait_seconds double precision;
 begin
   select array_agg(r), count(distinct r.user_id),
@@ -142,15 +142,13 @@ begin
     where c.ctid = j.place and j.verdict in ('applied', 'refused')
     returning c.user_id, is_held, j.outcome = 'revoked' and j.marked_since is not null as is_confirmed
   )
-  select jsonb_agg(jsonb_build_object(
-        'user_id', j.user_id,
-        'lease_id', j.lease_id,
-        'verdict', case
+  select json_agg(case when j.verdict = 'refused'
+        then json_build_object('user_id', j.user_id, 'lease_id', j.lease_id, 'verdict', j.verdict,
+          'code', r.code, 'constraint', r.constraint_name)
+        else json_build_object('user_id', j.user_id, 'lease_id', j.lease_id, 'verdict', case
           when settled.is_held then 'held'
           when settled.is_confirmed then 'confirmed'
-          else j.verdict end)
-        || case when j.verdict = 'refused' then
-          jsonb_build_object('code', r.code, 'constraint', r.constraint_name) else '{}' end)
+          else j.verdict end) end)
         filter (where not j.is_copy),
       max(case j.outcome
         when 'throttled' then extract(epoch from j.retry_at - now())
@@ -182,7 +180,7 @@ begin
     breaker_is_open := spotify_auth.judge_breaker();
   end if;
 
-  return jsonb_build_object(
+  return json_build_object(
     'verdicts', coalesce(verdicts, '[]'),
     'not_before_in', spotify_auth.not_before_in(),
     'breaker_is_open', breaker_is_open);
