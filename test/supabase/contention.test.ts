@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Json, type LeaseRow, refreshed, TestDatabase } from './database.ts';
 
-const durationMilliseconds = 3_000;
+/** So many that they have met each other: about three seconds on two cores. */
+const LEAST = { claimed: 5_000, checked: 30, written: 500 };
 
 let database: TestDatabase;
 let users: string[];
@@ -20,7 +21,6 @@ afterAll(() => database.stop());
 test('everybody at once: no deadlock, no failed call, and no lease on a token that is not the stored one', async () => {
   const staleTokens: Json[] = [];
   const counts = { claimed: 0, checked: 0, written: 0, healed: 0 };
-  const endsAt = performance.now() + durationMilliseconds;
 
   await Promise.all([
     ...[1, 2, 3].map(() => repeatedly(claimAndRecord)),
@@ -35,14 +35,15 @@ test('everybody at once: no deadlock, no failed call, and no lease on a token th
   ]);
 
   expect(staleTokens).toEqual([]);
-  // Otherwise the test would have proved nothing.
-  expect(counts.claimed).toBeGreaterThan(1_000);
-  expect(counts.checked).toBeGreaterThan(20);
-  expect(counts.written).toBeGreaterThan(100);
   expect(counts.healed).toBe(0);
 
   async function repeatedly(act: () => Promise<unknown>): Promise<void> {
-    while (performance.now() < endsAt) await act();
+    while (!hasProvedSomething()) await act();
+  }
+
+  function hasProvedSomething(): boolean {
+    const { claimed, checked, written } = counts;
+    return claimed >= LEAST.claimed && checked >= LEAST.checked && written >= LEAST.written;
   }
 
   async function claimAndRecord(): Promise<void> {

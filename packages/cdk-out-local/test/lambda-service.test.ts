@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { EventEmitter, once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { AccessControl } from '../src/access.ts';
 import { Metrics } from '../src/cloudwatch/metrics.ts';
@@ -12,7 +12,10 @@ const code = {
     export const handler = async ({ does, forMillis }, context) => {
       if (does === 'throw') throw new TypeError('no such thing');
       if (does === 'exit') process.exit(3);
-      if (does === 'hang') await new Promise((resolve) => setTimeout(resolve, 60_000));
+      if (does === 'hang') {
+        process.stdout.write('hanging\\n');
+        await new Promise((resolve) => setTimeout(resolve, 60_000));
+      }
       if (does === 'log') console.log('hello');
       if (does === 'log much') for (let line = 1; line <= 5_000; line += 1) process.stdout.write(line + ' of 5000\\n');
       if (does === 'log half a line') process.stderr.write('half a line');
@@ -35,6 +38,8 @@ const code = {
 };
 
 const logLines: string[] = [];
+/** Emits each line. */
+const log = new EventEmitter();
 const metrics = new Metrics();
 let lambda: LambdaService;
 
@@ -67,7 +72,10 @@ beforeAll(() => {
     serviceEndpoints: { AWS_ENDPOINT_URL_SECRETS_MANAGER: 'http://127.0.0.1:1' },
     environmentOverrides: { PLACE: 'here' },
     metrics,
-    onLog: (source, line) => logLines.push(`${source}: ${line}`),
+    onLog: (source, line) => {
+      logLines.push(`${source}: ${line}`);
+      log.emit(line);
+    },
   });
 });
 
@@ -252,8 +260,9 @@ test('killing busy environments ends the invocations under way and leaves those 
     invoke({ does: 'wait', forMillis: 100 }),
   ]).then((answers) => answers.map(({ result }) => result.pid));
   // The environment that was used last serves first.
+  const isUnderWay = once(log, 'hanging');
   const underWay = invoke({ does: 'hang' });
-  await sleep(100);
+  await isUnderWay;
 
   await lambda.killBusyEnvironments();
 
@@ -287,8 +296,9 @@ test('every invocation is measured, and those that fail', async () => {
 
 test('stopping ends the invocations under way', async () => {
   const { pid } = (await invoke({})).result;
+  const isUnderWay = once(log, 'hanging');
   const underWay = invoke({ does: 'hang' });
-  await sleep(100);
+  await isUnderWay;
   await lambda.stop();
   expect((await underWay).result.errorType).toBe('Runtime.ExitError');
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');
