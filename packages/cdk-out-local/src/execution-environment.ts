@@ -17,7 +17,12 @@ const shiftClockUrl = new URL('runtime-client/shift-clock.mjs', import.meta.url)
 /** Longer than any pause at a breakpoint. */
 const WITHOUT_LIMIT_SECONDS = 7 * 86_400;
 
-/** How long a function's code may take to start. Lambda would retry within the function's timeout; here the start fails. */
+/**
+ * How long a function's code may take to start. Lambda then starts it again, within the invocation and its timeout; here the
+ * start goes on for as long.
+ *
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+ */
 const INIT_TIMEOUT_SECONDS = 10;
 
 /** The end of the line that runtime-client/native-client.mjs writes to each before it asks for work. */
@@ -47,7 +52,7 @@ interface Invocation {
   readonly payload: string;
   readonly resolve: (result: InvocationResult) => void;
   answer?: InvocationResult;
-  timedOutAfterSeconds?: number;
+  hasTimedOut?: boolean;
 }
 
 /**
@@ -108,7 +113,7 @@ export class ExecutionEnvironment {
           this.#endOutput(stream);
         });
     }
-    this.#setTimer(inspectorPort === undefined ? INIT_TIMEOUT_SECONDS : WITHOUT_LIMIT_SECONDS);
+    this.#setTimer(INIT_TIMEOUT_SECONDS + this.#options.timeoutSeconds);
     this.ended = once(this.#process, 'close').then(
       ([code, signal]) => this.#end(code, signal),
       (startError) => {
@@ -199,7 +204,7 @@ export class ExecutionEnvironment {
 
   #setTimer(seconds: number): void {
     this.#timer = setTimeout(() => {
-      if (this.#invocation) this.#invocation.timedOutAfterSeconds = seconds;
+      if (this.#invocation) this.#invocation.hasTimedOut = true;
       this.#process.kill('SIGKILL');
     }, seconds * 1000);
   }
@@ -216,12 +221,12 @@ export class ExecutionEnvironment {
     this.#runtimeApi.closeAllConnections();
     if (!this.#invocation) return;
 
-    const { requestId, answer, timedOutAfterSeconds } = this.#invocation;
+    const { requestId, answer, hasTimedOut } = this.#invocation;
     const error =
       this.#initError ??
-      (timedOutAfterSeconds === undefined
-        ? exitError(requestId, code, signal)
-        : timeoutError(requestId, timedOutAfterSeconds));
+      (hasTimedOut
+        ? timeoutError(requestId, this.#options.timeoutSeconds)
+        : exitError(requestId, code, signal));
     if (!answer) this.#options.onLogLine(platformReport(requestId, error));
     this.#settle(answer ?? error);
   }

@@ -35,6 +35,10 @@ const code = {
       };
     };`,
   broken: `throw new RangeError('bad start');`,
+  slow: `
+    await new Promise((resolve) => setTimeout(resolve, 10_200));
+    export const handler = async () => 'started';`,
+  stuck: `await new Promise((resolve) => setTimeout(resolve, 60_000));`,
 };
 
 const logLines: string[] = [];
@@ -61,6 +65,10 @@ beforeAll(() => {
         brief: createFunction('worker', { FunctionName: 'brief', Timeout: 1 }),
         brokenRole: createRole('lambda.amazonaws.com'),
         broken: createFunction('broken'),
+        slowRole: createRole('lambda.amazonaws.com'),
+        slow: createFunction('slow', { Timeout: 1 }),
+        stuckRole: createRole('lambda.amazonaws.com'),
+        stuck: createFunction('stuck', { Timeout: 1 }),
       },
       code,
     ),
@@ -251,6 +259,15 @@ describe('a failed invocation says what Lambda says', () => {
     const { functionError, result } = await invoke({}, 'broken');
     expect(functionError).toBe('Unhandled');
     expect(result).toMatchObject({ errorType: 'RangeError', errorMessage: 'bad start' });
+  });
+});
+
+test('a start may take ten seconds, and then as long as an invocation', async () => {
+  const [slow, stuck] = await Promise.all([invoke({}, 'slow'), invoke({}, 'stuck')]);
+  expect(slow).toEqual({ functionError: undefined, result: 'started' });
+  expect(stuck).toMatchObject({
+    functionError: 'Unhandled',
+    result: { errorMessage: expect.stringMatching(/Error: Task timed out after 1\.00 seconds$/) },
   });
 });
 
