@@ -66,7 +66,7 @@ beforeAll(() => {
         brokenRole: createRole('lambda.amazonaws.com'),
         broken: createFunction('broken'),
         slowRole: createRole('lambda.amazonaws.com'),
-        slow: createFunction('slow', { Timeout: 1 }),
+        slow: createFunction('slow', { Timeout: 30 }),
         stuckRole: createRole('lambda.amazonaws.com'),
         stuck: createFunction('stuck', { Timeout: 1 }),
       },

@@ -64,9 +64,12 @@ export async function startPostgrest(database: BondhuDatabase, supabase: Supabas
   return {
     url: gateway.url,
     async reloadSchema() {
-      loaded = Promise.withResolvers();
-      await runSql(database.ownerUrl, "notify pgrst, 'reload schema'");
-      await loaded.promise;
+      // Twice: PostgREST also reads the schema after an error of the database, and may be doing so. That read ends first.
+      for (let asked = 0; asked < 2; asked += 1) {
+        loaded = Promise.withResolvers();
+        await runSql(database.ownerUrl, "notify pgrst, 'reload schema'");
+        await loaded.promise;
+      }
     },
     setAway: gateway.setAway,
     async stop() {
