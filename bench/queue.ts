@@ -1,3 +1,4 @@
+import { type Postgres, runSql } from '../stand-ins/supabase/postgres.ts';
 import type { Bench } from './bench.ts';
 import { connect, fillProfiles, fillQueue } from './database.ts';
 
@@ -15,17 +16,24 @@ export interface Times {
   readonly check: number[];
 }
 
-/** Claims and records as a sweep does, straight to PostgreSQL. */
+/** Claims and records as a sweep does, straight to PostgreSQL. Dispose of it to drop its database. */
 export class Queue implements AsyncDisposable {
   readonly superuserUrl: string;
   readonly times: Times = { claim: [], record: [], check: [] };
   readonly #name: string;
+  readonly #postgres: Postgres;
   readonly #client: Awaited<ReturnType<typeof connect>>;
   /** Where the last claim ended. */
   #dueFrom: string | null = null;
 
-  private constructor(name: string, superuserUrl: string, client: Awaited<ReturnType<typeof connect>>) {
+  private constructor(
+    name: string,
+    postgres: Postgres,
+    superuserUrl: string,
+    client: Awaited<ReturnType<typeof connect>>,
+  ) {
     this.#name = name;
+    this.#postgres = postgres;
     this.superuserUrl = superuserUrl;
     this.#client = client;
   }
@@ -41,7 +49,7 @@ export class Queue implements AsyncDisposable {
     const { superuserUrl, serviceRoleUrl } = await bench.createDatabase(name);
     await fillProfiles(superuserUrl, rows);
     await fillQueue(superuserUrl, state);
-    return new Queue(name, superuserUrl, await connect(serviceRoleUrl));
+    return new Queue(name, await bench.postgres(), superuserUrl, await connect(serviceRoleUrl));
   }
 
   /** Claims a full batch, records that all of it was refreshed, and checks one of these connections. */
@@ -69,8 +77,9 @@ export class Queue implements AsyncDisposable {
     return performance.now() - startedAt;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#client[Symbol.asyncDispose]() as Promise<void>;
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.end();
+    await runSql(this.#postgres.url, `drop database ${this.#name}`);
   }
 
   async #call<Result>(

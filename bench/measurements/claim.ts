@@ -17,7 +17,7 @@ export async function measureClaim(bench: Bench): Promise<Findings> {
   const rounds: Round[] = [];
   for (let round = 1; round <= ROUNDS; round += 1) {
     bench.progress(`Round ${round} of ${ROUNDS}`);
-    rounds.push(await measureRound(bench, round));
+    rounds.push(await measureRound(bench));
   }
   const medianOf = (queue: 'small' | 'large', call: keyof Times) =>
     median(rounds.map((round) => median(round[queue][call])));
@@ -55,9 +55,9 @@ export async function measureClaim(bench: Bench): Promise<Findings> {
   };
 }
 
-async function measureRound(bench: Bench, round: number): Promise<Round> {
-  await using small = await Queue.open(bench, `small_${round}`, SMALL, 'all are due');
-  await using large = await Queue.open(bench, `large_${round}`, LARGE, 'half are dead');
+async function measureRound(bench: Bench): Promise<Round> {
+  await using small = await Queue.open(bench, 'small', SMALL, 'all are due');
+  await using large = await Queue.open(bench, 'large', LARGE, 'half are dead');
   bench.progress(`${BATCHES} batches of ${BATCH}, from both by turns`);
   // The first batch of a session plans its statements; it is not counted.
   for (let batch = 0; batch < BATCHES; batch += 1) {
