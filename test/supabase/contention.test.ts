@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Json, type LeaseRow, refreshed, TestDatabase } from './database.ts';
 
-/** So many that they have met each other: about three seconds on two cores. */
+/** So many that they have met each other: two to three seconds on two cores. */
 const LEAST = { claimed: 5_000, checked: 30, written: 500 };
 
 let database: TestDatabase;
